@@ -1,0 +1,191 @@
+//! Raw YAML, environment and flags in; one checked [`Config`] out. Nothing later re-checks it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::types::{Fusion, JsonMap};
+
+/// The checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Listening and bodies.
+    pub api: ApiConfig,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// What answers.
+    pub backends: BackendsConfig,
+    /// What makes vectors.
+    pub embedder: PluginRef,
+    /// How documents become chunks.
+    pub ingest: IngestConfig,
+    /// How searches run.
+    pub search: SearchConfig,
+    /// Plugins and what they may do.
+    pub plugins: PluginsConfig,
+    /// Where model files are.
+    pub models: ModelsConfig,
+    /// Backups.
+    pub backup: BackupConfig,
+    /// The log.
+    pub log: LogConfig,
+}
+
+/// Listening and bodies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiConfig {
+    /// REST and WebSocket. Default 127.0.0.1:8765.
+    pub bind: SocketAddr,
+    /// The web page. Default 127.0.0.1:8501.
+    pub ui_bind: SocketAddr,
+    /// The Ollama dialect; off by default.
+    pub ollama_port: Option<u16>,
+    /// Largest file. Default 256 MiB.
+    pub upload_bytes_max: u64,
+    /// Largest JSON body. Default 1 MiB (a document's text has the upload limit).
+    pub body_bytes_max: u64,
+    /// `Host` names accepted beside the loopback ones.
+    pub allowed_hosts: Vec<String>,
+    /// `Origin`s accepted beside the page's own.
+    pub allowed_origins: Vec<String>,
+    /// `/metrics` without a key in keys mode.
+    pub open_metrics: bool,
+}
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AuthMode {
+    /// Loopback only, no keys.
+    #[default]
+    Local,
+    /// Every request needs a key.
+    Keys,
+}
+
+/// Who may call.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct AuthConfig {
+    /// See [`AuthMode`].
+    pub mode: AuthMode,
+}
+
+/// A plugin by name with its own configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginRef {
+    /// Its name.
+    pub plugin: String,
+    /// Everything else that stood beside it: the plugin's configuration object.
+    pub settings: JsonMap,
+}
+
+/// A named backend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendConfig {
+    /// The generator and its configuration (`model`, `base_url`, …).
+    pub plugin: PluginRef,
+    /// The backend that answers when this one can't.
+    pub fallback: Option<String>,
+}
+
+/// What answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendsConfig {
+    /// A name in `named`.
+    pub default: String,
+    /// By name.
+    pub named: BTreeMap<String, BackendConfig>,
+}
+
+/// How documents become chunks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IngestConfig {
+    /// Documents worked on at once. Default: number of cores, at most 4.
+    pub workers: usize,
+    /// Chunk size in tokens of the embedder. Default 256.
+    pub chunk_tokens: u32,
+    /// Tokens that a cut block shares with its predecessor, in whole sentences. Default 32.
+    pub chunk_overlap: u32,
+    /// `None` is `auto`: every enricher that needs no grant.
+    pub enrichers: Option<Vec<PluginRef>>,
+    /// Jobs waiting at most; beyond it uploads are 429. Default 100,000.
+    pub queue_max: usize,
+}
+
+/// How searches run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchConfig {
+    /// `None`: convex with the weight that the embedder declares.
+    pub fusion: Option<Fusion>,
+    /// A reranker.
+    pub reranker: Option<PluginRef>,
+    /// Results of each side before fusion. Default 100.
+    pub candidates: usize,
+}
+
+/// What a plugin was granted and how far it may go; `None` takes the manifest's or the role's value.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct GrantConfig {
+    /// Origins, `host:port` or `scheme://host:port`.
+    pub http: Vec<String>,
+    /// Secrets by name.
+    pub secrets: Vec<String>,
+    /// Linear memory in bytes.
+    pub memory_max_bytes: Option<u64>,
+    /// Of one call, in milliseconds.
+    pub deadline_ms: Option<u64>,
+    /// Bytes a call may return.
+    pub output_max_bytes: Option<u64>,
+}
+
+/// Plugins and what they may do.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct PluginsConfig {
+    /// If set, the only directory of shipped plugins.
+    pub dir: Option<PathBuf>,
+    /// The operator's own, beside it.
+    pub extra_dirs: Vec<PathBuf>,
+    /// By plugin name.
+    pub grants: BTreeMap<String, GrantConfig>,
+    /// Configuration objects by plugin name, for plugins that stand nowhere else in this file.
+    pub settings: BTreeMap<String, JsonMap>,
+}
+
+/// Where model files are.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ModelsConfig {
+    /// If set, looked in first.
+    pub dir: Option<PathBuf>,
+}
+
+/// Backups.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackupConfig {
+    /// Where they go. Default: `backups` below the data directory.
+    pub dir: PathBuf,
+    /// Days that a backup is kept. Default 30.
+    pub keep_days: u32,
+    /// `HH:MM` local time; `None` is never.
+    pub schedule: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogConfig {
+    /// A tracing filter. Default `info`.
+    pub level: String,
+    /// See [`LogFormat`].
+    pub format: LogFormat,
+    /// Rotating files here; `None` is stderr.
+    pub dir: Option<PathBuf>,
+}

@@ -1,0 +1,18 @@
+//! SmartRAG: an offline knowledge engine. Documents go in, cited answers come out.
+//!
+//! `ARCHITECTURE.md` in the repository is the map. Imports run one way:
+//! `types ← {wire, config, telemetry} ← {store, search, plugins} ← {ingest, answer} ← app ← api ← cli`.
+
+pub mod answer;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod ingest;
+pub mod plugins;
+pub mod search;
+pub mod store;
+pub mod telemetry;
+pub mod types;
+pub mod wire;

@@ -1,0 +1,2 @@
+//! SmartRAG.
+fn main() {}
