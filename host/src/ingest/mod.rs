@@ -3,6 +3,9 @@
 //! Invariants: every stage is committed before the next begins; `Ready` is said only once a search finds the
 //! document; `text[span] == chunk` always.
 
+mod chunk;
+mod sniff;
+
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
