@@ -47,10 +47,10 @@ fn paragraphs(piece: &str) -> impl Iterator<Item = Range<usize>> + '_ {
 /// Whether the full stop at the end does not end the sentence.
 fn ends_open(sentence: &str) -> bool {
     const ABBREVIATIONS: &[&str] = &[
-        "abb", "abs", "art", "aufl", "bd", "bzgl", "bzw", "ca", "cf", "co", "corp", "d.h", "dipl", "dr", "e.g", "eq",
-        "etc", "evtl", "fig", "ggf", "hrsg", "i.e", "inc", "inkl", "jr", "kap", "lt", "ltd", "max", "min", "mio", "mr",
-        "mrs", "ms", "nr", "no", "prof", "s.o", "s.u", "sog", "sr", "st", "str", "tab", "tel", "u.a", "u.s", "usw",
-        "v.a", "vgl", "vol", "vs", "z.b", "z.t", "zit",
+        "abb", "abs", "art", "aufl", "bd", "bzgl", "bzw", "ca", "cf", "co", "corp", "d.h", "dipl", "dr",
+        "e.g", "eq", "etc", "evtl", "fig", "ggf", "hrsg", "i.e", "inc", "inkl", "jr", "kap", "lt", "ltd",
+        "max", "min", "mio", "mr", "mrs", "ms", "nr", "no", "prof", "s.o", "s.u", "sog", "sr", "st", "str",
+        "tab", "tel", "u.a", "u.s", "usw", "v.a", "vgl", "vol", "vs", "z.b", "z.t", "zit",
     ];
     let Some(body) = sentence.strip_suffix('.') else { return false };
     let word = body.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or("");
@@ -63,20 +63,22 @@ fn ends_open(sentence: &str) -> bool {
 /// where neither tells.
 pub fn language(text: &str) -> Option<&'static str> {
     const GERMAN: &[&str] = &[
-        "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "und", "oder", "ist", "sind",
-        "war", "waren", "wer", "wie", "wo", "wann", "warum", "welche", "welcher", "welches", "welchem", "wird", "werden",
-        "wurde", "wurden", "hat", "haben", "nicht", "mit", "von", "vom", "zu", "zum", "zur", "für", "auf", "im", "bei",
-        "gibt", "kann", "muss", "viele", "viel", "ich", "sich", "nach", "aus", "über", "wieviel", "wofür", "woraus",
+        "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "und", "oder",
+        "ist", "sind", "war", "waren", "wer", "wie", "wo", "wann", "warum", "welche", "welcher", "welches",
+        "welchem", "wird", "werden", "wurde", "wurden", "hat", "haben", "nicht", "mit", "von", "vom", "zu",
+        "zum", "zur", "für", "auf", "im", "bei", "gibt", "kann", "muss", "viele", "viel", "ich", "sich",
+        "nach", "aus", "über", "wieviel", "wofür", "woraus",
     ];
     const ENGLISH: &[&str] = &[
-        "the", "of", "and", "or", "is", "are", "was", "were", "who", "what", "when", "where", "why", "how", "which",
-        "does", "do", "did", "has", "have", "had", "not", "with", "from", "to", "for", "on", "at", "by", "can", "must",
-        "many", "much", "i", "it", "that", "this", "there", "be", "an", "a",
+        "the", "of", "and", "or", "is", "are", "was", "were", "who", "what", "when", "where", "why", "how",
+        "which", "does", "do", "did", "has", "have", "had", "not", "with", "from", "to", "for", "on", "at",
+        "by", "can", "must", "many", "much", "i", "it", "that", "this", "there", "be", "an", "a",
     ];
     let (mut german, mut english) = (0, 0);
     for word in text.unicode_words().take(200) {
         let word = word.to_lowercase();
-        german += usize::from(GERMAN.contains(&word.as_str())) + usize::from(word.contains(['ä', 'ö', 'ü', 'ß']));
+        german +=
+            usize::from(GERMAN.contains(&word.as_str())) + usize::from(word.contains(['ä', 'ö', 'ü', 'ß']));
         english += usize::from(ENGLISH.contains(&word.as_str()));
     }
     match german.cmp(&english) {
@@ -117,7 +119,10 @@ mod tests {
     #[test]
     fn sentences_survive_abbreviations_and_ordinals() {
         let text = "Dr. Müller kam am 3. Oktober, z.B. nach Köln. Er blieb.  Was nun? Nichts";
-        assert_eq!(split(text), ["Dr. Müller kam am 3. Oktober, z.B. nach Köln.", "Er blieb.", "Was nun?", "Nichts"]);
+        assert_eq!(
+            split(text),
+            ["Dr. Müller kam am 3. Oktober, z.B. nach Köln.", "Er blieb.", "Was nun?", "Nichts"]
+        );
     }
 
     #[test]

@@ -312,7 +312,12 @@ mod tests {
             }
             let start = parsed.text.len();
             parsed.text.push_str(text);
-            parsed.blocks.push(Block { kind: *kind, level: *level, span: start..parsed.text.len(), ..whole_text("") });
+            parsed.blocks.push(Block {
+                kind: *kind,
+                level: *level,
+                span: start..parsed.text.len(),
+                ..whole_text("")
+            });
         }
         parsed
     }
@@ -348,12 +353,16 @@ mod tests {
     fn long_blocks_are_cut_between_sentences_and_overlap() {
         let parsed = document(&[(Paragraph, 0, "One two three. Four five. Six seven eight. Nine ten.")]);
         let chunks = cut(&parsed, 5, 2);
-        assert_eq!(texts(&parsed, &chunks), ["One two three. Four five.", "Four five. Six seven eight.", "Nine ten."]);
+        assert_eq!(
+            texts(&parsed, &chunks),
+            ["One two three. Four five.", "Four five. Six seven eight.", "Nine ten."]
+        );
     }
 
     #[test]
     fn furniture_is_in_no_chunk() {
-        let parsed = document(&[(Paragraph, 0, "Above."), (PageFooter, 0, "Page 1"), (Paragraph, 0, "Below.")]);
+        let parsed =
+            document(&[(Paragraph, 0, "Above."), (PageFooter, 0, "Page 1"), (Paragraph, 0, "Below.")]);
         assert_eq!(texts(&parsed, &cut(&parsed, 50, 0)), ["Above.", "Below."]);
     }
 

@@ -19,7 +19,10 @@ pub struct Sniffed {
 pub fn sniff(filename: &str, blob: &StagedBlob) -> Result<Sniffed, Refused> {
     let head = blob.head();
     if blob.size() == 0 {
-        return Err(Refused { code: "empty", detail: format!("{filename} has no bytes: there is nothing to read") });
+        return Err(Refused {
+            code: "empty",
+            detail: format!("{filename} has no bytes: there is nothing to read"),
+        });
     }
     let binary = |file_type: &str| Ok(Sniffed { file_type: file_type.into(), is_text: false });
     if head[..head.len().min(1024)].windows(5).any(|window| window == b"%PDF-") {
@@ -80,7 +83,8 @@ fn utf16_without_bom(head: &[u8], zeros: usize) -> bool {
 
 fn text_type(filename: &str, head: &[u8]) -> FileType {
     let extension = extension(filename).map(|name| canonical(&name).to_owned());
-    let named_otherwise = matches!(extension.as_deref(), Some("md" | "eml" | "mbox" | "ipynb" | "php" | "js" | "rst"));
+    let named_otherwise =
+        matches!(extension.as_deref(), Some("md" | "eml" | "mbox" | "ipynb" | "php" | "js" | "rst"));
     if named_otherwise {
         return extension.unwrap_or_default();
     }
@@ -97,9 +101,12 @@ fn text_type(filename: &str, head: &[u8]) -> FileType {
     }
 }
 
-const BINARY: &[&str] = &[
-    "pdf", "doc", "docx", "ppt", "pptx", "xls", "xlsx", "odt", "ods", "odp", "epub", "zip", "png", "jpg", "jpeg", "gif",
-    "tiff", "mp3", "wav", "mp4", "exe", "bin", "msg",
+/// Extensions of files that are not text.
+pub const BINARY: &[&str] = &[
+    "pdf", "doc", "docx", "ppt", "pptx", "xls", "xlsx", "odt", "ods", "odp", "epub", "zip", "png", "jpg",
+    "jpeg", "gif", "tif", "tiff", "bmp", "webp", "heic", "mp3", "wav", "ogg", "flac", "m4a", "mp4", "mkv",
+    "avi", "mov", "7z", "gz", "bz2", "xz", "zst", "rar", "tar", "exe", "bin", "msg", "sqlite", "woff",
+    "woff2", "ttf", "otf", "psd", "ico",
 ];
 
 fn canonical(extension: &str) -> &str {
