@@ -29,12 +29,21 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
             let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
             format!("the configuration does not check:{lines}")
         }
-        _ => format!("{error:#}"),
+        _ => with_causes(error),
     };
     match hint(error) {
         Some(hint) => format!("error: {message}\nhint: {hint}"),
         None => format!("error: {message}"),
     }
+}
+
+/// The message and those of its causes that it does not repeat itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
@@ -66,6 +75,13 @@ mod tests {
             "error: no daemon at http://127.0.0.1:8765\n\
              hint: start it with `smartrag serve`, or name another with --url"
         );
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        let error = anyhow::Error::from(client::Error::File { path: "/x".into(), source }).context("upload");
+        assert_eq!(describe(&error), "error: upload: /x: entity not found");
     }
 
     #[test]
