@@ -96,7 +96,8 @@ mod tests {
     use std::io::Write;
 
     fn gz(path: &Path, text: &str) {
-        let mut encoder = flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::fast());
+        let mut encoder =
+            flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::fast());
         encoder.write_all(text.as_bytes()).unwrap();
         encoder.finish().unwrap();
     }
@@ -105,7 +106,10 @@ mod tests {
     fn a_set_is_read_and_queries_without_judgement_are_left_out() {
         let dir = tempfile::tempdir().unwrap();
         gz(&dir.path().join("corpus.jsonl.gz"), "{\"_id\":\"d\",\"title\":\"T\",\"text\":\"x\"}\n");
-        gz(&dir.path().join("queries.jsonl.gz"), "{\"_id\":\"q\",\"text\":\"a\"}\n{\"_id\":\"p\",\"text\":\"b\"}\n");
+        gz(
+            &dir.path().join("queries.jsonl.gz"),
+            "{\"_id\":\"q\",\"text\":\"a\"}\n{\"_id\":\"p\",\"text\":\"b\"}\n",
+        );
         gz(&dir.path().join("qrels.tsv.gz"), "query-id\tcorpus-id\tscore\nq\td\t2\n");
         assert_eq!(corpus(dir.path()).unwrap()[0].whole_text(), "T\n\nx");
         let queries = queries(dir.path()).unwrap();

@@ -95,7 +95,8 @@ fn key() -> CollectionKey {
 fn take_in(app: &Arc<App>, corpus: &[CorpusDocument]) -> anyhow::Result<()> {
     let mut last = Vec::new();
     for batch in corpus.chunks(BATCH) {
-        let uploads = batch.iter().map(|document| upload(app, document)).collect::<anyhow::Result<Vec<_>>>()?;
+        let uploads =
+            batch.iter().map(|document| upload(app, document)).collect::<anyhow::Result<Vec<_>>>()?;
         for submitted in app.ingest.submit(uploads)? {
             last.push(submitted?.document.id);
         }
@@ -135,7 +136,8 @@ fn measure_mode(
     }
     let values: Vec<f64> = found.iter().map(|(shallow, _)| shallow.ndcg).collect();
     let Estimate { mean, low, high } = bootstrap(&values, RESAMPLES, SEED);
-    let average = |value: &dyn Fn(&(_, _)) -> f64| found.iter().map(value).sum::<f64>() / found.len().max(1) as f64;
+    let average =
+        |value: &dyn Fn(&(_, _)) -> f64| found.iter().map(value).sum::<f64>() / found.len().max(1) as f64;
     Ok(Measured {
         set: set.to_owned(),
         documents,
@@ -144,7 +146,10 @@ fn measure_mode(
         ndcg_at_10: mean,
         ndcg_low: low,
         ndcg_high: high,
-        recall_at_10: average(&|(shallow, _): &(crate::search::eval::Metrics, crate::search::eval::Metrics)| shallow.recall),
+        recall_at_10: average(&|(shallow, _): &(
+            crate::search::eval::Metrics,
+            crate::search::eval::Metrics,
+        )| shallow.recall),
         recall_at_100: average(&|(_, deep)| deep.recall),
         mrr_at_10: average(&|(shallow, _)| shallow.reciprocal_rank),
     })
@@ -176,7 +181,17 @@ fn mode_name(mode: SearchMode) -> &'static str {
 }
 
 fn table(measured: &[Measured]) -> Table {
-    let mut table = Table::new(["set", "documents", "queries", "mode", "nDCG@10", "95 %", "recall@10", "recall@100", "MRR@10"]);
+    let mut table = Table::new([
+        "set",
+        "documents",
+        "queries",
+        "mode",
+        "nDCG@10",
+        "95 %",
+        "recall@10",
+        "recall@100",
+        "MRR@10",
+    ]);
     for row in measured {
         table.row([
             row.set.clone(),
