@@ -13,8 +13,11 @@ const SHARE_MIN: f32 = 0.2;
 const HITS_ENOUGH: u32 = 8;
 /// Confidence of trigrams alone from which they are believed.
 const TRIGRAMS_SURE: f64 = 0.9;
-/// Confidence of trigrams below which they say no more than "German or English".
+/// Confidence of trigrams below which those of a short text say no more than "German or English". In a longer text
+/// it means that two neighbours, such as Danish and Norwegian, are close.
 const TRIGRAMS_WEAK: f64 = 0.35;
+/// Words of a short text.
+const SHORT: u32 = 12;
 
 /// A language and how sure that is, 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,10 +60,11 @@ impl Detector {
             return Some(evidence.guess());
         }
         let trigrams = self.all.detect(text)?;
-        if trigrams.script() == whatlang::Script::Latin && evidence.is_clear(&trigrams) {
+        let latin = trigrams.script() == whatlang::Script::Latin;
+        if latin && evidence.is_clear(&trigrams) {
             return Some(evidence.guess());
         }
-        let weak = trigrams.script() == whatlang::Script::Latin && trigrams.confidence() < TRIGRAMS_WEAK;
+        let weak = latin && evidence.words <= SHORT && trigrams.confidence() < TRIGRAMS_WEAK;
         let language = if weak { self.two.detect_lang(text)? } else { trigrams.lang() };
         // Trigrams of a short text are never sure.
         let length = (text.len() as f32 / 100.0).min(1.0);
@@ -79,7 +83,8 @@ struct Evidence {
 impl Evidence {
     fn of(text: &str) -> Self {
         let mut evidence = Self { german: 0, english: 0, words: 0 };
-        for word in words(text).filter(|word| !word.is_number()) {
+        // Single letters are words in too many languages.
+        for word in words(text).filter(|word| word.text.len() > 1 && !word.is_number()) {
             let german = is_stop_word(Language::German, word.text);
             let english = is_stop_word(Language::English, word.text);
             evidence.german += u32::from(german && !english);
