@@ -72,7 +72,6 @@ impl Collection {
         let mut writer = self.writer.lock();
         let applied = writer.apply(changes, seq);
         if applied.is_err() {
-            writer.keywords.abandon();
             writer.vectors = VectorWriter::from(self.view.load().vectors.clone());
             return applied;
         }
@@ -141,17 +140,11 @@ impl Writer {
         }
         for change in changes {
             match change {
-                Change::Put(document) => {
-                    self.keywords.put(document)?;
-                    self.vectors.put(document.document.id, &document.vectors);
-                }
-                Change::Delete(document) => {
-                    self.keywords.delete(*document)?;
-                    self.vectors.delete(*document);
-                }
+                Change::Put(document) => self.vectors.put(document.document.id, &document.vectors),
+                Change::Delete(document) => self.vectors.delete(*document),
             }
         }
-        self.keywords.commit(seq)
+        self.keywords.apply(changes, seq)
     }
 
     /// Settles the dimension with the first vectors, and refuses others.

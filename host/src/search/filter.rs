@@ -15,6 +15,8 @@ use crate::types::*;
 /// Longer texts are compared by their beginning and a hash of the whole.
 const TEXT_BYTES_MAX: usize = 256;
 const TEXT_BYTES_KEPT: usize = 192;
+/// Longer paths are compared by a hash.
+const PATH_BYTES_MAX: usize = 512;
 
 mod kind {
     pub const EXISTS: u8 = b'e';
@@ -118,6 +120,9 @@ fn field_code(field: &Field) -> Vec<u8> {
                 code.extend([0, 1]);
             }
             code.extend([0, 0]);
+            if code.len() > PATH_BYTES_MAX {
+                code = [&[7], blake3::hash(&code).as_bytes().as_slice()].concat();
+            }
             code
         }
     }

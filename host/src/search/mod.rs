@@ -3,6 +3,7 @@
 //! Invariants: everything here can be rebuilt from the store; a search sees one collection and no other;
 //! nothing outside this module knows of tantivy or instant-distance.
 
+mod allowed;
 mod collection;
 pub mod eval;
 mod filter;

@@ -5,9 +5,10 @@ mod directory;
 mod query;
 mod rows;
 mod schema;
+mod segment;
 mod similar;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,12 +26,13 @@ use self::analyze::{Analysis, analyses};
 use self::directory::UnsyncedDirectory;
 pub use self::rows::Rows;
 use self::schema::{Fields, ID_COLUMNS};
+use super::allowed::Allowed;
 use super::filter;
 use super::{Error, Result};
 use crate::types::*;
 
-/// Text that is buffered before a segment is written; a writer takes hardly more than it is given to hold.
-const WRITER_BYTES: usize = 24 << 20;
+/// The least that tantivy accepts; never used, because the writer gets whole segments.
+const WRITER_BYTES: usize = 15_000_000;
 const META: &str = "meta.json";
 
 /// The index of a collection and the one writer that changes it.
@@ -39,9 +41,8 @@ pub struct KeywordIndex {
     index: Index,
     reader: IndexReader,
     fields: Fields,
+    /// Commits and merges; it gets whole segments, see [`segment`].
     writer: Option<IndexWriter>,
-    /// Documents touched since the last commit: they may have rows that the reader does not know.
-    touched: HashSet<DocumentId>,
     cursor: u64,
     last_used: Instant,
 }
@@ -52,6 +53,7 @@ impl KeywordIndex {
         std::fs::create_dir_all(path)?;
         if path.join(META).exists() {
             verify(path)?;
+            directory::remove_unlisted(path)?;
         }
         let (schema, fields) = schema::schema();
         let settings = IndexSettings {
@@ -64,7 +66,7 @@ impl KeywordIndex {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let cursor = cursor(&index).ok_or_else(|| damaged(path, "it is of another version"))?;
         let (path, last_used) = (path.to_path_buf(), Instant::now());
-        Ok(Self { path, index, reader, fields, writer: None, touched: HashSet::new(), cursor, last_used })
+        Ok(Self { path, index, reader, fields, writer: None, cursor, last_used })
     }
 
     /// The journal entry up to which the index is complete.
@@ -72,53 +74,41 @@ impl KeywordIndex {
         self.cursor
     }
 
-    /// Removes a document; in force after the next commit.
-    pub fn delete(&mut self, document: DocumentId) -> Result<()> {
-        let term = Term::from_field_bytes(self.fields.attributes, &filter::document_term(document));
-        let known = self.touched.contains(&document) || self.reader.searcher().doc_freq(&term)? > 0;
-        // A deletion makes tantivy look into every segment: not for documents that are new.
-        if known {
-            self.writer()?.delete_term(term);
+    /// Puts changes in force, in the given order, and moves the cursor. On an error nothing is changed, and the index
+    /// can be used further.
+    pub fn apply(&mut self, changes: &[Change], cursor: u64) -> Result<()> {
+        let applied = self.try_apply(changes, cursor.max(self.cursor));
+        if applied.is_err() {
+            self.writer = None;
         }
-        Ok(())
+        applied
     }
 
-    /// Adds a document in place of its former self; in force after the next commit.
-    pub fn put(&mut self, document: &IndexDocument) -> Result<()> {
-        self.delete(document.document.id)?;
-        self.touched.insert(document.document.id);
-        let rows = self.fields.rows(document);
-        let writer = self.writer()?;
-        for row in rows {
-            writer.add_document(row)?;
+    fn try_apply(&mut self, changes: &[Change], cursor: u64) -> Result<()> {
+        let latest = latest(changes);
+        for document in latest.keys() {
+            self.delete(*document)?;
         }
-        Ok(())
-    }
-
-    /// Puts changes in force. On an error nothing is changed, and the index can be used further.
-    pub fn commit(&mut self, cursor: u64) -> Result<()> {
-        let cursor = cursor.max(self.cursor);
-        let committed = self.try_commit(cursor);
-        if committed.is_err() {
-            self.abandon();
+        let documents: Vec<&IndexDocument> = latest.into_values().flatten().collect();
+        for segment in segment::write(&self.index, self.fields, &documents)? {
+            self.writer()?.add_segment(segment)?;
         }
-        self.touched.clear();
-        committed
-    }
-
-    fn try_commit(&mut self, cursor: u64) -> Result<()> {
         let mut prepared = self.writer()?.prepare_commit()?;
         prepared.set_payload(&schema::payload(cursor));
         prepared.commit()?;
+        self.reader.reload()?;
         self.cursor = cursor;
         self.last_used = Instant::now();
-        Ok(self.reader.reload()?)
+        Ok(())
     }
 
-    /// Forgets what is not committed.
-    pub fn abandon(&mut self) {
-        self.writer = None;
-        self.touched.clear();
+    /// A deletion makes tantivy look into every segment: not for documents that are new.
+    fn delete(&mut self, document: DocumentId) -> Result<()> {
+        let term = Term::from_field_bytes(self.fields.attributes, &filter::document_term(document));
+        if self.reader.searcher().doc_freq(&term)? > 0 {
+            self.writer()?.delete_term(term);
+        }
+        Ok(())
     }
 
     /// Lets the writer and its memory go when it was not used for a while; true if so.
@@ -158,6 +148,15 @@ fn tokenizers() -> TokenizerManager {
     let tokenizers = TokenizerManager::default();
     tokenizers.register(analyze::TOKENIZER, analyze::TaggedTokenizer::default());
     tokenizers
+}
+
+/// What becomes of each document: its last change, a deletion as `None`.
+fn latest(changes: &[Change]) -> BTreeMap<DocumentId, Option<&IndexDocument>> {
+    let last = changes.iter().map(|change| match change {
+        Change::Put(document) => (document.document.id, Some(document)),
+        Change::Delete(document) => (*document, None),
+    });
+    last.collect()
 }
 
 /// Few small segments after many small commits, and seldom a large one rewritten.
@@ -266,25 +265,6 @@ impl Keywords {
             rows.iter().for_each(|row| allowed.push(ids.chunk(row)));
         }
         Ok(allowed)
-    }
-}
-
-/// Chunks that a filter lets through.
-#[derive(Clone, Debug, Default)]
-pub struct Allowed(HashMap<DocumentId, Vec<std::ops::Range<u32>>>);
-
-impl Allowed {
-    fn push(&mut self, chunk: ChunkId) {
-        let ranges = self.0.entry(chunk.document).or_default();
-        match ranges.last_mut() {
-            Some(last) if last.end == chunk.index => last.end += 1,
-            _ => ranges.push(chunk.index..chunk.index + 1),
-        }
-    }
-
-    /// The chunks of a document, as ranges of their indexes.
-    pub fn of(&self, document: DocumentId) -> &[std::ops::Range<u32>] {
-        self.0.get(&document).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -24,9 +24,8 @@ const TERMS_MAX: usize = 256;
 /// Phrases that a query may have.
 const PHRASES_MAX: usize = 8;
 
-/// What a match in the title or in a heading counts beside one in the text.
+/// What a match in the title or a heading counts beside one in the text.
 const TITLE_BOOST: f32 = 0.5;
-const HEADINGS_BOOST: f32 = 0.5;
 
 /// Splits off what stands between plain double quotes. An unpaired quote is an ordinary character.
 fn phrases(text: &str) -> Vec<&str> {
@@ -110,8 +109,8 @@ impl<'a> Builder<'a> {
         Ok(Self { fields, languages, statistics: Statistics::of(searcher)? })
     }
 
-    fn boosted_fields(&self) -> [(Field, f32); 3] {
-        [(self.fields.body, 1.0), (self.fields.title, TITLE_BOOST), (self.fields.headings, HEADINGS_BOOST)]
+    fn boosted_fields(&self) -> [(Field, f32); 2] {
+        [(self.fields.body, 1.0), (self.fields.title, TITLE_BOOST)]
     }
 
     /// One clause a term, field and language that the index knows.

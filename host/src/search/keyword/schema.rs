@@ -15,10 +15,8 @@ const VERSION: u32 = 1;
 pub struct Fields {
     /// The chunk's own text, with the context it was cut from.
     pub body: Field,
-    /// The title of the document.
+    /// The title of the document and the headings above the chunk.
     pub title: Field,
-    /// The headings above the chunk.
-    pub headings: Field,
     /// Exact terms for filters.
     pub attributes: Field,
     document_high: Field,
@@ -38,8 +36,7 @@ pub fn schema() -> (Schema, Fields) {
     let mut builder = Schema::builder();
     let fields = Fields {
         body: builder.add_text_field("body", text.clone()),
-        title: builder.add_text_field("title", text.clone()),
-        headings: builder.add_text_field("headings", text),
+        title: builder.add_text_field("title", text),
         attributes: builder.add_bytes_field("attributes", BytesOptions::default().set_indexed()),
         document_high: builder.add_u64_field(ID_COLUMNS[0], FAST),
         document_low: builder.add_u64_field(ID_COLUMNS[1], FAST),
@@ -63,11 +60,8 @@ impl Fields {
             row.add_text(self.body, tagged(analysis, context));
         }
         row.add_text(self.body, tagged(analysis, &chunk.text));
-        if let Some(title) = &document.title {
+        for title in document.title.iter().chain(&chunk.heading_path) {
             row.add_text(self.title, tagged(analysis, title));
-        }
-        for heading in &chunk.heading_path {
-            row.add_text(self.headings, tagged(analysis, heading));
         }
         shared.iter().for_each(|term| row.add_bytes(self.attributes, term));
         for term in filter::metadata_terms(&chunk.metadata) {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::scan::{Probe, Rows};
-use super::keyword::Allowed;
+use super::allowed::Allowed;
 use super::{Error, Result};
 use crate::types::*;
 
@@ -128,14 +128,23 @@ impl Vectors {
         let mut best = Best::new(limit);
         let mut scores = Vec::new();
         for (block, content) in self.blocks.iter().enumerate() {
-            for (run, span) in content.runs.iter().enumerate() {
-                for rows in span.allowed(allowed) {
-                    content.rows.approximate(probe, rows.clone(), &mut scores);
-                    for (row, score) in rows.zip(&scores) {
-                        if content.rows.is_found(row) {
-                            best.offer(*score, Place { block, run, row });
-                        }
+            // Without a filter nearly all rows count: one product over the whole block, dead rows and all.
+            if allowed.is_none() {
+                content.rows.approximate(probe, 0..content.rows.len(), &mut scores);
+            }
+            for (at, run) in content.runs.iter().enumerate() {
+                let mut offer = |row: usize, score: f32| {
+                    if best.would_take(score) && content.rows.is_found(row) {
+                        best.offer(score, Place { block, run: at, row });
                     }
+                };
+                match allowed {
+                    None => run.rows.clone().for_each(|row| offer(row, scores[row])),
+                    Some(allowed) => allowed.of(run.document).for_each(|indexes| {
+                        let rows = run.at(&indexes);
+                        content.rows.approximate(probe, rows.clone(), &mut scores);
+                        rows.zip(&scores).for_each(|(row, score)| offer(row, *score));
+                    }),
                 }
             }
         }
@@ -166,14 +175,10 @@ impl Vectors {
 }
 
 impl Run {
-    /// The rows to look at.
-    fn allowed(&self, allowed: Option<&Allowed>) -> Vec<Range<usize>> {
-        let Some(allowed) = allowed else { return vec![self.rows.clone()] };
-        let shifted = |range: &Range<u32>| {
-            let end = self.rows.end.min(self.rows.start + range.end as usize);
-            (self.rows.start + range.start as usize).min(end)..end
-        };
-        allowed.of(self.document).iter().map(shifted).collect()
+    /// The rows of some chunks of the document.
+    fn at(&self, indexes: &Range<u32>) -> Range<usize> {
+        let row = |index: u32| (self.rows.start + index as usize).min(self.rows.end);
+        row(indexes.start)..row(indexes.end)
     }
 }
 
@@ -197,11 +202,12 @@ impl Best {
         Self { limit, heap: BinaryHeap::new(), threshold: f32::NEG_INFINITY }
     }
 
+    fn would_take(&self, score: f32) -> bool {
+        score > self.threshold
+    }
+
     fn offer(&mut self, score: f32, place: Place) {
         if self.heap.len() >= self.limit {
-            if score <= self.threshold {
-                return;
-            }
             self.heap.pop();
         }
         self.heap.push(Reverse((Ordered(score), Reverse(place))));
