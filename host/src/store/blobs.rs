@@ -286,7 +286,8 @@ pub(super) fn private_dir(dir: &Path) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
+/// Makes names that came or went in a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))
 }
 

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::RwLock;
 use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use super::blobs::sync_dir;
+use super::error::at;
 use super::{Error, Result};
 
 /// Bytes of redb's page cache. Pages are also in the cache of the operating system.
@@ -25,8 +27,11 @@ pub(super) struct Engine {
 impl Engine {
     /// Opens or creates the database at a path.
     pub(super) fn at(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            create(path)?;
+        }
         let path = path.to_owned();
-        Self::new(Box::new(move || redb::Builder::new().set_cache_size(CACHE_BYTES).create(&path)))
+        Self::new(Box::new(move || redb::Builder::new().set_cache_size(CACHE_BYTES).open(&path)))
     }
 
     /// Opens the database that `open` yields.
@@ -106,6 +111,18 @@ impl Engine {
         self.suspect.store(false, Ordering::Release);
         Ok(())
     }
+}
+
+/// Makes an empty database beside and moves it to its place: redb's own creation, when it is interrupted, leaves a file
+/// that is no database.
+fn create(path: &Path) -> Result<()> {
+    let new = path.with_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(&new)(error)),
+        _ => redb::Database::create(&new)?.close()?,
+    }
+    std::fs::rename(&new, path).map_err(at(path))?;
+    sync_dir(path.parent().unwrap_or(path))
 }
 
 fn closed() -> Error {

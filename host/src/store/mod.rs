@@ -29,3 +29,6 @@ pub use model::{
     Totals,
 };
 pub use open::Store;
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,7 @@ impl Store {
         Self::with_engine(data_dir, Engine::at(&path)?, path, lock)
     }
 
-    fn with_engine(data_dir: &Path, engine: Engine, path: PathBuf, lock: File) -> Result<Self> {
+    pub(super) fn with_engine(data_dir: &Path, engine: Engine, path: PathBuf, lock: File) -> Result<Self> {
         prepare(&engine)?;
         let files = Files::open(data_dir.join("file_storage"))?;
         let cache = data_dir.join("cache");
