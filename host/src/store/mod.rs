@@ -419,6 +419,16 @@ impl Store {
     pub fn conversation(&self, _owner: &UserId, _id: ConversationId) -> Result<Option<Conversation>> {
         todo!()
     }
+    /// Conversations of an owner, newest first, behind `after`; only those of a session if one is given.
+    pub fn conversations(
+        &self,
+        _owner: &UserId,
+        _session: Option<&SessionId>,
+        _after: Option<ConversationId>,
+        _limit: usize,
+    ) -> Result<Slice<Conversation>> {
+        todo!()
+    }
     /// Appends messages in one durable commit.
     pub fn append_messages(
         &self,
