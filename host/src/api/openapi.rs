@@ -106,3 +106,113 @@ fn add_components(document: &mut OpenApi) {
         .build();
     components.responses.insert(PROBLEM.into(), response.into());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn json() -> Value {
+        serde_json::to_value(document()).unwrap()
+    }
+
+    fn operations_of(document: &Value) -> Vec<(String, String, &Value)> {
+        let paths = document["paths"].as_object().unwrap();
+        let methods = ["get", "post", "put", "patch", "delete"];
+        let each = paths.iter().flat_map(|(path, item)| {
+            let of_item = methods.iter().filter_map(move |method| Some((*method, item.get(*method)?)));
+            of_item.map(move |(method, operation)| (method.to_uppercase(), path.clone(), operation))
+        });
+        each.collect()
+    }
+
+    #[test]
+    fn the_contract_is_complete() {
+        let document = json();
+        let found: Vec<String> = operations_of(&document)
+            .into_iter()
+            .map(|(method, path, _)| format!("{method} {path}"))
+            .collect();
+        let promised = [
+            "POST /sessions",
+            "GET /sessions",
+            "GET /sessions/{id}",
+            "PATCH /sessions/{id}",
+            "DELETE /sessions/{id}",
+            "GET /sessions/{id}/context",
+            "POST /documents/upload",
+            "POST /documents",
+            "POST /documents/batch",
+            "GET /documents",
+            "GET /documents/{id}",
+            "GET /documents/{id}/content",
+            "GET /documents/{id}/text",
+            "GET /documents/{id}/chunks",
+            "POST /documents/{id}/reprocess",
+            "DELETE /documents/{id}",
+            "POST /documents/search",
+            "POST /search",
+            "GET /search/similar/{doc_id}",
+            "POST /query",
+            "POST /query/stream",
+            "POST /embed",
+            "POST /enrich",
+            "GET /health",
+            "GET /health/live",
+            "GET /health/ready",
+            "GET /metrics",
+            "GET /models",
+            "GET /models/readiness",
+            "GET /plugins",
+            "GET /plugins/{name}",
+        ];
+        for operation in promised {
+            let (method, path) = operation.split_once(' ').unwrap();
+            assert!(
+                found.contains(&format!("{method} {PREFIX}{path}")),
+                "{operation} is missing in {found:?}"
+            );
+        }
+        for path in ["/health", "/health/live", "/health/ready", "/metrics"] {
+            assert!(found.contains(&format!("GET {path}")), "{path} is missing without the prefix");
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_failures_are_problems() {
+        let document = json();
+        let mut ids = std::collections::BTreeSet::new();
+        for (method, path, operation) in operations_of(&document) {
+            let id = operation["operationId"].as_str().unwrap().to_string();
+            assert!(ids.insert(id.clone()), "{id} stands twice");
+            assert_eq!(
+                operation["responses"]["default"]["$ref"], "#/components/responses/Problem",
+                "{method} {path}"
+            );
+            assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{method} {path}");
+        }
+        assert_eq!(document["openapi"], "3.1.0");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(map) => {
+                    found.extend(map.get("$ref").and_then(Value::as_str));
+                    map.values().for_each(|value| references(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let document = json();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 50);
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

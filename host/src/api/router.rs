@@ -58,16 +58,75 @@ pub(super) fn operations() -> OpenApiRouter<Arc<App>> {
 
 /// The whole API of a running product.
 pub fn router(app: Arc<App>) -> Router {
-    let guard_list = Arc::new(Guard::new(&app.config.api));
+    let guard_list = Guard::new(&app.config.api);
+    layers(routes().with_state(app), guard_list)
+}
+
+/// Everything that answers at this door.
+fn routes() -> Router<Arc<App>> {
     Router::new()
         .nest(PREFIX, contents().into())
         .merge(Router::from(operations()))
         .route("/", get(health::about))
         .merge(openapi::routes())
-        .with_state(app)
+}
+
+/// What is common to all requests, innermost first.
+fn layers(router: Router, guard_list: Guard) -> Router {
+    let seats = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    router
         // bodies have limits of their own: see `extract` and `documents::upload`
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Arc::new(Semaphore::new(IN_FLIGHT_MAX)), in_flight))
-        .layer(from_fn_with_state(guard_list, guard))
+        .layer(from_fn_with_state(seats, in_flight))
+        .layer(from_fn_with_state(Arc::new(guard_list), guard))
         .layer(from_fn(envelope))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::http::StatusCode;
+    use tower::ServiceExt;
+
+    /// axum panics on routes that contradict each other.
+    #[test]
+    fn routes_go_together() {
+        let _ = routes();
+    }
+
+    #[tokio::test]
+    async fn foreign_pages_and_names_are_refused_before_any_route() {
+        let config = crate::config::ApiConfig {
+            bind: ([127, 0, 0, 1], 8765).into(),
+            ui_bind: ([127, 0, 0, 1], 8501).into(),
+            ollama_port: None,
+            upload_bytes_max: 0,
+            body_bytes_max: 0,
+            allowed_hosts: vec!["Rag.lan".into()],
+            allowed_origins: vec!["https://notes.example/".into()],
+            open_metrics: false,
+        };
+        let inner = Router::new().route("/", get(async || "x"));
+        let router = layers(inner, Guard::new(&config));
+        let cases = [
+            ("localhost:8765", None, "/", StatusCode::OK),
+            ("rag.lan", Some("https://notes.example"), "/", StatusCode::OK),
+            ("evil.example", None, "/", StatusCode::FORBIDDEN),
+            ("evil.example", None, "/nowhere", StatusCode::FORBIDDEN),
+            ("localhost", Some("https://evil.example"), "/", StatusCode::FORBIDDEN),
+            ("localhost", Some("null"), "/nowhere", StatusCode::FORBIDDEN),
+            ("localhost", None, "/nowhere", StatusCode::NOT_FOUND),
+        ];
+        for (host, origin, path, status) in cases {
+            let mut request = Request::builder().uri(path).header("host", host);
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.status(), status, "{host} {origin:?} {path}");
+            assert!(response.headers().contains_key("x-request-id"));
+        }
+    }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -145,6 +147,7 @@ pub struct QueryAnswer {
     /// Tokens.
     pub usage: Usage,
     /// Milliseconds by stage.
+    #[schema(value_type = BTreeMap<String, f64>)]
     pub timings: Timings,
     /// Whether passages were left out because the model's window was too small.
     pub truncated: bool,
