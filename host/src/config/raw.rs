@@ -13,9 +13,10 @@ use serde_json::Value;
 use super::units::{Size, Span};
 use crate::types::JsonMap;
 
-/// SmartRAG's configuration. Every key may be left out.
+/// Every key may be left out.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "SmartRAG configuration")]
 pub(super) struct Raw {
     /// Listening and bodies.
     pub api: RawApi,
@@ -43,6 +44,7 @@ pub(super) struct Raw {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Api")]
 pub(super) struct RawApi {
     /// REST and WebSocket, `address:port`. Default: 127.0.0.1:8765.
     pub bind: Option<String>,
@@ -64,6 +66,7 @@ pub(super) struct RawApi {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Auth")]
 pub(super) struct RawAuth {
     /// `local`: loopback only, no keys. `keys`: every request needs one.
     pub mode: Option<RawAuthMode>,
@@ -71,6 +74,7 @@ pub(super) struct RawAuth {
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "AuthMode")]
 pub(super) enum RawAuthMode {
     Local,
     Keys,
@@ -78,6 +82,7 @@ pub(super) enum RawAuthMode {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Ingest")]
 pub(super) struct RawIngest {
     /// Documents worked on at once. Default: number of cores, at most 4.
     pub workers: Option<u32>,
@@ -91,6 +96,7 @@ pub(super) struct RawIngest {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Chunker")]
 pub(super) struct RawChunker {
     /// Only `structure`: along headings, blocks and sentences.
     pub plugin: Option<RawChunkerName>,
@@ -102,12 +108,14 @@ pub(super) struct RawChunker {
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "ChunkerName")]
 pub(super) enum RawChunkerName {
     Structure,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Search")]
 pub(super) struct RawSearch {
     /// How keyword and vector results become one list. Default: convex.
     pub fusion: Option<RawFusion>,
@@ -121,6 +129,7 @@ pub(super) struct RawSearch {
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "Fusion")]
 pub(super) enum RawFusion {
     Convex,
     Rrf,
@@ -128,6 +137,7 @@ pub(super) enum RawFusion {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Plugins")]
 pub(super) struct RawPlugins {
     /// The only directory of shipped plugins; looked for in the usual places by default.
     pub dir: Option<PathBuf>,
@@ -141,6 +151,7 @@ pub(super) struct RawPlugins {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Grant")]
 pub(super) struct RawGrant {
     /// Servers it may talk to, `host:port` or `scheme://host:port`.
     pub http: Vec<String>,
@@ -156,6 +167,7 @@ pub(super) struct RawGrant {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Models")]
 pub(super) struct RawModels {
     /// Looked in first.
     pub dir: Option<PathBuf>,
@@ -163,6 +175,7 @@ pub(super) struct RawModels {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Backup")]
 pub(super) struct RawBackup {
     /// Where they go. Default: `backups` below data_dir.
     pub dir: Option<PathBuf>,
@@ -174,6 +187,7 @@ pub(super) struct RawBackup {
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Log")]
 pub(super) struct RawLog {
     /// off, error, warn, info, debug or trace, or a filter such as `info,smartrag::search=debug`.
     pub level: Option<String>,
@@ -185,6 +199,7 @@ pub(super) struct RawLog {
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "LogFormat")]
 pub(super) enum RawLogFormat {
     Text,
     Json,
