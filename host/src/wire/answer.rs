@@ -145,6 +145,7 @@ pub struct QueryAnswer {
     /// Tokens.
     pub usage: Usage,
     /// Milliseconds by stage.
+    #[schema(value_type = BTreeMap<String, f64>)]
     pub timings: Timings,
     /// Whether passages were left out because the model's window was too small.
     pub truncated: bool,

@@ -200,6 +200,7 @@ pub struct SearchAnswer {
     /// Best first.
     pub results: Vec<Hit>,
     /// Milliseconds by stage.
+    #[schema(value_type = BTreeMap<String, f64>)]
     pub timings: Timings,
     /// With `explain` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,6 +224,7 @@ pub struct DocumentSearchAnswer {
     /// Best first.
     pub items: Vec<DocumentHit>,
     /// Milliseconds by stage.
+    #[schema(value_type = BTreeMap<String, f64>)]
     pub timings: Timings,
 }
 
