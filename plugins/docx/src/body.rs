@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use smartrag_sdk::parser::{BlockKind, FragmentBuilder};
 use smartrag_sdk::xml::Element;
 
+use crate::drawings::Drawing;
 use crate::inline::{self, Line};
 use crate::numbering::Numbers;
 use crate::styles::{Meaning, Numbering, Styles};
@@ -18,6 +19,7 @@ pub(crate) struct Body {
     pub(crate) numbers: Numbers,
     /// Footnotes (`true`) and endnotes by their ids.
     pub(crate) notes: HashMap<(bool, String), Element>,
+    pub(crate) drawings: HashMap<String, Drawing>,
     /// The first paragraph in the style `Title`.
     pub(crate) title: Option<String>,
     notes_seen: usize,
@@ -32,6 +34,7 @@ struct Pending {
     notes: Vec<(bool, String)>,
     images: Vec<String>,
     boxes: Vec<Element>,
+    drawings: Vec<String>,
 }
 
 /// What a paragraph is.
@@ -107,6 +110,7 @@ impl Body {
         self.pending.notes.append(&mut line.notes);
         self.pending.images.append(&mut line.images);
         self.pending.boxes.append(&mut line.boxes);
+        self.pending.drawings.append(&mut line.drawings);
         line
     }
 
@@ -184,11 +188,14 @@ impl Body {
         }
     }
 
-    /// Images, text boxes and notes of the block that just ended.
+    /// Images, charts, text boxes and notes of the block that just ended.
     fn after_block(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         let first_note = self.notes_seen + 1 - pending.notes.len();
         pending.images.iter().for_each(|image| _ = self.out.image(image));
+        for id in &pending.drawings {
+            self.drawings.get(id).into_iter().for_each(|drawing| drawing.append(&mut self.out));
+        }
         for content in &pending.boxes {
             self.blocks(content);
             self.flush_code();

@@ -15,6 +15,8 @@ pub(crate) struct Line {
     pub(crate) images: Vec<String>,
     /// Contents of text boxes.
     pub(crate) boxes: Vec<Element>,
+    /// Ids of charts and diagrams.
+    pub(crate) drawings: Vec<String>,
     /// Whether all the text is formula.
     pub(crate) is_formula: bool,
     has_words: bool,
@@ -58,6 +60,8 @@ impl Line {
             "w:footnoteReference" | "w:endnoteReference" => self.note(element, first_note),
             "w:txbxContent" => self.boxes.push(element.clone()),
             "wp:docPr" => self.image(element),
+            "c:chart" => self.drawings.extend(element.attribute("r:id").map(str::to_owned)),
+            "dgm:relIds" => self.drawings.extend(element.attribute("r:dm").map(str::to_owned)),
             "mc:AlternateContent" => self.alternative(element, first_note),
             _ => self.all(element, first_note),
         }
@@ -99,10 +103,11 @@ impl Line {
 
     /// The same thing twice, for newer and older readers: the first that says anything.
     fn alternative(&mut self, element: &Element, first_note: usize) {
-        let before = (self.text.len(), self.boxes.len(), self.images.len());
+        let said = |line: &Self| (line.text.len(), line.boxes.len(), line.images.len(), line.drawings.len());
+        let before = said(self);
         for branch in element.elements() {
             self.all(branch, first_note);
-            if (self.text.len(), self.boxes.len(), self.images.len()) != before {
+            if said(self) != before {
                 return;
             }
         }

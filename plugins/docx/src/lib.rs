@@ -1,6 +1,7 @@
 //! Word documents (DOCX), Transitional and Strict.
 
 mod body;
+mod drawings;
 mod inline;
 mod math;
 mod numbering;
@@ -39,6 +40,7 @@ impl Parser for Docx {
             let part = optional(package.part(kind), &mut warnings);
             part.into_iter().for_each(|part| add_notes(&mut body, part, kind == "footnotes"));
         }
+        body.drawings = drawings::read(&mut package);
         furniture(&mut package, &mut body, "header", &mut warnings);
         text(&mut package, &mut body)?;
         furniture(&mut package, &mut body, "footer", &mut warnings);

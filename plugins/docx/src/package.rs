@@ -16,6 +16,12 @@ pub(crate) const PREFIXES: &Prefixes = &[
     ("http://purl.oclc.org/ooxml/drawingml/wordprocessingDrawing", "wp"),
     ("http://schemas.openxmlformats.org/drawingml/2006/picture", "pic"),
     ("http://purl.oclc.org/ooxml/drawingml/picture", "pic"),
+    ("http://schemas.openxmlformats.org/drawingml/2006/main", "a"),
+    ("http://purl.oclc.org/ooxml/drawingml/main", "a"),
+    ("http://schemas.openxmlformats.org/drawingml/2006/chart", "c"),
+    ("http://purl.oclc.org/ooxml/drawingml/chart", "c"),
+    ("http://schemas.openxmlformats.org/drawingml/2006/diagram", "dgm"),
+    ("http://purl.oclc.org/ooxml/drawingml/diagram", "dgm"),
     ("http://schemas.openxmlformats.org/markup-compatibility/2006", "mc"),
     ("http://purl.org/dc/elements/1.1/", "dc"),
     ("http://purl.org/dc/terms/", "dcterms"),
@@ -35,6 +41,7 @@ pub(crate) struct Package {
 struct Relation {
     /// The last word of its type: `styles`, `header`, `footnotes`…
     kind: String,
+    id: String,
     target: String,
 }
 
@@ -72,6 +79,12 @@ impl Package {
         paths
     }
 
+    /// The parts of a kind by the ids that the text uses.
+    pub(crate) fn ids_of_kind(&self, kind: &str) -> Vec<(String, String)> {
+        let of_kind = self.relations.iter().filter(|relation| relation.kind == kind);
+        of_kind.map(|relation| (relation.id.clone(), relation.target.clone())).collect()
+    }
+
     /// The first part of a kind, as a tree.
     pub(crate) fn part(&mut self, kind: &str) -> Result<Option<Element>> {
         let Some(path) = self.of_kind(kind).into_iter().next() else { return Ok(None) };
@@ -99,7 +112,8 @@ fn relations(archive: &mut Archive, part: &str) -> Result<Vec<Relation>> {
     let internal = tree.elements().filter(|element| element.attribute("TargetMode") != Some("External"));
     let relation = |element: &Element| {
         let kind = element.attribute("Type")?.rsplit('/').next()?.to_owned();
-        Some(Relation { kind, target: resolve(folder, element.attribute("Target")?) })
+        let id = element.attribute("Id").unwrap_or_default().to_owned();
+        Some(Relation { kind, id, target: resolve(folder, element.attribute("Target")?) })
     };
     Ok(internal.filter_map(relation).collect())
 }
