@@ -47,6 +47,8 @@ pub mod reranker;
 pub mod testing;
 #[cfg(feature = "text")]
 pub mod text;
+#[cfg(feature = "xml")]
+pub mod xml;
 
 pub use bindings::shared::types::{Annotation, Descriptor, Error, ErrorKind, Span, Warning};
 pub use blob::Reader;
