@@ -30,17 +30,29 @@ pub fn logical(visual: &[GlyphText], rtl: bool) -> String {
     let firsts: String = visual.iter().map(GlyphText::first).collect();
     let info = BidiInfo::new(&firsts, Some(base));
     let levels: Vec<Level> = firsts.char_indices().map(|(at, _)| info.levels[at]).collect();
-    for index in BidiInfo::reorder_visual(&levels) {
+    let order = BidiInfo::reorder_visual(&levels);
+    let mirror = names_brackets_by_shape(visual, &order, &levels);
+    for index in order {
         let glyph = &visual[index];
         match mirrored(glyph.first()) {
-            Some(mirror) if levels[index].is_rtl() => text.push(mirror),
+            Some(other) if mirror && levels[index].is_rtl() => text.push(other),
             _ => glyph.push_to(&mut text),
         }
     }
     text
 }
 
-/// Brackets are named by how they look on the page.
+/// Some files name a bracket by how it looks on the page, others by what it meant before it was mirrored. The first
+/// bracket of a line opens, more often than not.
+fn names_brackets_by_shape(visual: &[GlyphText], order: &[usize], levels: &[Level]) -> bool {
+    let first = order
+        .iter()
+        .filter(|&&i| levels[i].is_rtl())
+        .map(|&i| visual[i].first())
+        .find(|c| mirrored(*c).is_some());
+    !matches!(first, Some('(' | '[' | '{' | '<' | '«'))
+}
+
 fn mirrored(c: char) -> Option<char> {
     Some(match c {
         '(' => ')',
@@ -75,6 +87,7 @@ mod tests {
     fn hebrew_turns_and_numbers_do_not() {
         assert_eq!(read("2024 םולש"), "שלום 2024");
         assert_eq!(read("(םולש)"), "(שלום)");
+        assert_eq!(read(")םולש("), "(שלום)");
     }
 
     #[test]

@@ -117,15 +117,25 @@ fn band_score(items: &[Item], band: &[usize], x: f32, em: f32) -> Option<f32> {
 
 fn are_columns(items: &[Item], left: &[usize], right: &[usize]) -> bool {
     let (rows_left, rows_right) = (rows(items, left), rows(items, right));
-    let fewer = rows_left.len().min(rows_right.len());
-    if fewer < COLUMN_LINES_MIN {
-        // A few lines beside a column, such as a note in the margin.
-        return fewer >= 1
-            && rows_left.len().max(rows_right.len()) >= 2 * COLUMN_LINES_MIN
-            && aligned(&rows_left, &rows_right) < 0.5
-            && (prose(items, left) || prose(items, right));
+    let (fewer, more) = (rows_left.len().min(rows_right.len()), rows_left.len().max(rows_right.len()));
+    if fewer >= COLUMN_LINES_MIN && prose(items, left) && prose(items, right) {
+        return true;
     }
-    (prose(items, left) && prose(items, right)) || aligned(&rows_left, &rows_right) < 0.5
+    // Else it may be a note in the margin, or a list beside a list; but rows of a table stand level, and headings
+    // that reach out to the left stand alone.
+    let enough = fewer >= COLUMN_LINES_MIN
+        || (more >= 2 * COLUMN_LINES_MIN && (prose(items, left) || prose(items, right)));
+    let shorter = if rows_left.len() <= rows_right.len() { (left, right) } else { (right, left) };
+    enough && aligned(&rows_left, &rows_right) < 0.5 && beside(items, shorter.0, shorter.1) > 0.5
+}
+
+/// Share of the items that have one of the others beside them.
+fn beside(items: &[Item], few: &[usize], many: &[usize]) -> f32 {
+    let has_neighbour = |&&i: &&usize| {
+        let rect = items[i].rect;
+        many.iter().any(|&j| items[j].rect.overlap_y(&rect) > 0.2 * rect.height())
+    };
+    few.iter().filter(has_neighbour).count() as f32 / few.len().max(1) as f32
 }
 
 /// Baselines and sizes, each row once.

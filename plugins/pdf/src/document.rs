@@ -121,7 +121,7 @@ impl PdfDocument {
 
 fn learn(styles: &mut Styles, furniture: &mut Furniture, number: u32, page: &PageText) {
     for segment in page.directions.iter().flat_map(|d| &d.segments) {
-        styles.learn(segment.size, segment.stem, segment.chars());
+        styles.learn(segment.size, segment.stem, segment.monospaced, segment.chars());
     }
     furniture.learn(number, page);
 }

@@ -1,7 +1,7 @@
 //! Headers and footers: what stands in the same place at the edge of several pages.
 
 use crate::lines::Segment;
-use crate::page::PageText;
+use crate::page::{Direction, PageText};
 use std::collections::{BTreeMap, HashMap};
 
 /// Share of the page's height, at each end, in which furniture stands.
@@ -44,28 +44,41 @@ impl Furniture {
     /// Learns the edges of a page.
     pub fn learn(&mut self, number: u32, page: &PageText) {
         let Some(main) = page.directions.first() else { return };
-        let texts = edges(&main.segments, page)
-            .into_iter()
-            .map(|(index, edge, _)| {
+        let mut texts = Vec::new();
+        for edge in [Edge::Top, Edge::Bottom] {
+            for index in edge_rows(&main.segments, page, edge).into_iter().take(ROWS).flatten() {
                 let segment = &main.segments[index];
-                EdgeText { edge, y: segment.baseline, signature: signature(&segment.text) }
-            })
-            .collect();
+                texts.push(EdgeText { edge, y: segment.baseline, signature: signature(&segment.text) });
+            }
+        }
         self.pages.insert(number, texts);
     }
 
-    /// Indices of the segments of the page's main direction that are furniture.
+    /// Indices of the segments of the page's main direction that are furniture: the outermost rows, as long as
+    /// each holds something that is, and a gap parts them from the text.
     pub fn find(&self, number: u32, page: &PageText) -> HashMap<usize, Edge> {
         let Some(main) = page.directions.first() else { return HashMap::new() };
         let mut found = HashMap::new();
-        for (index, edge, row) in edges(&main.segments, page) {
-            let segment = &main.segments[index];
-            if segment.artifact
-                || (row == 0 && is_page_number(segment, page))
-                || self.repeats(number, edge, segment)
-            {
-                found.insert(index, edge);
+        for edge in [Edge::Top, Edge::Bottom] {
+            let rows = edge_rows(&main.segments, page, edge);
+            let mut certain = 0;
+            for (depth, row) in rows.iter().enumerate().take(ROWS) {
+                let segments = || row.iter().map(|&i| &main.segments[i]);
+                let marked = segments().all(|s| s.artifact);
+                let known = marked
+                    || segments().any(|s| self.repeats(number, edge, s))
+                    || (depth == 0 && segments().any(|s| is_page_number(s, page)));
+                if !known {
+                    break;
+                }
+                if marked || rows.get(depth + 1).is_none_or(|next| apart(&main.segments, row, next)) {
+                    certain = depth + 1;
+                }
             }
+            found.extend(rows[..certain].iter().flatten().map(|&i| (i, edge)));
+            let marked = (0..main.segments.len())
+                .filter(|&i| main.segments[i].artifact && end_of(i, main, page) == edge);
+            found.extend(marked.map(|i| (i, edge)));
         }
         found
     }
@@ -81,34 +94,31 @@ impl Furniture {
     }
 }
 
-/// Index, end and row (counted from the end) of the segments near both ends of the page.
-fn edges(segments: &[Segment], page: &PageText) -> Vec<(usize, Edge, usize)> {
+/// The rows near one end of the page, the outermost first, and one more.
+fn edge_rows(segments: &[Segment], page: &PageText, edge: Edge) -> Vec<Vec<usize>> {
     let (top, bottom) = extent(segments, page);
-    let height = bottom - top;
-    let mut order: Vec<usize> = (0..segments.len()).collect();
-    order.sort_by(|&a, &b| segments[a].baseline.total_cmp(&segments[b].baseline));
-    let mut found = Vec::new();
-    let mut collect = |order: &mut dyn Iterator<Item = usize>, edge: Edge| {
-        let (mut row, mut last) = (0, None);
-        for index in order {
-            let segment = &segments[index];
-            let inside = match edge {
-                Edge::Top => segment.baseline - top,
-                Edge::Bottom => bottom - segment.baseline,
-            };
-            if last.is_some_and(|y: f32| (y - segment.baseline).abs() > 0.4 * segment.size) {
-                row += 1;
-            }
-            last = Some(segment.baseline);
-            if inside > EDGE * height || row >= ROWS {
-                break;
-            }
-            found.push((index, edge, row));
-        }
+    let inwards = |i: &usize| match edge {
+        Edge::Top => segments[*i].baseline - top,
+        Edge::Bottom => bottom - segments[*i].baseline,
     };
-    collect(&mut order.iter().copied(), Edge::Top);
-    collect(&mut order.iter().rev().copied(), Edge::Bottom);
-    found
+    let mut order: Vec<usize> = (0..segments.len()).collect();
+    order.sort_by(|a, b| inwards(a).total_cmp(&inwards(b)));
+    let same = |a: &usize, b: &usize| inwards(b) - inwards(a) <= 0.4 * segments[*a].size;
+    let inside = |row: &&[usize]| inwards(&row[0]) <= EDGE * (bottom - top);
+    let rows: Vec<&[usize]> = order.chunk_by(same).collect();
+    let near = rows.iter().take_while(|row| inside(row)).count().min(ROWS);
+    rows[..rows.len().min(near + 1)].iter().map(|row| row.to_vec()).collect()
+}
+
+/// Whether more than the usual distance of lines lies between two rows.
+fn apart(segments: &[Segment], row: &[usize], next: &[usize]) -> bool {
+    let (a, b) = (&segments[row[0]], &segments[next[0]]);
+    (a.baseline - b.baseline).abs() > 1.6 * a.size.max(b.size)
+}
+
+fn end_of(index: usize, main: &Direction, page: &PageText) -> Edge {
+    let (top, bottom) = extent(&main.segments, page);
+    if main.segments[index].baseline * 2.0 < top + bottom { Edge::Top } else { Edge::Bottom }
 }
 
 /// Of the page, in reading coordinates of its main direction.

@@ -9,6 +9,10 @@ use crate::unicode::{GlyphText, UNMAPPED, is_ideographic, nfc};
 const SEGMENT_GAP: f32 = 1.0;
 /// Baselines closer than this many ems are one.
 const SAME_BASELINE: f32 = 0.2;
+/// Dots that are a leader at least.
+const LEADER_DOTS_MIN: usize = 5;
+/// What is left of a leader.
+pub const LEADER: &str = " … ";
 /// Letters of a monospaced segment at least.
 const MONOSPACED_MIN: usize = 6;
 
@@ -27,6 +31,8 @@ pub struct Segment {
     pub stem: f32,
     /// Width of every glyph, in ems, where all have the same.
     pub pitch: Option<f32>,
+    /// Whether so many letters have it that the type is monospaced.
+    pub monospaced: bool,
     /// Marked as page furniture by the file.
     pub artifact: bool,
     /// Whether right-to-left text prevails.
@@ -170,7 +176,7 @@ fn is_script(small: &(Rect, f32, f32), host: &(Rect, f32, f32)) -> bool {
     small.2 < 0.88 * host.2
         && raised > -0.4 * host.2
         && raised < 0.75 * host.2
-        && small.0.x0 >= host.0.x0 - 0.3 * host.2
+        && small.0.x1 >= host.0.x0 - 0.8 * host.2
         && small.0.x0 <= host.0.x1 + 0.3 * host.2
 }
 
@@ -185,6 +191,7 @@ fn segment(piece: &[Placed<'_>]) -> Option<Segment> {
         artifact: piece.iter().all(|p| p.glyph.artifact || p.glyph.text.is_space()),
         stem: median(&mut stems),
         pitch: pitch(piece),
+        monospaced: pitch(piece).is_some() && letters(piece) >= MONOSPACED_MIN,
         text: Some(text).filter(|t| !t.is_empty())?,
         rect,
         baseline,
@@ -194,13 +201,16 @@ fn segment(piece: &[Placed<'_>]) -> Option<Segment> {
 }
 
 fn pitch(piece: &[Placed<'_>]) -> Option<f32> {
-    let visible = || piece.iter().filter(|p| !p.glyph.text.is_space());
+    let mut visible = piece.iter().filter(|p| !p.glyph.text.is_space());
     let width = |p: &Placed<'_>| (p.x1 - p.x0) / p.glyph.size;
-    let first = width(visible().next()?);
-    let same = visible().all(|p| (width(p) - first).abs() < 0.01 && !is_ideographic(p.glyph.text.first()));
-    // Digits have one width in most fonts.
-    let letters = visible().filter(|p| !p.glyph.text.first().is_numeric()).count();
-    (same && letters >= MONOSPACED_MIN && first > 0.3 && first < 0.8).then_some(first)
+    let first = width(visible.next()?);
+    let same = visible.all(|p| (width(p) - first).abs() < 0.01 && !is_ideographic(p.glyph.text.first()));
+    (same && first > 0.3 && first < 0.8).then_some(first)
+}
+
+/// Digits have one width in most fonts, so they don't count.
+fn letters(piece: &[Placed<'_>]) -> usize {
+    piece.iter().filter(|p| p.glyph.text.first().is_alphabetic()).count()
 }
 
 /// The text in logical order, and whether it runs from right to left.
@@ -226,7 +236,7 @@ fn text_of(piece: &[Placed<'_>]) -> (String, bool) {
     }
     let rtl = bidi::is_right_to_left(&visual);
     let text = bidi::logical(&visual, rtl);
-    (nfc(text.trim()), rtl)
+    (shorten_leaders(&nfc(text.trim())), rtl)
 }
 
 fn is_word_gap(last: &Placed<'_>, next: &Placed<'_>, threshold: f32) -> bool {
@@ -249,7 +259,41 @@ fn word_gap(piece: &[Placed<'_>], spaced: bool) -> f32 {
     base + median(&mut gaps).clamp(0.0, 0.5)
 }
 
+/// Rows of dots lead the eye from a title to its page number; to a reader of text they say nothing.
+fn shorten_leaders(text: &str) -> String {
+    if !text.contains("....") && !text.contains(". . . .") {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('.') {
+        let tail = &rest[at..];
+        let length = tail.find(|c| c != '.' && c != ' ').unwrap_or(tail.len());
+        if tail[..length].matches('.').count() < LEADER_DOTS_MIN {
+            out.push_str(&rest[..at + length]);
+        } else {
+            out.push_str(rest[..at].trim_end());
+            out.push_str(LEADER);
+        }
+        rest = &rest[at + length..];
+    }
+    out.push_str(rest);
+    out.trim().to_owned()
+}
+
 /// Whether nothing in it has a meaning.
 pub fn is_unmapped(text: &str) -> bool {
     text.chars().all(|c| c == UNMAPPED || c == ' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaders_are_shortened_and_ellipses_are_not() {
+        assert_eq!(shorten_leaders("Preface . . . . . . . xi"), "Preface … xi");
+        assert_eq!(shorten_leaders("1.2 Roles........ 12"), "1.2 Roles … 12");
+        assert_eq!(shorten_leaders("wait .... no. Yes."), "wait .... no. Yes.");
+    }
 }

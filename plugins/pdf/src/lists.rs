@@ -1,5 +1,7 @@
 //! Bullets and numbers at the beginning of list items.
 
+use crate::lines::is_unmapped;
+
 const BULLETS: &str = "•‣◦∙●○■□▪▫◆◇➢➤►▶✓✔❖";
 /// These begin other lines as well.
 const DASHES: &str = "–—*-·o";
@@ -21,6 +23,9 @@ pub fn marker(line: &str) -> Option<Marker> {
     }
     let mut chars = word.chars();
     let first = chars.next()?;
+    if is_unmapped(word) && word.chars().count() <= 2 {
+        return Some(Marker::Bullet);
+    }
     if chars.next().is_none() {
         return if BULLETS.contains(first) {
             Some(Marker::Bullet)
@@ -36,6 +41,14 @@ pub fn marker(line: &str) -> Option<Marker> {
         && bare.bytes().all(|b| b.is_ascii_lowercase() || (b.is_ascii_uppercase() && word.ends_with(')')));
     let roman = (1..=5).contains(&bare.len()) && bare.bytes().all(|b| b"ivx".contains(&b));
     (number || letter || roman).then_some(Marker::Weak)
+}
+
+/// A bullet from a font without meanings becomes one that can be read.
+pub fn readable(line: &str) -> String {
+    match line.split_once(' ') {
+        Some((word, rest)) if is_unmapped(word) => format!("• {rest}"),
+        _ => line.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Segments to lines, lines to paragraphs, and what kind of block each is.
 
 use crate::geometry::{Rect, bounds, median};
-use crate::lines::Segment;
-use crate::lists::{Marker, marker};
+use crate::lines::{LEADER, Segment};
+use crate::lists::{Marker, marker, readable};
 use crate::styles::Body;
 use crate::text::{Words, append_line};
 use smartrag_sdk::parser::BlockKind;
@@ -15,6 +15,10 @@ const HEADING_CHARS_MAX: usize = 200;
 const SAME_SIZE: f32 = 1.12;
 /// Lines further apart than the usual distance by this factor begin a paragraph.
 const WIDE_LEADING: f32 = 1.25;
+/// Baselines further apart, in ems, have a blank line between them.
+const BLANK_LINE: f32 = 1.9;
+/// Baselines of one listing, in ems, at most: one blank line.
+const CODE_DISTANCE_MAX: f32 = 2.8;
 /// First words of captions, without the number.
 const CAPTIONS: [&str; 14] = [
     "figure",
@@ -59,6 +63,8 @@ pub struct Line {
     pub stem: f32,
     /// Width of every glyph, in ems, where all have the same.
     pub pitch: Option<f32>,
+    /// Whether so many letters have it that the type is monospaced.
+    pub monospaced: bool,
     /// Whether it runs from right to left.
     pub rtl: bool,
 }
@@ -97,7 +103,10 @@ fn line(segments: &[Segment], row: &mut [usize], rtl: bool) -> Line {
     let longest = row.iter().copied().max_by_key(|&i| segments[i].text.len()).unwrap_or(row[0]);
     let main = &segments[longest];
     let texts: Vec<&str> = row.iter().map(|&i| segments[i].text.as_str()).collect();
-    let same_pitch = row.iter().all(|&i| segments[i].pitch.is_some() || segments[i].chars() < 6);
+    let same_pitch = |i: &usize| match (segments[*i].pitch, main.pitch) {
+        (Some(a), Some(b)) => (a - b).abs() < 0.01,
+        _ => false,
+    };
     Line {
         text: texts.join(" "),
         parts: row.iter().map(|&i| Part { text: segments[i].text.clone(), rect: segments[i].rect }).collect(),
@@ -105,7 +114,8 @@ fn line(segments: &[Segment], row: &mut [usize], rtl: bool) -> Line {
         baseline: main.baseline,
         size: main.size,
         stem: main.stem,
-        pitch: main.pitch.filter(|_| same_pitch),
+        pitch: main.pitch.filter(|_| row.iter().all(same_pitch)),
+        monospaced: row.iter().any(|i| segments[*i].monospaced && same_pitch(i)),
         rtl,
     }
 }
@@ -157,14 +167,14 @@ fn same_size(a: &Line, b: &Line) -> bool {
 fn begins_paragraph(so_far: &[Line], next: &Line, measure: &Measure, body: &Body) -> bool {
     let (Some(first), Some(last)) = (so_far.first(), so_far.last()) else { return true };
     let distance = (next.baseline - last.baseline) / last.size.max(next.size);
+    if goes_on_as_code(so_far, next) {
+        return !(0.0..CODE_DISTANCE_MAX).contains(&distance);
+    }
     if distance < 0.0 || distance > measure.leading * WIDE_LEADING || !same_size(last, next) {
         return true;
     }
-    if last.pitch.is_some() != next.pitch.is_some() && last.text.len().min(next.text.len()) > 12 {
+    if last.monospaced != next.monospaced && last.text.len().min(next.text.len()) > 12 {
         return true;
-    }
-    if last.pitch.is_some() && next.pitch.is_some() {
-        return false;
     }
     let all_bold = so_far.iter().all(|l| body.is_bolder(l.stem));
     if all_bold != body.is_bolder(next.stem) && (all_bold || next.text.chars().count() < 100) {
@@ -180,6 +190,15 @@ fn begins_paragraph(so_far: &[Line], next: &Line, measure: &Measure, body: &Body
         _ => {}
     }
     starts_indented(so_far, next, measure) || (is_short(last, next, measure) && ends_sentence(&last.text))
+}
+
+/// Lines of one pitch, some of them surely monospaced: blank lines between them are part of the listing.
+fn goes_on_as_code(so_far: &[Line], next: &Line) -> bool {
+    let same = |line: &Line| match (line.pitch, next.pitch) {
+        (Some(a), Some(b)) => (a - b).abs() < 0.01 && same_size(line, next),
+        _ => false,
+    };
+    so_far.iter().all(same) && (next.monospaced || so_far.iter().any(|l| l.monospaced))
 }
 
 /// Whether the line ends so early that the next word would have fitted.
@@ -219,7 +238,10 @@ fn paragraph(
     } else {
         indents.clear();
     }
-    let text = if kind == BlockKind::Code { code(group) } else { running_text(group, measure, words) };
+    let mut text = if kind == BlockKind::Code { code(group) } else { running_text(group, measure, words) };
+    if kind == BlockKind::ListItem {
+        text = readable(&text);
+    }
     Paragraph { kind, level, text, rect: bounds(group.iter().map(|l| &l.rect)), size }
 }
 
@@ -231,7 +253,11 @@ fn kind(group: &[Line], size: f32, body: &Body) -> BlockKind {
     if is_heading(group, size, body) {
         return BlockKind::Heading;
     }
-    if group.iter().all(|l| l.pitch.is_some()) && (group.len() > 1 || looks_like_code(text)) {
+    if !body.monospaced
+        && group.iter().all(|l| l.pitch.is_some())
+        && group.iter().any(|l| l.monospaced)
+        && (group.len() > 2 || group.iter().any(|l| looks_like_code(&l.text)))
+    {
         return BlockKind::Code;
     }
     if marker(text).is_some() {
@@ -254,14 +280,14 @@ fn is_heading(group: &[Line], size: f32, body: &Body) -> bool {
     if marker(&group[0].text) == Some(Marker::Bullet) {
         return false;
     }
+    if text.ends_with([',', ';', '-']) {
+        return false;
+    }
     if body.is_larger(size) {
-        return !text.ends_with([',', ';']);
+        return true;
     }
     let bold = group.iter().all(|l| body.is_bolder(l.stem));
-    bold && size > 0.93 * body.size
-        && group.len() <= 2
-        && chars <= 120
-        && !text.ends_with(['.', ',', ';', ':'])
+    bold && size > 0.93 * body.size && group.len() <= 2 && chars <= 120 && !text.ends_with(['.', ':'])
 }
 
 /// `Figure 3:` and the like.
@@ -294,7 +320,8 @@ fn running_text(group: &[Line], measure: &Measure, words: &Words) -> String {
     let mut text = String::new();
     for (index, line) in group.iter().enumerate() {
         let forced = index > 0 && group.len() < 12 && is_short(&group[index - 1], line, measure);
-        if forced && !text.ends_with('-') {
+        let contents = index > 0 && group[index - 1].text.contains(LEADER);
+        if (forced || contents) && !text.ends_with('-') {
             text.push('\n');
             text.push_str(&line.text);
         } else {
@@ -310,7 +337,8 @@ fn code(group: &[Line]) -> String {
     let mut text = String::new();
     for (index, line) in group.iter().enumerate() {
         if index > 0 {
-            text.push('\n');
+            let distance = line.baseline - group[index - 1].baseline;
+            text.push_str(if distance > BLANK_LINE * line.size { "\n\n" } else { "\n" });
         }
         let cell = line.pitch.unwrap_or(0.6) * line.size;
         let mut column = 0;

@@ -7,11 +7,13 @@ const HEADING_SIZE: f32 = 1.12;
 /// Bold type has thicker strokes than the body by this factor.
 const BOLD_STEM: f32 = 1.22;
 /// Sizes closer than this factor are one.
-const SAME_SIZE: f32 = 1.04;
+const SAME_SIZE: f32 = 1.06;
 
 /// Sizes and weights of the pages seen so far.
 #[derive(Debug, Default)]
 pub struct Styles {
+    chars: usize,
+    monospaced: usize,
     /// Characters by size in quarter points.
     sizes: BTreeMap<u32, usize>,
     /// Characters by stem in thousandths of an em, at each size.
@@ -22,7 +24,9 @@ pub struct Styles {
 
 impl Styles {
     /// Learns a segment.
-    pub fn learn(&mut self, size: f32, stem: f32, chars: usize) {
+    pub fn learn(&mut self, size: f32, stem: f32, monospaced: bool, chars: usize) {
+        self.chars += chars;
+        self.monospaced += if monospaced { chars } else { 0 };
         let size = quarters(size);
         *self.sizes.entry(size).or_default() += chars;
         if stem > 0.0 {
@@ -38,7 +42,11 @@ impl Styles {
     /// What to compare with.
     pub fn body(&self) -> Body {
         let size = self.sizes.iter().max_by_key(|(_, chars)| **chars).map_or(0, |(size, _)| *size);
-        Body { size: size as f32 / 4.0, stem: self.body_stem(size) }
+        Body {
+            size: size as f32 / 4.0,
+            stem: self.body_stem(size),
+            monospaced: self.monospaced * 2 > self.chars,
+        }
     }
 
     fn body_stem(&self, size: u32) -> f32 {
@@ -54,15 +62,18 @@ impl Styles {
         0.0
     }
 
-    /// Level of a heading of this size: the largest are 1.
+    /// Level of a heading of this size: the largest are 1. Sizes that occur once, as on a cover, make no level of
+    /// their own, save the largest.
     pub fn level(&self, size: f32) -> u8 {
         let mut level = 1;
         let mut above: Option<f32> = None;
-        for larger in self.headings.keys().rev().map(|q| *q as f32 / 4.0) {
+        for (quarters, &count) in self.headings.iter().rev() {
+            let larger = *quarters as f32 / 4.0;
             if larger <= size * SAME_SIZE {
                 break;
             }
-            if above.is_none_or(|a| a > larger * SAME_SIZE) {
+            let counts = count > 1 || above.is_none();
+            if counts && above.is_none_or(|a| a > larger * SAME_SIZE) {
                 level += 1;
                 above = Some(larger);
             }
@@ -82,6 +93,8 @@ pub struct Body {
     pub size: f32,
     /// Thickness of strokes in ems; 0 where unknown.
     pub stem: f32,
+    /// Whether the text as a whole is typewritten, so that monospaced type means nothing.
+    pub monospaced: bool,
 }
 
 impl Body {
@@ -103,9 +116,9 @@ mod tests {
     #[test]
     fn levels_follow_the_sizes_seen() {
         let mut styles = Styles::default();
-        styles.learn(10.0, 0.08, 5000);
-        styles.learn(14.0, 0.12, 60);
-        for size in [20.0, 14.0, 14.1, 10.0] {
+        styles.learn(10.0, 0.08, false, 5000);
+        styles.learn(14.0, 0.12, false, 60);
+        for size in [20.0, 17.0, 14.0, 14.1, 10.0] {
             styles.learn_heading(size);
         }
         let body = styles.body();

@@ -166,7 +166,7 @@ pub fn aligned(lines: &[Line], words: &Words) -> Vec<(std::ops::Range<usize>, Fo
 
 /// Lines of several pieces each, one below the other; a line of one piece may stand between them.
 fn run_end(lines: &[Line], start: usize) -> usize {
-    if lines[start].parts.len() < 2 {
+    if lines[start].parts.len() < 2 || lines[start].monospaced {
         return start;
     }
     let mut end = start + 1;
@@ -189,12 +189,14 @@ fn run_end(lines: &[Line], start: usize) -> usize {
 fn table_of(lines: &[Line], words: &Words) -> Option<Found> {
     let edges = column_edges(lines)?;
     let columns = edges.len() + 1;
+    let rtl = lines.iter().filter(|l| l.rtl).count() * 2 > lines.len();
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut full_rows = 0;
     for line in lines {
         let mut cells = vec![String::new(); columns];
         for part in &line.parts {
-            let column = edges.partition_point(|edge| *edge <= part.rect.center().0);
+            let from_left = edges.partition_point(|edge| *edge <= part.rect.center().0);
+            let column = if rtl { edges.len() - from_left } else { from_left };
             append_line(&mut cells[column], &part.text, words);
         }
         let filled = cells.iter().filter(|c| !c.is_empty()).count();
