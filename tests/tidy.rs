@@ -172,7 +172,8 @@ fn unsafe_stands_in_one_file() {
     let mut files = rust_files("host/src");
     files.extend(rust_files("plugins"));
     assert_none(objections(&files, |file, line| {
-        let is_unsafe = line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl");
+        let is_unsafe =
+            line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl");
         (is_unsafe && file.path != UNSAFE_HOME).then(|| format!("unsafe belongs in {UNSAFE_HOME}"))
     }));
 }

@@ -48,7 +48,7 @@ enum Command {
     /// List the backends and the embedder
     #[command(subcommand)]
     Models(models::Command),
-    /// List plugins
+    /// List and inspect plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
     /// Show and check the configuration
@@ -158,6 +158,7 @@ mod tests {
             "sessions list",
             "models list --url http://127.0.0.1:9",
             "plugin list --json",
+            "plugin inspect ./a/plugin.wasm --json",
             "config check --config a.yaml",
             "config show",
             "config schema",

@@ -1,3 +1,4 @@
+mod inspect;
 mod list;
 mod local;
 
@@ -9,10 +10,13 @@ use super::Result;
 pub(super) enum Command {
     /// List the installed plugins: those of the daemon, or of this machine when none runs
     List(list::Args),
+    /// Tell what a plugin is, imports and may do, without running it
+    Inspect(inspect::Args),
 }
 
 pub(super) fn run(command: Command) -> Result {
     match command {
         Command::List(args) => list::run(args),
+        Command::Inspect(args) => inspect::run(args),
     }
 }
