@@ -2,10 +2,13 @@
 //!
 //! Invariants: nothing but data on stdout; exit code 0 done, 1 failed, 2 wrong usage; no backtraces.
 
+mod bench;
+mod collection;
 mod completions;
 mod config;
 mod doctor;
 mod documents;
+mod eval;
 mod failure;
 mod models;
 mod output;
@@ -56,6 +59,10 @@ enum Command {
     Config(config::Command),
     /// Check that everything the daemon needs is there
     Doctor(doctor::Args),
+    /// Measure retrieval on sets with ground truth
+    Eval(eval::Args),
+    /// Measure speed and memory
+    Bench(bench::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -102,6 +109,8 @@ fn run(command: Command) -> Result {
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
         Command::Doctor(args) => doctor::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Bench(args) => wait_for(bench::run(args)),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::chunk::{CHUNKER, chunk};
 use super::{Core, Error};
 use crate::plugins::{Cancel, EnrichDocument, ParseOptions, Purpose, Source};
-use crate::store::{Artefact, BlobHandle, Finished, Job};
+use crate::store::{self, Artefact, BlobHandle, Finished, Job};
 use crate::telemetry::metrics;
 use crate::types::*;
 
@@ -65,9 +65,16 @@ impl Core {
 
     /// Notes that `stage` begins for those whose turn it is and does it.
     pub(super) fn run(&self, stage: Stage, works: Vec<Work>) -> Result<Vec<Work>, Error> {
-        let (mut now, later): (Vec<_>, Vec<_>) = works.into_iter().partition(|work| work.stage == stage);
-        let steps = now.iter().map(|work| (work.document.id, stage, work.artefact())).collect();
-        self.store.advance_all(steps)?;
+        let (due, later): (Vec<_>, Vec<_>) = works.into_iter().partition(|work| work.stage == stage);
+        let mut now = Vec::with_capacity(due.len());
+        for work in due {
+            match self.store.advance(work.document.id, stage, work.artefact()) {
+                Ok(()) => now.push(work),
+                // Deleted while we worked on it.
+                Err(store::Error::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         now.iter().for_each(|work| self.announce(&work.document, stage));
         let begun = Instant::now();
         let results = self.results(stage, &mut now);
@@ -207,10 +214,6 @@ impl Core {
 }
 
 impl Work {
-    pub(super) fn document_id(&self) -> DocumentId {
-        self.document.id
-    }
-
     fn take(&mut self, artefact: Artefact) {
         match artefact {
             Artefact::Parsed(parsed) => self.parsed = parsed,

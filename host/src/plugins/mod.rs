@@ -13,10 +13,6 @@ mod models;
 mod registry;
 mod roles;
 mod stats;
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod tests;
 mod units;
 mod vault;
 mod wasm;
@@ -93,3 +89,6 @@ impl Plugins {
         self.0.generator(name, config)
     }
 }
+
+#[cfg(test)]
+mod tests;

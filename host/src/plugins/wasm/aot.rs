@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::trusted;
+use super::load;
 use crate::plugins::vault::Vault;
 
 const MAC_LEN: u64 = 32;
@@ -103,7 +103,7 @@ fn mapped(engine: &Engine, vault: &Vault, path: &Path, key: &blake3::Hash) -> Op
             return None;
         }
     }
-    trusted::map(engine, path)
+    load::map(engine, path)
         .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cache entry does not fit"))
         .ok()
 }

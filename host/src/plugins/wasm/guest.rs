@@ -156,7 +156,8 @@ impl<W: World> Guest<W> {
     fn judge(&self, error: wasmtime::Error, budget: Duration) -> PluginError {
         self.common.stats.trapped();
         let name = &*self.name;
-        tracing::warn!(target: "plugin", plugin = name, error = %format!("{error:#}"), "call trapped");
+        tracing::warn!(target: "plugin", plugin = name, cause = %error.root_cause(), "call trapped");
+        tracing::debug!(target: "plugin", plugin = name, "{error:?}");
         let Limits { memory_max, output_max, .. } = self.common.limits;
         let grant = |key: &str| format!("raise plugins.grants.{name}.{key} if the input deserves it");
         if error.is::<MemoryExhausted>() {

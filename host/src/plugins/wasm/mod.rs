@@ -1,6 +1,6 @@
 //! WebAssembly components: engine, ahead-of-time cache, fences, host imports, instances, and one file a role.
 //!
-//! Invariant: `trusted.rs` is the only file of the project with `unsafe` in it.
+//! Invariant: `load.rs` is the only file of the project with `unsafe` in it.
 
 pub mod aot;
 mod check;
@@ -12,9 +12,9 @@ pub mod guest;
 pub mod host;
 pub mod imports;
 pub mod limits;
+mod load;
 mod normal;
 pub mod parser;
 pub mod pool;
 mod reading;
 pub mod reranker;
-mod trusted;

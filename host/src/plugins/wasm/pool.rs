@@ -117,18 +117,18 @@ impl<W: World> Lease<W> {
         ) -> wasmtime::Result<Result<R, wit::Error>>,
     ) -> Result<R, PluginError> {
         let guest = &self.pool.guest;
-        let Some(instance) = self.instance.as_mut() else {
+        let Some(mut instance) = self.instance.take() else {
             return Err(fault(&guest.id().name, FaultKind::Trap, "crashed earlier in this call"));
         };
-        let outcome = guest.call(instance, guest.limits().deadline, work);
-        self.settle(outcome)
+        let outcome = guest.call(&mut instance, guest.limits().deadline, work);
+        self.settle(instance, outcome)
     }
 
     /// Lets the guest drop a resource.
     pub fn release(&mut self, resource: wasmtime::component::ResourceAny) -> Result<(), PluginError> {
-        let Some(instance) = self.instance.as_mut() else { return Ok(()) };
-        let outcome = self.pool.guest.release(instance, resource);
-        self.settle(outcome)
+        let Some(mut instance) = self.instance.take() else { return Ok(()) };
+        let outcome = self.pool.guest.release(&mut instance, resource);
+        self.settle(instance, outcome)
     }
 
     /// The plugin behind it.
@@ -136,9 +136,10 @@ impl<W: World> Lease<W> {
         &self.pool.guest
     }
 
-    fn settle<R>(&mut self, outcome: Result<R, Failure>) -> Result<R, PluginError> {
-        if matches!(outcome, Err(Failure::Trapped(_))) {
-            self.instance = None;
+    /// Keeps the instance for the next call only if this one came back.
+    fn settle<R>(&mut self, instance: Instance<W>, outcome: Result<R, Failure>) -> Result<R, PluginError> {
+        if !matches!(outcome, Err(Failure::Trapped(_))) {
+            self.instance = Some(instance);
         }
         Ok(outcome?)
     }

@@ -22,6 +22,9 @@ const PAGE_BUDGET: Duration = Duration::from_millis(50);
 const DEADLINES_A_DOCUMENT: u32 = 3;
 /// Instances that may be lost to one document before the rest of its pages is given up.
 const TRAPS_MAX: u32 = 32;
+/// Blocks and cells of a document: empty ones cost the guest nothing and the host memory.
+const PARTS_MAX: usize = 2_000_000;
+const WARNINGS_MAX: usize = 1000;
 const FAILED_PAGES_NAMED: usize = 50;
 const BLANK_LINE: &str = "\n\n";
 
@@ -41,6 +44,8 @@ pub struct Reading<'a> {
     parsed: Parsed,
     until: Instant,
     traps: u32,
+    /// Blocks and cells so far.
+    parts: usize,
     first_error: Option<PluginError>,
     failed_pages: usize,
 }
@@ -66,6 +71,7 @@ impl<'a> Reading<'a> {
             parsed: described(summary),
             until: Instant::now() + budget,
             traps: 0,
+            parts: 0,
             first_error: None,
             failed_pages: 0,
         })
@@ -146,6 +152,11 @@ impl<'a> Reading<'a> {
         if base + fragment.text.len() > self.guest.limits().output_max {
             return Err(too_long(self.guest));
         }
+        self.parts += fragment.blocks.iter().map(|block| 1 + block.cells.len()).sum::<usize>();
+        if self.parts > PARTS_MAX {
+            return Err(too_many_parts(self.guest));
+        }
+        let parsed = &mut self.parsed;
         parsed.text.push_str(&fragment.text);
         let moved = |span: &Range<usize>| span.start + base..span.end + base;
         parsed.blocks.extend(fragment.blocks.into_iter().map(|mut block| {
@@ -154,7 +165,8 @@ impl<'a> Reading<'a> {
             block
         }));
         parsed.pages.extend(fragment.pages);
-        parsed.warnings.extend(fragment.warnings);
+        let room = WARNINGS_MAX.saturating_sub(parsed.warnings.len());
+        parsed.warnings.extend(fragment.warnings.into_iter().take(room));
         Ok(())
     }
 
@@ -275,6 +287,11 @@ fn too_long(guest: &Guest<ParserWorld>) -> PluginError {
         max >> 20
     );
     fault(name, FaultKind::Limit(Limit::Output), message)
+}
+
+fn too_many_parts(guest: &Guest<ParserWorld>) -> PluginError {
+    let message = format!("the file has more than {PARTS_MAX} blocks and cells: split it");
+    fault(&guest.id().name, FaultKind::Limit(Limit::Output), message)
 }
 
 fn out_of_time(name: &str) -> PluginError {

@@ -1,8 +1,10 @@
+mod guests;
+
 use std::fs;
 
 use bytes::Bytes;
+use guests::*;
 
-use super::testing::*;
 use super::*;
 use crate::config::GrantConfig;
 use crate::types::{Chunk, Parsed, Role};
@@ -44,12 +46,22 @@ fn a_document_is_read_in_order() {
 
 #[test]
 fn fences_have_their_own_codes() {
-    assert_eq!(code_of(&parser(1, false, LOOP)), "limit_time");
+    assert_eq!(code_of(&parser(1, false, RECURSION)), "trap");
     assert_eq!(code_of(&parser(1, false, BOMB)), "limit_memory");
     assert_eq!(code_of(&parser(1, false, TRAP)), "trap");
     assert_eq!(code_of(&parser(1, false, CORRUPT)), "corrupt");
     assert_eq!(code_of(&parser(0, false, TRAP)), "empty");
     assert_eq!(code_of(&parser(30_000, false, TRAP)), "limit");
+}
+
+#[test]
+fn an_endless_loop_ends() {
+    let host = TestHost::new();
+    let short = manifest("guest", Role::Parser).replace("20s", "100ms");
+    host.install("guest", &short, &component(Role::Parser, &parser(1, false, LOOP)));
+    let error = parse(&host).unwrap_err();
+    assert_eq!(error.kind.code(), "limit_time");
+    assert!(error.message.contains("plugins.grants.guest.deadline"), "{error}");
 }
 
 #[test]

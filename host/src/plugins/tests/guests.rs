@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use super::{Places, Plugins};
+use super::{Places, Plugins, WIT_VERSION};
 use crate::config::PluginsConfig;
 use crate::types::Role;
 
@@ -24,6 +24,8 @@ const COMMON: &str = r#"
             (br_if $fits (i32.le_u (global.get $top) (i32.mul (memory.size) (i32.const 65536))))
             (drop (memory.grow (i32.add (i32.const 1) (i32.shr_u (local.get 3) (i32.const 16))))))
         (local.get $at))
+    (func $recurse (param i32) (result i32)
+        (i32.add (local.get 0) (call $recurse (i32.add (local.get 0) (i32.const 1)))))
     (func $put (param $at i32) (param $value i32) (i32.store (local.get $at) (local.get $value)))
 "#;
 
@@ -40,6 +42,8 @@ pub fn fragment(pointer: u32, len: u32) -> String {
 pub const TRAP: &str = "unreachable";
 /// Statements that never end.
 pub const LOOP: &str = "(loop $forever (br $forever)) unreachable";
+/// Statements that use up the stack.
+pub const RECURSION: &str = "(call $recurse (i32.const 0))";
 /// Statements that take all memory.
 pub const BOMB: &str = "(loop $more (drop (memory.grow (i32.const 16))) (br $more)) unreachable";
 /// Statements that return the error `corrupt`.
@@ -190,7 +194,7 @@ pub fn generator(events: u32) -> String {
 pub fn component(role: Role, module: &str) -> Vec<u8> {
     let mut bytes = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit").join(super::WIT_VERSION);
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit").join(WIT_VERSION);
     let (package, _) = resolve.push_dir(wit).unwrap();
     let world = resolve.select_world(&[package], Some(&format!("{role}-plugin"))).unwrap();
     embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8, false).unwrap();
@@ -250,6 +254,6 @@ pub fn manifest(name: &str, role: Role) -> String {
     let handles = if role == Role::Parser { "[handles]\nfile_types = [\"txt\"]\n" } else { "" };
     format!(
         "name = \"{name}\"\nversion = \"1.2.3\"\nrole = \"{role}\"\nwit = \"0.1.0\"\n{handles}\
-         [limits]\nmemory_max = \"8MiB\"\ndeadline = \"200ms\"\noutput_max = \"1MiB\"\n"
+         [limits]\nmemory_max = \"8MiB\"\ndeadline = \"20s\"\noutput_max = \"1MiB\"\n"
     )
 }
