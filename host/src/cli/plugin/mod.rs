@@ -1,3 +1,4 @@
+mod build;
 mod inspect;
 mod list;
 mod local;
@@ -12,11 +13,14 @@ pub(super) enum Command {
     List(list::Args),
     /// Tell what a plugin is, imports and may do, without running it
     Inspect(inspect::Args),
+    /// Build plugin projects into components
+    Build(build::Args),
 }
 
 pub(super) fn run(command: Command) -> Result {
     match command {
         Command::List(args) => list::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Build(args) => build::run(args),
     }
 }
