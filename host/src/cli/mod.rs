@@ -51,7 +51,7 @@ enum Command {
     /// List the backends and the embedder
     #[command(subcommand)]
     Models(models::Command),
-    /// List plugins
+    /// List, inspect and build plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
     /// Show and check the configuration
@@ -167,6 +167,8 @@ mod tests {
             "sessions list",
             "models list --url http://127.0.0.1:9",
             "plugin list --json",
+            "plugin inspect ./a/plugin.wasm --json",
+            "plugin build plugins --out target/plugins",
             "config check --config a.yaml",
             "config show",
             "config schema",

@@ -3,6 +3,7 @@
 //! Invariant: nothing outside this module knows of wasmtime or libloading.
 
 mod bindings;
+pub mod build;
 mod fault;
 mod grants;
 mod info;

@@ -105,7 +105,7 @@ fn everything(args: &Args, config: &Config) -> anyhow::Result<Vec<Check>> {
         Ok(installed) => {
             checks.extend(plugins::checks(config, &installed));
             if args.offline {
-                checks.extend(plugins::inventory(&installed));
+                checks.extend(plugins::inventory(config, &installed));
             }
         }
         Err(error) => checks.push(Check::fail("plugins", error, "see plugins.dir in the config")),

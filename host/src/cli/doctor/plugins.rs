@@ -70,7 +70,7 @@ fn model(plugin: &PluginRecord, file: &PluginModelFile, is_needed: bool) -> Chec
 }
 
 /// Everything by hash, and who may leave the machine.
-pub(super) fn inventory(installed: &[PluginRecord]) -> Vec<Check> {
+pub(super) fn inventory(config: &Config, installed: &[PluginRecord]) -> Vec<Check> {
     let mut checks = Vec::new();
     for plugin in installed {
         let said = format!("plugin {} {} sha256:{}", plugin.name, plugin.version, plugin.sha256);
@@ -80,12 +80,9 @@ pub(super) fn inventory(installed: &[PluginRecord]) -> Vec<Check> {
             checks.push(Check::ok("offline", format!("model {} sha256:{}{state}", file.name, file.sha256)));
         }
     }
-    let granted = installed.iter().flat_map(|plugin| {
-        plugin.capabilities.granted.iter().map(move |granted| (plugin.name.as_str(), granted.as_str()))
-    });
-    let leaving: Vec<_> = granted.filter(|(_, granted)| leaves(granted)).collect();
-    checks.extend(leaving.iter().map(|(name, granted)| {
-        let said = format!("{name} may leave this machine: {granted}");
+    let leaving: Vec<_> = installed.iter().flat_map(|plugin| leaving(config, plugin)).collect();
+    checks.extend(leaving.iter().map(|(name, origin)| {
+        let said = format!("{name} may leave this machine: {origin}");
         Check::warn("offline", said, format!("remove it from plugins.grants.{name}.http to stay offline"))
     }));
     if leaving.is_empty() {
@@ -94,16 +91,19 @@ pub(super) fn inventory(installed: &[PluginRecord]) -> Vec<Check> {
     checks
 }
 
-/// Whether a grant, `http HOST:PORT` or `http:SCHEME://HOST:PORT`, names another machine.
-fn leaves(granted: &str) -> bool {
-    let Some(origin) = granted.strip_prefix("http").map(|rest| rest.trim_start_matches([':', ' '])) else {
-        return false;
-    };
+/// Granted origins of other machines, where the plugin asks for the network at all.
+fn leaving<'a>(config: &'a Config, plugin: &'a PluginRecord) -> Vec<(&'a str, &'a str)> {
+    let asks = plugin.capabilities.asked.iter().any(|asked| asked == "http");
+    let grant = config.plugins.grants.get(&plugin.name).filter(|_| asks);
+    let origins = grant.iter().flat_map(|grant| &grant.http).filter(|origin| !is_loopback(origin));
+    origins.map(|origin| (plugin.name.as_str(), origin.as_str())).collect()
+}
+
+/// `host:port` or `scheme://host:port` of this machine.
+fn is_loopback(origin: &str) -> bool {
     let address = origin.rsplit_once("//").map_or(origin, |(_, address)| address);
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_matches(['[', ']']);
-    let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    !(is_loopback || host == "localhost")
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -174,11 +174,28 @@ mod tests {
 
     #[test]
     fn only_grants_to_other_machines_leave() {
-        for stays in ["http 127.0.0.1:11434", "http:http://[::1]:80", "http localhost:1", "model-files"] {
-            assert!(!leaves(stays), "{stays}");
+        for stays in ["127.0.0.1:11434", "http://[::1]:80", "localhost:1"] {
+            assert!(is_loopback(stays), "{stays}");
         }
-        for goes in ["http 10.0.0.5:80", "http:https://api.example.com:443"] {
-            assert!(leaves(goes), "{goes}");
+        for goes in ["10.0.0.5:80", "https://api.example.com:443"] {
+            assert!(!is_loopback(goes), "{goes}");
         }
+    }
+
+    #[test]
+    fn a_grant_counts_only_for_a_plugin_that_asks() {
+        let mut config = Config::with_data_dir(Path::new("/d"));
+        let http = vec!["api.example.com:443".to_owned(), "127.0.0.1:1".to_owned()];
+        let grant = crate::config::GrantConfig { http, ..Default::default() };
+        config.plugins.grants.insert("openai".into(), grant);
+        let mut openai = plugin("openai", "generator");
+        let worst = |openai: &PluginRecord| {
+            let checks = inventory(&config, std::slice::from_ref(openai));
+            checks.into_iter().map(|check| check.level).max()
+        };
+        assert_eq!(worst(&openai), Some(Level::Ok));
+        openai.capabilities.asked = vec!["http".into()];
+        assert_eq!(leaving(&config, &openai), [("openai", "api.example.com:443")]);
+        assert_eq!(worst(&openai), Some(Level::Warn));
     }
 }

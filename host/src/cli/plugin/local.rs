@@ -4,12 +4,17 @@ use crate::config::{self, Config};
 use crate::plugins::{Error, ModelFile, Places, PluginInfo, PluginState, Plugins};
 use crate::wire::{Capabilities, PluginModelFile, PluginRecord};
 
-/// Loads the plugins as a daemon with this configuration would.
+/// What a daemon with this configuration would tell of its plugins.
 pub(in crate::cli) fn load(config: &Config) -> Result<Vec<PluginRecord>, Error> {
+    Ok(infos(config)?.into_iter().map(record).collect())
+}
+
+/// Loads the plugins as a daemon with this configuration would.
+pub(super) fn infos(config: &Config) -> Result<Vec<PluginInfo>, Error> {
     let found = config::places(config);
     let places =
         Places { plugin_dirs: found.plugin_dirs, model_dirs: found.model_dirs, cache_dir: found.cache_dir };
-    Ok(Plugins::load(&places, &config.plugins)?.list().into_iter().map(record).collect())
+    Ok(Plugins::load(&places, &config.plugins)?.list())
 }
 
 fn record(info: PluginInfo) -> PluginRecord {
