@@ -63,14 +63,14 @@ macro_rules! stored {
             }
 
             /// Any collection of them: `Vec` or `Option`.
-            pub(super) fn serialize<'a, S: Serializer, C>(items: &'a C, to: S) -> Result<S::Ok, S::Error>
-            where
-                &'a C: IntoIterator<Item = &'a $type>,
-            {
-                to.collect_seq(items.into_iter().map(Out))
+            pub(super) fn serialize<S: Serializer, C: Items<$type>>(
+                items: &C,
+                to: S,
+            ) -> Result<S::Ok, S::Error> {
+                to.collect_seq(items.items().map(Out))
             }
 
-            pub(super) fn deserialize<'de, D: Deserializer<'de>, C: FromItems<$type>>(
+            pub(super) fn deserialize<'de, D: Deserializer<'de>, C: Items<$type>>(
                 from: D,
             ) -> Result<C, D::Error> {
                 let items = Vec::<In>::deserialize(from)?;
@@ -81,17 +81,34 @@ macro_rules! stored {
 }
 
 /// An option is stored as a list of at most one.
-trait FromItems<T> {
+trait Items<T> {
+    fn items<'a>(&'a self) -> impl Iterator<Item = &'a T>
+    where
+        T: 'a;
     fn from_items(items: impl Iterator<Item = T>) -> Self;
 }
 
-impl<T> FromItems<T> for Vec<T> {
+impl<T> Items<T> for Vec<T> {
+    fn items<'a>(&'a self) -> impl Iterator<Item = &'a T>
+    where
+        T: 'a,
+    {
+        self.iter()
+    }
+
     fn from_items(items: impl Iterator<Item = T>) -> Self {
         items.collect()
     }
 }
 
-impl<T> FromItems<T> for Option<T> {
+impl<T> Items<T> for Option<T> {
+    fn items<'a>(&'a self) -> impl Iterator<Item = &'a T>
+    where
+        T: 'a,
+    {
+        self.iter()
+    }
+
     fn from_items(mut items: impl Iterator<Item = T>) -> Self {
         items.next()
     }
