@@ -25,6 +25,8 @@
 //!
 //! Everything compiles natively too, so that plugins have ordinary unit tests; [`testing`] then stands for the host.
 
+#[cfg(feature = "archive")]
+pub mod archive;
 #[doc(hidden)]
 pub mod bindings;
 mod blob;
@@ -43,6 +45,10 @@ pub mod parser;
 pub mod reranker;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+#[cfg(feature = "text")]
+pub mod text;
+#[cfg(feature = "xml")]
+pub mod xml;
 
 pub use bindings::shared::types::{Annotation, Descriptor, Error, ErrorKind, Span, Warning};
 pub use blob::Reader;

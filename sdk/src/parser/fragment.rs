@@ -18,6 +18,7 @@ pub struct FragmentBuilder {
     pages: Vec<Page>,
     warnings: Vec<Warning>,
     place: Place,
+    gap: Option<String>,
 }
 
 /// Where the next blocks stand.
@@ -145,6 +146,12 @@ impl FragmentBuilder {
         self.push(BlockKind::Table, 0, span, cells)
     }
 
+    /// The white space before the next block, instead of the usual one: for formats whose own is worth keeping.
+    /// Anything but white space is left out.
+    pub fn gap(&mut self, gap: &str) {
+        self.gap = Some(gap.chars().filter(|c| c.is_whitespace()).collect());
+    }
+
     /// Declares a page; see [`Page::new`].
     pub fn page(&mut self, page: Page) {
         self.pages.push(page);
@@ -176,7 +183,9 @@ impl FragmentBuilder {
     }
 
     fn separate(&mut self, next: BlockKind) {
+        let gap = self.gap.take();
         match self.blocks.last() {
+            _ if gap.is_some() => self.text.extend(gap),
             None => {}
             Some(last) if last.kind == BlockKind::ListItem && next == BlockKind::ListItem => {
                 self.text.push('\n')

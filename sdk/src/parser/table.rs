@@ -2,6 +2,8 @@
 
 /// More columns than any format gives a meaning to are taken for damage.
 const SPAN_MAX: u32 = 1000;
+/// No spreadsheet has more.
+const COLUMN_MAX: u32 = 1 << 14;
 
 #[derive(Clone, Debug)]
 pub(super) struct TableCell {
@@ -92,10 +94,17 @@ impl Table {
         self
     }
 
-    /// Passes over columns that have no cell in this row.
-    pub fn skip(&mut self, columns: u32) -> &mut Self {
-        self.column += columns.min(SPAN_MAX);
-        self
+    /// Like [`Table::spanning_cell`] at a column that the format names; columns passed over have no cell.
+    pub fn cell_at(
+        &mut self,
+        column: u32,
+        text: impl AsRef<str>,
+        row_span: u32,
+        column_span: u32,
+        header: bool,
+    ) -> &mut Self {
+        self.column = self.column.max(column.min(COLUMN_MAX));
+        self.spanning_cell(text, row_span, column_span, header)
     }
 
     /// How many rows were begun.

@@ -1,0 +1,170 @@
+use redb::{ReadableTable, WriteTransaction};
+
+use super::collections as collection;
+use super::records::{DocumentRecord, pack, pack_chunk, pack_floats};
+use super::tables::*;
+use super::{Error, Finished, JournalEntry, Result, Store, documents, journal, submit};
+use crate::types::*;
+
+/// Vectors without an embedder, or of another length than its dimension says, would poison the collection.
+fn check_shape(finished: &Finished, dimension: usize) -> Result<()> {
+    let (chunks, floats) = (finished.chunks.len(), finished.vectors.len());
+    if floats == chunks * dimension {
+        return Ok(());
+    }
+    let id = finished.document.id;
+    Err(Error::Conflict(format!(
+        "document {id}: {floats} numbers are not {chunks} vectors of {dimension} dimensions"
+    )))
+}
+
+/// What the transaction writes, roughly.
+fn bytes(finished: &Finished) -> u64 {
+    let chunks: usize = finished.chunks.iter().map(|chunk| chunk.text.len() + 200).sum();
+    (finished.text.len() + chunks + 4 * finished.vectors.len()) as u64
+}
+
+/// The record after a commit: what the upload fixed stays.
+fn merged(stored: DocumentRecord, finished: &Finished) -> DocumentRecord {
+    let document = &finished.document;
+    DocumentRecord {
+        file_type: document.file_type.clone(),
+        metadata: document.metadata.clone(),
+        title: document.title.clone(),
+        committed: true,
+        chunk_count: finished.chunks.len() as u32,
+        warnings: document.warnings.clone(),
+        error: None,
+        provenance: document.provenance.clone(),
+        ..stored
+    }
+}
+
+/// Replaces the derived rows of a document.
+fn replace_rows(txn: &WriteTransaction, key: DocumentKey, finished: &Finished, former: u32) -> Result<()> {
+    if former > 0 {
+        remove_chunks(txn, key)?;
+    }
+    let mut chunks = txn.open_table(CHUNKS)?;
+    for (index, chunk) in finished.chunks.iter().enumerate() {
+        chunks.insert((key.0, key.1, index as u32), pack_chunk(chunk)?.as_slice())?;
+    }
+    txn.open_table(TEXTS)?.insert(key, finished.text.as_str())?;
+    let mut vectors = txn.open_table(VECTORS)?;
+    if finished.vectors.is_empty() {
+        vectors.remove(key)?;
+    } else {
+        vectors.insert(key, pack_floats(&finished.vectors).as_slice())?;
+    }
+    Ok(())
+}
+
+/// Removes all chunks of a document.
+pub(super) fn remove_chunks(txn: &WriteTransaction, (collection, document): DocumentKey) -> Result<()> {
+    let range = (collection, document, 0)..=(collection, document, u32::MAX);
+    Ok(txn.open_table(CHUNKS)?.retain_in(range, |_, _| false)?)
+}
+
+/// Notes that the job of a document only has to be followed by the indexes.
+fn job_committed(txn: &WriteTransaction, document: u128) -> Result<()> {
+    let mut jobs = txn.open_table(JOB_OF)?;
+    let job = jobs.get(document)?.map(|row| row.value().0);
+    match job {
+        Some(job) => {
+            jobs.insert(document, (job, true))?;
+            Ok(())
+        }
+        None => {
+            drop(jobs);
+            submit::enqueue(txn, document, true)
+        }
+    }
+}
+
+fn commit_one(
+    txn: &WriteTransaction,
+    finished: &Finished,
+    embedder: Option<(&str, usize)>,
+) -> Result<Option<JournalEntry>> {
+    let Some(place) = documents::locate(txn, finished.document.id)? else { return Ok(None) };
+    let stored = documents::record(txn, place.key)?;
+    let (was_committed, former) = (stored.committed, stored.chunk_count);
+    let record = merged(stored, finished);
+    txn.open_table(DOCUMENTS)?.insert(place.key, pack(&record)?.as_slice())?;
+    txn.open_table(FAILED)?.remove(place.key.1)?;
+    replace_rows(txn, place.key, finished, former)?;
+    job_committed(txn, place.key.1)?;
+    let entry = journal::append(txn, place.key, false)?;
+    let mut record = collection::record(txn, &place.collection)?.ok_or(Error::NotFound)?;
+    record.documents += u64::from(!was_committed);
+    record.chunks = record.chunks + finished.chunks.len() as u64 - u64::from(former);
+    record.last_seq = entry.seq;
+    if let Some((fingerprint, dimension)) = embedder {
+        record.embedder = Some(fingerprint.to_owned());
+        record.dimension = Some(dimension);
+    }
+    collection::put(txn, &place.collection, &record)?;
+    Ok(Some(entry))
+}
+
+impl Store {
+    /// Commits finished documents in one durable transaction, replaces their former chunks, appends to the
+    /// journal. Their status becomes `Indexing`. A document deleted meanwhile is skipped: no entry for it.
+    /// `embedder` is the fingerprint and dimension of the vectors.
+    pub fn commit(
+        &self,
+        finished: &[Finished],
+        embedder: Option<(&str, usize)>,
+    ) -> Result<Vec<JournalEntry>> {
+        let dimension = embedder.map_or(0, |(_, dimension)| dimension);
+        finished.iter().try_for_each(|finished| check_shape(finished, dimension))?;
+        self.files().check_room(finished.iter().map(bytes).sum())?;
+        self.engine().write(|txn| {
+            let entries = finished.iter().map(|finished| commit_one(txn, finished, embedder));
+            entries.filter_map(Result::transpose).collect()
+        })
+    }
+
+    /// The indexes have the documents: `Indexing` becomes `Ready`, their jobs end, artefacts go. Jobs that are not
+    /// committed (queued anew meanwhile) stay. Not fsynced: after a crash these jobs are offered again.
+    pub fn mark_ready(&self, ids: &[DocumentId]) -> Result<()> {
+        let ended: Vec<DocumentId> = self.engine().write_soft(|txn| {
+            let (mut jobs, mut job_of) = (txn.open_table(JOBS)?, txn.open_table(JOB_OF)?);
+            let mut ended = Vec::with_capacity(ids.len());
+            for id in ids {
+                let job = job_of.get(number(*id))?.map(|row| row.value());
+                if let Some((job, true)) = job {
+                    jobs.remove(job)?;
+                    job_of.remove(number(*id))?;
+                    ended.push(*id);
+                }
+            }
+            Ok(ended)
+        })?;
+        self.forget_jobs(&ended);
+        Ok(())
+    }
+
+    /// Ends a job with a reason. Chunks of an earlier version stay. A document deleted meanwhile is passed over.
+    pub fn fail(&self, id: DocumentId, error: DocumentError) -> Result<()> {
+        self.engine().write(|txn| {
+            let Some(place) = documents::locate(txn, id)? else { return Ok(()) };
+            let mut record = documents::record(txn, place.key)?;
+            record.error = Some(error);
+            txn.open_table(DOCUMENTS)?.insert(place.key, pack(&record)?.as_slice())?;
+            txn.open_table(FAILED)?.insert(number(id), ())?;
+            end_job(txn, number(id))
+        })?;
+        self.forget_jobs(&[id]);
+        Ok(())
+    }
+}
+
+/// Takes a document's job out of the ledger.
+pub(super) fn end_job(txn: &WriteTransaction, document: u128) -> Result<()> {
+    let job = txn.open_table(JOB_OF)?.remove(document)?.map(|row| row.value().0);
+    if let Some(job) = job {
+        txn.open_table(JOBS)?.remove(job)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+use redb::{ReadableTableMetadata, WriteTransaction};
+
+use super::records::DocumentRecord;
+use super::tables::*;
+use super::{
+    Error, JournalEntry, Purged, Result, Store, blobs, collections, commit, documents, journal, submit,
+};
+use crate::types::*;
+
+/// Removes what was derived from a document; how many vectors went.
+fn remove_derived(txn: &WriteTransaction, key: DocumentKey) -> Result<u64> {
+    let mut chunks = txn.open_table(CHUNKS)?;
+    let before = chunks.len()?;
+    chunks.retain_in((key.0, key.1, 0)..=(key.0, key.1, u32::MAX), |_, _| false)?;
+    let gone = before - chunks.len()?;
+    txn.open_table(TEXTS)?.remove(key)?;
+    let vectors = txn.open_table(VECTORS)?.remove(key)?.is_some();
+    Ok(if vectors { gone } else { 0 })
+}
+
+fn remove_rows(txn: &WriteTransaction, key: DocumentKey, record: &DocumentRecord) -> Result<()> {
+    txn.open_table(DOCUMENTS)?.remove(key)?;
+    txn.open_table(LOCATORS)?.remove(key.1)?;
+    txn.open_table(BY_HASH)?.remove((key.0, &record.hash))?;
+    txn.open_table(FAILED)?.remove(key.1)?;
+    commit::end_job(txn, key.1)
+}
+
+/// Counts a committed document out of its collection.
+fn uncount(txn: &WriteTransaction, key: &CollectionKey, document: &DocumentRecord, seq: u64) -> Result<()> {
+    let mut record = collections::record(txn, key)?.ok_or(Error::NotFound)?;
+    record.documents -= u64::from(document.committed);
+    record.chunks -= u64::from(document.chunk_count);
+    record.last_seq = seq;
+    collections::put(txn, key, &record)
+}
+
+impl Store {
+    /// Removes a document and all that was derived from it: one durable commit with a journal entry.
+    /// Returns the entry so that the indexes can follow; `None` where the owner has no such document.
+    pub fn delete(&self, owner: &UserId, id: DocumentId) -> Result<Option<(Purged, JournalEntry)>> {
+        let large = self.engine().read(|txn| {
+            let Some(place) = documents::locate_owned(txn, owner, id)? else { return Ok(None) };
+            let record = documents::record(txn, place.key)?;
+            Ok(Some(blobs::is_file(record.file_size).then_some(ContentHash(record.hash))))
+        })?;
+        let purge = || self.engine().write(|txn| purge(txn, owner, id));
+        let gone = match large {
+            None => return Ok(None),
+            Some(None) => purge()?,
+            Some(Some(hash)) => self.with_files(&[hash], purge)?,
+        };
+        self.forget_jobs(&[id]);
+        Ok(gone)
+    }
+
+    /// Queues a document anew; its present chunks stay searchable until the new ones replace them. A document that
+    /// waits or is worked on already stays where it is in the queue.
+    pub fn reprocess(&self, owner: &UserId, id: DocumentId) -> Result<Option<Document>> {
+        let queued = self.engine().write(|txn| {
+            if documents::locate_owned(txn, owner, id)?.is_none() {
+                return Ok(false);
+            }
+            if let Some((_, false)) = documents::job(txn, id)? {
+                return Ok(false);
+            }
+            commit::end_job(txn, number(id))?;
+            txn.open_table(FAILED)?.remove(number(id))?;
+            submit::enqueue(txn, number(id), false)?;
+            Ok(true)
+        })?;
+        if queued {
+            self.forget_jobs(&[id]);
+        }
+        self.document(owner, id)
+    }
+}
+
+fn purge(txn: &WriteTransaction, owner: &UserId, id: DocumentId) -> Result<Option<(Purged, JournalEntry)>> {
+    let Some(place) = documents::locate_owned(txn, owner, id)? else { return Ok(None) };
+    let record = documents::record(txn, place.key)?;
+    let vectors = remove_derived(txn, place.key)?;
+    remove_rows(txn, place.key, &record)?;
+    let blob = blobs::release(txn, &ContentHash(record.hash))?;
+    let entry = journal::append(txn, place.key, true)?;
+    uncount(txn, &place.collection, &record, entry.seq)?;
+    let chunks = u64::from(record.chunk_count);
+    let bytes = if blob { record.file_size } else { 0 };
+    Ok(Some((Purged { chunks, vectors, blob, bytes }, entry)))
+}

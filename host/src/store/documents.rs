@@ -1,0 +1,205 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use redb::{ReadTransaction, ReadableTable};
+
+use super::records::{DocumentRecord, unpack, unpack_chunk};
+use super::tables::*;
+use super::{BlobHandle, DocumentQuery, Error, Result, Slice, Store, blobs, collections};
+use crate::types::*;
+
+/// Where the rows of a document are.
+pub(super) struct Place {
+    pub key: DocumentKey,
+    pub collection: CollectionKey,
+}
+
+/// Finds a document of whoever.
+pub(super) fn locate(txn: &impl Snapshot, id: DocumentId) -> Result<Option<Place>> {
+    let number = number(id);
+    let collection = txn.table(LOCATORS)?.get(number)?.map(|row| row.value());
+    let Some(collection) = collection else { return Ok(None) };
+    let key = collections::key_of(txn, collection)?;
+    Ok(Some(Place { key: (collection, number), collection: key }))
+}
+
+/// Finds a document of this owner; another's does not exist for him.
+pub(super) fn locate_owned(txn: &impl Snapshot, owner: &UserId, id: DocumentId) -> Result<Option<Place>> {
+    Ok(locate(txn, id)?.filter(|place| place.collection.owner == *owner))
+}
+
+/// Reads a record.
+pub(super) fn parse(bytes: &[u8]) -> Result<DocumentRecord> {
+    unpack(bytes)
+}
+
+/// The record of a document that was located in the same snapshot.
+pub(super) fn record(txn: &impl Snapshot, key: DocumentKey) -> Result<DocumentRecord> {
+    match txn.table(DOCUMENTS)?.get(key)? {
+        Some(row) => parse(row.value()),
+        None => Err(Error::Corrupt(format!("document {} has no record", document_id(key.1)))),
+    }
+}
+
+/// The open job of a document and whether it is committed.
+pub(super) fn job(txn: &impl Snapshot, id: DocumentId) -> Result<Option<(u64, bool)>> {
+    Ok(txn.table(JOB_OF)?.get(number(id))?.map(|row| row.value()))
+}
+
+/// Chunks of a document from a position on.
+pub(super) fn chunks(
+    txn: &ReadTransaction,
+    (collection, document): DocumentKey,
+    from: u32,
+) -> Result<impl Iterator<Item = Result<Chunk>> + use<>> {
+    let last = (collection, document, u32::MAX);
+    let rows = txn.open_table(CHUNKS)?.range((collection, document, from)..=last)?;
+    Ok(rows.map(|row| unpack_chunk(row?.1.value())))
+}
+
+type Row = Result<(DocumentId, DocumentRecord)>;
+
+/// Documents of one collection in the order of the query.
+fn walk(
+    txn: &ReadTransaction,
+    collection: u32,
+    query: &DocumentQuery,
+) -> Result<Box<dyn Iterator<Item = Row>>> {
+    let table = txn.open_table(DOCUMENTS)?;
+    let (first, last) = ((collection, 0), (collection, u128::MAX));
+    let after = query.after.map(number);
+    let rows = match (after, query.descending) {
+        (None, _) => table.range(first..=last),
+        (Some(after), true) => table.range(first..(collection, after)),
+        (Some(u128::MAX), false) => return Ok(Box::new(std::iter::empty())),
+        (Some(after), false) => table.range((collection, after + 1)..=last),
+    }?;
+    let read =
+        |row: std::result::Result<(redb::AccessGuard<'_, DocumentKey>, redb::AccessGuard<'_, Packed>), _>| {
+            let (key, value) = row?;
+            Ok((document_id(key.value().1), parse(value.value())?))
+        };
+    Ok(if query.descending { Box::new(rows.rev().map(read)) } else { Box::new(rows.map(read)) })
+}
+
+/// Joins the sorted documents of several collections into one sorted list.
+struct Merge {
+    sides: Vec<(CollectionKey, std::iter::Peekable<Box<dyn Iterator<Item = Row>>>)>,
+    descending: bool,
+}
+
+impl Iterator for Merge {
+    type Item = Result<(DocumentId, CollectionKey, DocumentRecord)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // An error comes first, then the id that is next in order.
+        let rank = |row: &Row| {
+            row.as_ref().ok().map(|(id, _)| if self.descending { !number(*id) } else { number(*id) })
+        };
+        let heads = self.sides.iter_mut().enumerate();
+        let heads = heads.filter_map(|(index, (_, side))| Some((rank(side.peek()?), index)));
+        let (_, index) = heads.min()?;
+        let (key, side) = &mut self.sides[index];
+        Some(side.next()?.map(|(id, record)| (id, key.clone(), record)))
+    }
+}
+
+impl Store {
+    /// The stage of an open job; `None` if there is none.
+    pub(super) fn open_stage(&self, id: DocumentId, job: Option<(u64, bool)>) -> Option<Stage> {
+        match job? {
+            (_, true) => Some(Stage::Indexing),
+            (_, false) => Some(self.begun_stage(id).unwrap_or(Stage::Queued)),
+        }
+    }
+
+    /// A located document as it stands in the snapshot.
+    pub(super) fn load(&self, txn: &impl Snapshot, id: DocumentId, place: Place) -> Result<Document> {
+        let open = self.open_stage(id, job(txn, id)?);
+        Ok(record(txn, place.key)?.document(id, place.collection, open))
+    }
+
+    /// A document of this owner.
+    pub fn document(&self, owner: &UserId, id: DocumentId) -> Result<Option<Document>> {
+        self.engine()
+            .read(|txn| locate_owned(txn, owner, id)?.map(|place| self.load(txn, id, place)).transpose())
+    }
+
+    /// Any document: for the daemon's own work, never for a request.
+    pub fn document_any(&self, id: DocumentId) -> Result<Option<Document>> {
+        self.engine().read(|txn| locate(txn, id)?.map(|place| self.load(txn, id, place)).transpose())
+    }
+
+    /// Documents of this owner.
+    pub fn documents(&self, owner: &UserId, query: &DocumentQuery) -> Result<Slice<Document>> {
+        self.engine().read(|txn| {
+            let mut sides = Vec::new();
+            for collection in collections::list(txn, Some(owner))? {
+                if query.collection.as_ref().is_none_or(|name| *name == collection.key.name) {
+                    sides.push((collection.key, walk(txn, collection.id.0, query)?.peekable()));
+                }
+            }
+            let jobs = txn.open_table(JOB_OF)?;
+            let documents = Merge { sides, descending: query.descending }.map(|item| {
+                let (id, collection, record) = item?;
+                let job = jobs.get(number(id))?.map(|row| row.value());
+                Ok(record.document(id, collection, self.open_stage(id, job)))
+            });
+            let matching = documents.filter(|document: &Result<Document>| {
+                document.as_ref().map_or(true, |document| query.matches(document))
+            });
+            Slice::take(matching, query.limit)
+        })
+    }
+
+    /// The original bytes.
+    pub fn content(&self, owner: &UserId, id: DocumentId) -> Result<Option<BlobHandle>> {
+        self.engine().read(|txn| {
+            let Some(place) = locate_owned(txn, owner, id)? else { return Ok(None) };
+            let hash = ContentHash(record(txn, place.key)?.hash);
+            blobs::read(txn, self.files(), &hash).map(Some)
+        })
+    }
+
+    /// The normalised text; `None` until the document is ready.
+    pub fn text(&self, owner: &UserId, id: DocumentId) -> Result<Option<String>> {
+        self.engine().read(|txn| {
+            let Some(place) = locate_owned(txn, owner, id)? else { return Ok(None) };
+            let text = txn.open_table(TEXTS)?.get(place.key)?.map(|row| row.value().to_owned());
+            Ok(text)
+        })
+    }
+
+    /// Chunks `from..from + limit`; `NotFound` where the owner has no such document.
+    pub fn chunks(&self, owner: &UserId, id: DocumentId, from: u32, limit: usize) -> Result<Slice<Chunk>> {
+        self.engine().read(|txn| {
+            let place = locate_owned(txn, owner, id)?.ok_or(Error::NotFound)?;
+            Slice::take(chunks(txn, place.key, from)?, limit)
+        })
+    }
+
+    /// Chunks by id, each with its document, in the order asked for; those that are gone or another owner's are
+    /// left out. One read transaction.
+    pub fn chunks_by_id(&self, owner: &UserId, ids: &[ChunkId]) -> Result<Vec<(Arc<Document>, Chunk)>> {
+        self.engine().read(|txn| {
+            let rows = txn.open_table(CHUNKS)?;
+            let mut documents: HashMap<DocumentId, Option<(DocumentKey, Arc<Document>)>> = HashMap::new();
+            let mut found = Vec::with_capacity(ids.len());
+            for ChunkId { document: id, index } in ids {
+                if !documents.contains_key(id) {
+                    let place = locate_owned(txn, owner, *id)?;
+                    let known = place.map(|place| {
+                        let key = place.key;
+                        self.load(txn, *id, place).map(|document| (key, Arc::new(document)))
+                    });
+                    documents.insert(*id, known.transpose()?);
+                }
+                let Some(Some(((collection, number), document))) = documents.get(id) else { continue };
+                if let Some(row) = rows.get((*collection, *number, *index))? {
+                    found.push((document.clone(), unpack_chunk(row.value())?));
+                }
+            }
+            Ok(found)
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! The journal: of each document its last change, deletions too, in one order over all collections.
+
+use std::sync::Arc;
+
+use redb::{ReadableTable, WriteTransaction};
+
+use super::records::{CollectionRecord, unpack_floats};
+use super::tables::*;
+use super::{JournalEntry, Result, Store, collections, documents};
+use crate::types::*;
+
+/// Appends the last change of a document; the one before goes.
+pub(super) fn append(
+    txn: &WriteTransaction,
+    (collection, document): DocumentKey,
+    deleted: bool,
+) -> Result<JournalEntry> {
+    let seq = count(&mut txn.open_table(META)?, "seq")?;
+    let mut journal = txn.open_table(JOURNAL)?;
+    let former = txn.open_table(LAST_CHANGE)?.insert((collection, document), seq)?.map(|row| row.value());
+    if let Some(former) = former {
+        journal.remove((collection, former))?;
+    }
+    journal.insert((collection, seq), (document, deleted))?;
+    Ok(JournalEntry { seq, collection: CollectionId(collection), document: document_id(document), deleted })
+}
+
+/// The vectors of a document, if they are of the dimension that its collection has now.
+fn vectors(txn: &impl Snapshot, place: &documents::Place, chunks: usize) -> Result<Option<Vec<f32>>> {
+    let dimension =
+        collections::record(txn, &place.collection)?.and_then(|record: CollectionRecord| record.dimension);
+    let table = txn.table(VECTORS)?;
+    let floats = table.get(place.key)?.map(|row| unpack_floats(row.value()));
+    Ok(floats.filter(|floats| dimension.is_some_and(|dimension| floats.len() == chunks * dimension)))
+}
+
+impl Store {
+    /// The journal of a collection behind `after`, oldest first; each document once, with its last change.
+    pub fn journal(&self, collection: CollectionId, after: u64) -> Result<Vec<JournalEntry>> {
+        let CollectionId(number) = collection;
+        self.engine().read(|txn| {
+            let journal = txn.open_table(JOURNAL)?;
+            let Some(from) = after.checked_add(1) else { return Ok(Vec::new()) };
+            let rows = journal.range((number, from)..=(number, u64::MAX))?;
+            rows.map(|row| {
+                let (key, value) = row?;
+                let ((_, seq), (document, deleted)) = (key.value(), value.value());
+                Ok(JournalEntry { seq, collection, document: document_id(document), deleted })
+            })
+            .collect()
+        })
+    }
+
+    /// What an index needs of a document; `None` if it is gone or has never been ready.
+    pub fn index_document(&self, id: DocumentId) -> Result<Option<IndexDocument>> {
+        self.engine().read(|txn| {
+            let Some(place) = documents::locate(txn, id)? else { return Ok(None) };
+            let record = documents::record(txn, place.key)?;
+            if !record.committed {
+                return Ok(None);
+            }
+            let chunks = documents::chunks(txn, place.key, 0)?.collect::<Result<Vec<_>>>()?;
+            let vectors = vectors(txn, &place, chunks.len())?.unwrap_or_default();
+            let open = self.open_stage(id, documents::job(txn, id)?);
+            let document = Arc::new(record.document(id, place.collection, open));
+            Ok(Some(IndexDocument { document, chunks, vectors }))
+        })
+    }
+
+    /// Ids of all documents of a collection that have chunks.
+    pub fn indexed_documents(&self, collection: CollectionId) -> Result<Vec<DocumentId>> {
+        let CollectionId(number) = collection;
+        self.engine().read(|txn| {
+            let mut ids = Vec::new();
+            for row in txn.open_table(DOCUMENTS)?.range((number, 0)..=(number, u128::MAX))? {
+                let (key, value) = row?;
+                if documents::parse(value.value())?.chunk_count > 0 {
+                    ids.push(document_id(key.value().1));
+                }
+            }
+            Ok(ids)
+        })
+    }
+
+    /// The vectors of a document, row-major.
+    pub fn vectors(&self, id: DocumentId) -> Result<Option<Vec<f32>>> {
+        self.engine().read(|txn| {
+            let Some(place) = documents::locate(txn, id)? else { return Ok(None) };
+            let chunks = documents::record(txn, place.key)?.chunk_count as usize;
+            vectors(txn, &place, chunks)
+        })
+    }
+}

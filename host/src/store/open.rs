@@ -1,0 +1,153 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use redb::ReadableTable;
+
+use super::blobs::{Files, private_dir};
+use super::engine::Engine;
+use super::error::at;
+use super::jobs::Ledger;
+use super::scratch::Scratch;
+use super::tables::{BLOBS, JOB_OF, META, create_all, number};
+use super::{Error, Result};
+use crate::types::*;
+
+/// Version of tables, keys and records.
+const FORMAT: u64 = 1;
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    // The database is closed before the lock is given up: fields are dropped in order.
+    engine: Engine,
+    files: Files,
+    /// Taken while files come and go, so that no deletion removes what an upload just placed.
+    gate: Mutex<()>,
+    ledger: Mutex<Ledger>,
+    /// Where the begun jobs stand. A leaf among the locks: it is taken inside of transactions.
+    stages: Mutex<HashMap<DocumentId, Stage>>,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.0.path).finish()
+    }
+}
+
+/// Keeps other processes out until the file is dropped.
+fn lock(dir: &Path, data_dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let options = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = options.map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked(data_dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+    }
+}
+
+/// Creates the tables of a new database; refuses those of another version.
+fn prepare(engine: &Engine) -> Result<()> {
+    engine.write(|txn| {
+        create_all(txn)?;
+        let mut meta = txn.open_table(META)?;
+        let format = meta.get("format")?.map(|row| row.value());
+        match format {
+            Some(FORMAT) => Ok(()),
+            None => {
+                meta.insert("format", FORMAT)?;
+                Ok(())
+            }
+            Some(other) => {
+                Err(Error::Corrupt(format!("it has format {other}, this smartrag knows format {FORMAT}")))
+            }
+        }
+    })
+}
+
+impl Store {
+    /// Opens or creates `<data_dir>/database/smartrag.redb` and `<data_dir>/file_storage`; takes the lock of the
+    /// directory; removes what an interrupted upload left behind.
+    pub fn open(data_dir: &Path) -> Result<Self> {
+        let database = data_dir.join("database");
+        private_dir(&database)?;
+        let lock = lock(&database, data_dir)?;
+        let path = database.join("smartrag.redb");
+        Self::with_engine(data_dir, Engine::at(&path)?, path, lock)
+    }
+
+    pub(super) fn with_engine(data_dir: &Path, engine: Engine, path: PathBuf, lock: File) -> Result<Self> {
+        prepare(&engine)?;
+        let files = Files::open(data_dir.join("file_storage"))?;
+        let cache = data_dir.join("cache");
+        private_dir(&cache)?;
+        let ledger = engine.read(|txn| {
+            let blobs = txn.open_table(BLOBS)?;
+            files.clean(|hash| Ok(blobs.get(&hash.0)?.is_some()))?;
+            let jobs = txn.open_table(JOB_OF)?;
+            let open_job = |id| Some(jobs.get(number(id)).ok()??.value().0);
+            Ok(Ledger::new(Scratch::open(cache, open_job)?))
+        })?;
+        let stages = Mutex::new(ledger.stages().collect());
+        let (gate, ledger) = (Mutex::new(()), Mutex::new(ledger));
+        Ok(Self(Arc::new(Inner { engine, files, gate, ledger, stages, path, _lock: lock })))
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.0.files
+    }
+
+    /// Not inside of a transaction.
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.0.ledger.lock()
+    }
+
+    pub(super) fn database_path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(super) fn begun_stage(&self, id: DocumentId) -> Option<Stage> {
+        self.0.stages.lock().get(&id).copied()
+    }
+
+    pub(super) fn set_begun_stage(&self, id: DocumentId, stage: Stage) {
+        self.0.stages.lock().insert(id, stage);
+    }
+
+    pub(super) fn clear_begun_stage(&self, id: DocumentId) {
+        self.0.stages.lock().remove(&id);
+    }
+
+    /// Runs a transaction that makes files of these hashes come or go, and afterwards removes those without a
+    /// record, whether it succeeded or not. What a crash leaves undone is done when the store is opened.
+    pub(super) fn with_files<T>(
+        &self,
+        hashes: &[ContentHash],
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let _gate = self.0.gate.lock();
+        hashes.iter().try_for_each(|hash| self.files().mark(hash))?;
+        let result = work();
+        for hash in hashes {
+            // An error here leaves the marker, and the file, to the next start.
+            if let Ok(known) = self.engine().read(|txn| Ok(txn.open_table(BLOBS)?.get(&hash.0)?.is_some()))
+                && (known || self.files().remove(hash).is_ok())
+            {
+                self.files().unmark(hash);
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,85 @@
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+
+use super::records::{DocumentRecord, pack};
+use super::tables::*;
+use super::{Error, NewDocument, Result, Store, Submitted, blobs, collections, documents};
+use crate::types::*;
+
+/// Opens a job behind all others.
+pub(super) fn enqueue(txn: &WriteTransaction, document: u128, committed: bool) -> Result<()> {
+    let job = count(&mut txn.open_table(META)?, "job")?;
+    txn.open_table(JOBS)?.insert(job, document)?;
+    txn.open_table(JOB_OF)?.insert(document, (job, committed))?;
+    Ok(())
+}
+
+fn check_queue(txn: &WriteTransaction, queue_max: usize) -> Result<()> {
+    let queued = usize::try_from(txn.open_table(JOBS)?.len()?).unwrap_or(usize::MAX);
+    if queued < queue_max { Ok(()) } else { Err(Error::QueueFull(queued)) }
+}
+
+/// The document of a collection that has these bytes.
+fn same_bytes(txn: &WriteTransaction, collection: u32, hash: &ContentHash) -> Result<Option<DocumentId>> {
+    Ok(txn.open_table(BY_HASH)?.get((collection, &hash.0))?.map(|row| document_id(row.value())))
+}
+
+impl Store {
+    /// Takes documents in: blobs, records and jobs in one durable commit. On return they are acknowledged.
+    /// All or none: `QueueFull` where the queue has no room for every one that is not there already.
+    pub fn submit(&self, documents: Vec<NewDocument>, queue_max: usize) -> Result<Vec<Submitted>> {
+        if documents.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.files().check_room(documents.iter().map(|document| document.blob.inline_bytes()).sum())?;
+        let large: Vec<ContentHash> = documents
+            .iter()
+            .filter(|document| document.blob.is_large())
+            .map(|document| document.blob.hash())
+            .collect();
+        let take = || {
+            self.engine().write(|txn| {
+                documents.into_iter().map(|document| self.take_in(txn, document, queue_max)).collect()
+            })
+        };
+        if large.is_empty() { take() } else { self.with_files(&large, take) }
+    }
+
+    fn take_in(&self, txn: &WriteTransaction, new: NewDocument, queue_max: usize) -> Result<Submitted> {
+        let collection = collections::ensure(txn, &new.collection)?;
+        let hash = new.blob.hash();
+        if let Some(id) = same_bytes(txn, collection, &hash)? {
+            let place = documents::Place { key: (collection, number(id)), collection: new.collection };
+            return Ok(Submitted { document: self.load(txn, id, place)?, duplicate: true });
+        }
+        check_queue(txn, queue_max)?;
+        let id = DocumentId::new();
+        let record = DocumentRecord {
+            filename: new.filename,
+            file_type: new.file_type,
+            file_size: new.blob.size(),
+            hash: hash.0,
+            tags: distinct(new.tags),
+            metadata: new.metadata,
+            upload_time: new.upload_time,
+            title: None,
+            committed: false,
+            chunk_count: 0,
+            warnings: Vec::new(),
+            error: None,
+            provenance: Provenance::default(),
+        };
+        txn.open_table(LOCATORS)?.insert(number(id), collection)?;
+        txn.open_table(BY_HASH)?.insert((collection, &hash.0), number(id))?;
+        txn.open_table(DOCUMENTS)?.insert((collection, number(id)), pack(&record)?.as_slice())?;
+        blobs::add(txn, self.files(), new.blob)?;
+        enqueue(txn, number(id), false)?;
+        let document = record.document(id, new.collection, Some(Stage::Queued));
+        Ok(Submitted { document, duplicate: false })
+    }
+}
+
+/// Without repetitions, in order.
+fn distinct(tags: Vec<String>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    tags.into_iter().filter(|tag| seen.insert(tag.clone())).collect()
+}

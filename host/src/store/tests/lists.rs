@@ -1,0 +1,150 @@
+use super::*;
+
+fn ids(slice: &Slice<Document>) -> Vec<DocumentId> {
+    slice.items.iter().map(|document| document.id).collect()
+}
+
+#[test]
+fn documents_are_paged_in_order_over_all_collections() {
+    let (_dir, store) = temporary();
+    let owner = user("u");
+    let all: Vec<_> = (0..10u8)
+        .map(|byte| submit(&store, &key("u", ["a", "b", "c"][byte as usize % 3]), &[byte]).document.id)
+        .collect();
+    submit(&store, &key("v", "a"), &[1]);
+    for descending in [false, true] {
+        let mut expected = all.clone();
+        if descending {
+            expected.reverse();
+        }
+        let (mut seen, mut query) =
+            (Vec::new(), DocumentQuery { descending, limit: 3, ..Default::default() });
+        loop {
+            let page = store.documents(&owner, &query).unwrap();
+            seen.extend(ids(&page));
+            query.after = seen.last().copied();
+            if !page.more {
+                break;
+            }
+            assert_eq!(page.items.len(), 3);
+        }
+        assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn conditions_of_a_list_must_all_hold() {
+    let (_dir, store) = temporary();
+    let home = key("u", "a");
+    let first = submit(&store, &home, b"1").document;
+    work_off(&store, 1);
+    let named = NewDocument { filename: "b.md".into(), tags: vec![], ..upload(&store, &home, b"2") };
+    let second = store.submit(vec![named], QUEUE_MAX).unwrap().remove(0).document;
+    assert_eq!(first.tags, ["t", "u"]);
+    let list = |change: fn(&mut DocumentQuery)| {
+        let mut query = DocumentQuery { limit: 10, ..Default::default() };
+        change(&mut query);
+        ids(&store.documents(&home.owner, &query).unwrap())
+    };
+    assert_eq!(list(|query| query.status = Some(Stage::Ready)), [first.id]);
+    assert_eq!(list(|query| query.status = Some(Stage::Queued)), [second.id]);
+    assert_eq!(list(|query| query.tag = Some("u".into())), [first.id]);
+    assert_eq!(list(|query| query.filename = Some("b.md".into())), [second.id]);
+    assert_eq!(list(|query| query.file_type = Some("txt".into())), [first.id, second.id]);
+    assert!(list(|query| query.collection = Some(CollectionName::new("z").unwrap())).is_empty());
+    assert!(list(|query| (query.status, query.tag) = (Some(Stage::Queued), Some("u".into()))).is_empty());
+}
+
+fn session(id: &str, owner: &str, created_at: TimestampMs) -> Session {
+    Session {
+        id: SessionId::new(id).unwrap(),
+        user: user(owner),
+        title: None,
+        context: JsonMap::new(),
+        created_at,
+        last_active: created_at,
+    }
+}
+
+#[test]
+fn sessions_are_of_one_owner_and_take_their_conversations_with_them() {
+    let (dir, store) = temporary();
+    let sessions = [session("a", "u", 1), session("b", "u", 3), session("c", "u", 2), session("d", "v", 9)];
+    sessions.iter().for_each(|session| store.create_session(session).unwrap());
+    assert!(matches!(store.create_session(&session("a", "v", 1)), Err(Error::Conflict(_))));
+    let names = |slice: Slice<Session>| {
+        (slice.items.iter().map(|session| session.id.to_string()).collect::<Vec<_>>(), slice.more)
+    };
+    assert_eq!(names(store.sessions(&user("u"), None, 2).unwrap()), (vec!["b".into(), "c".into()], true));
+    let behind = store.sessions(&user("u"), Some(&sessions[2].id), 2).unwrap();
+    assert_eq!(names(behind), (vec!["a".into()], false));
+    assert!(matches!(store.sessions(&user("v"), Some(&sessions[2].id), 2), Err(Error::NotFound)));
+
+    let changed = Session { title: Some("T".into()), last_active: 8, created_at: 77, ..sessions[0].clone() };
+    store.update_session(&changed).unwrap();
+    assert!(matches!(store.update_session(&session("a", "v", 1)), Err(Error::NotFound)));
+    let expected = Session { created_at: 1, ..changed };
+    assert_eq!(store.session(&expected.id).unwrap(), Some(expected.clone()));
+
+    let id = ConversationId::new();
+    let mut conversation = Conversation {
+        id,
+        user: user("u"),
+        session: Some(expected.id.clone()),
+        title: None,
+        metadata: JsonMap::new(),
+        created_at: 1,
+        updated_at: 1,
+    };
+    store.put_conversation(&conversation).unwrap();
+    let foreign = Conversation { user: user("v"), session: None, ..conversation.clone() };
+    assert!(matches!(store.put_conversation(&foreign), Err(Error::NotFound)));
+    let message = |created_at| Message {
+        id: MessageId::new(),
+        role: MessageRole::User,
+        content: format!("m{created_at}"),
+        metadata: JsonMap::new(),
+        created_at,
+    };
+    let messages = [message(2), message(3), message(4)];
+    store.append_messages(&user("u"), id, &messages[..2]).unwrap();
+    store.append_messages(&user("u"), id, &messages[2..]).unwrap();
+    assert!(matches!(store.append_messages(&user("v"), id, &messages), Err(Error::NotFound)));
+    assert_eq!(store.messages(&user("u"), id, 2).unwrap(), messages[1..]);
+    assert!(matches!(store.messages(&user("v"), id, 2), Err(Error::NotFound)));
+    conversation.updated_at = 4;
+    assert_eq!(store.conversation(&user("u"), id).unwrap(), Some(conversation.clone()));
+    assert_eq!(store.conversation(&user("v"), id).unwrap(), None);
+    let of_session = |session: &str| {
+        let session = SessionId::new(session).unwrap();
+        store.conversations(&user("u"), Some(&session), None, 9).unwrap().items
+    };
+    assert_eq!(of_session("a"), [conversation.clone()]);
+    assert_eq!(store.conversations(&user("u"), None, Some(id), 9).unwrap().items, []);
+    // Moved to another session, it goes with that one.
+    conversation.session = Some(sessions[1].id.clone());
+    store.put_conversation(&conversation).unwrap();
+    assert!(of_session("a").is_empty());
+
+    assert!(!store.delete_session(&user("v"), &sessions[1].id).unwrap());
+    assert!(store.delete_session(&user("u"), &sessions[1].id).unwrap());
+    let (_copy, again) = killed(dir.path());
+    assert_eq!(again.session(&sessions[1].id).unwrap(), None);
+    assert_eq!(again.conversation(&user("u"), id).unwrap(), None);
+    assert_eq!(again.totals().unwrap().sessions, 3);
+}
+
+#[test]
+fn an_idempotency_key_is_the_owners_and_lasts_a_day() {
+    let (_dir, store) = temporary();
+    let id = DocumentId::new();
+    let day = 24 * 60 * 60 * 1000;
+    store.set_idempotency(&user("u"), "k", "f", &[id], 1000).unwrap();
+    assert_eq!(store.idempotency(&user("u"), "k").unwrap(), Some(("f".into(), vec![id])));
+    assert_eq!(store.idempotency(&user("v"), "k").unwrap(), None);
+    store.set_idempotency(&user("u"), "other", "f", &[], 1000 + day).unwrap();
+    assert!(store.idempotency(&user("u"), "k").unwrap().is_some());
+    store.set_idempotency(&user("u"), "other", "g", &[], 1001 + day).unwrap();
+    assert!(store.idempotency(&user("u"), "k").unwrap().is_none());
+    assert_eq!(store.idempotency(&user("u"), "other").unwrap(), Some(("g".into(), vec![])));
+}
