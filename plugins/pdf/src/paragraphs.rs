@@ -177,7 +177,8 @@ fn begins_paragraph(so_far: &[Line], next: &Line, measure: &Measure, body: &Body
         return true;
     }
     let all_bold = so_far.iter().all(|l| body.is_bolder(l.stem));
-    if all_bold != body.is_bolder(next.stem) && (all_bold || next.text.chars().count() < 100) {
+    let goes_on = next.text.starts_with(char::is_lowercase) && !ends_sentence(&last.text);
+    if !goes_on && all_bold != body.is_bolder(next.stem) && (all_bold || next.text.chars().count() < 100) {
         return true;
     }
     if is_caption(&next.text) && ends_sentence(&last.text) {
