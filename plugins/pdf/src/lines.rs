@@ -234,7 +234,7 @@ fn text_of(piece: &[Placed<'_>]) -> (String, bool) {
             continue;
         }
         if let Some(last) = last
-            && (pending || is_word_gap(last, item, threshold))
+            && (pending || is_word_gap(last, item, threshold) || change_of_direction(last, item))
         {
             visual.push(GlyphText::Char(' '));
         }
@@ -253,6 +253,12 @@ fn is_word_gap(last: &Placed<'_>, next: &Placed<'_>, threshold: f32) -> bool {
     next.x0 - last.x1 > threshold * last.glyph.size.min(next.glyph.size)
 }
 
+/// Office programs lose the space between a foreign word and the right-to-left text around it.
+fn change_of_direction(last: &Placed<'_>, next: &Placed<'_>) -> bool {
+    let (a, b) = (last.glyph.text.first(), next.glyph.text.first());
+    a.is_alphabetic() && b.is_alphabetic() && bidi::is_rtl_letter(a) != bidi::is_rtl_letter(b)
+}
+
 /// In ems. Tracked-out lines have wide gaps everywhere; lines with real spaces need no guess.
 fn word_gap(piece: &[Placed<'_>], spaced: bool) -> f32 {
     let mut gaps: Vec<f32> = piece
@@ -260,7 +266,7 @@ fn word_gap(piece: &[Placed<'_>], spaced: bool) -> f32 {
         .filter(|pair| !pair[0].glyph.text.is_space() && !pair[1].glyph.text.is_space())
         .map(|pair| (pair[1].x0 - pair[0].x1) / pair[0].glyph.size)
         .collect();
-    let base = if spaced { 0.25 } else { 0.15 };
+    let base = if spaced { 0.2 } else { 0.15 };
     if gaps.len() < 6 {
         return base;
     }

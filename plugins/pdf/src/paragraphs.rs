@@ -2,7 +2,7 @@
 
 use crate::geometry::{Rect, bounds, median};
 use crate::lines::{LEADER, Segment};
-use crate::lists::{Marker, marker, readable};
+use crate::lists::{Marker, is_dashed, marker, readable};
 use crate::styles::Body;
 use crate::text::{Words, append_line};
 use smartrag_sdk::parser::BlockKind;
@@ -278,7 +278,7 @@ fn is_heading(group: &[Line], size: f32, body: &Body) -> bool {
         return false;
     }
     let text = &group[group.len() - 1].text;
-    if marker(&group[0].text) == Some(Marker::Bullet) {
+    if is_dashed(&group[0].text) {
         return false;
     }
     if text.ends_with([',', ';', '-']) {
