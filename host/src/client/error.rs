@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::wire::Problem;
+use crate::wire::{FieldError, Problem};
 
 /// Why a call failed, by what the user can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,8 @@ impl Error {
 /// The detail, and the parts of the request that it concerns.
 fn shown(problem: &Problem) -> String {
     let mut text = format!("{} ({})", problem.detail, problem.code);
-    for error in &problem.errors {
+    let is_news = |error: &&FieldError| !problem.detail.contains(&error.detail);
+    for error in problem.errors.iter().filter(is_news) {
         text.push_str(&format!("\n  {}: {}", error.pointer, error.detail));
     }
     text

@@ -119,8 +119,16 @@ impl Client {
 
     /// `GET`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
-        let query = self.with_session(query);
-        let response = self.send(self.request(reqwest::Method::GET, path, &query)).await?;
+        self.get_without_session(path, &self.with_session(query)).await
+    }
+
+    /// `GET` of what names its session in the path.
+    pub(super) async fn get_without_session<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T> {
+        let response = self.send(self.request(reqwest::Method::GET, path, query)).await?;
         response.json().await.map_err(|error| self.broken(error))
     }
 

@@ -70,12 +70,12 @@ impl Client {
 
     /// A session.
     pub async fn session(&self, id: &str) -> Result<Session> {
-        self.get(&["/sessions/", &segment(id)].concat(), &[]).await
+        self.get_without_session(&["/sessions/", &segment(id)].concat(), &[]).await
     }
 
     /// What a client needs to go on with a session.
     pub async fn session_context(&self, id: &str) -> Result<SessionContext> {
-        self.get(&["/sessions/", &segment(id), "/context"].concat(), &[]).await
+        self.get_without_session(&["/sessions/", &segment(id), "/context"].concat(), &[]).await
     }
 
     /// Deletes a session with its conversations.

@@ -121,3 +121,22 @@ fn a_name_can_not_leave_its_segment() {
     assert_eq!(segment(".."), "%2E%2E");
     assert_eq!(segment("ü"), "%C3%BC");
 }
+
+#[test]
+fn a_fault_of_the_body_is_told_once() {
+    let body = r#"{"type":"about:blank","title":"x","status":422,"code":"invalid_value","detail":"a is bad","request_id":"r",
+        "errors":[{"pointer":"/a","detail":"a is bad"},{"pointer":"/b","detail":"so is b"}]}"#;
+    let (url, _) = serve(vec![answer("422 Unprocessable Content", "", body)]);
+    let client = Client::new(&url, Caller::default()).unwrap();
+    let error = run(client.health()).unwrap_err();
+    assert_eq!(error.to_string(), "a is bad (invalid_value)\n  /b: so is b");
+}
+
+#[test]
+fn a_session_in_the_path_is_not_named_again() {
+    let body = r#"{"conversation_id":null,"messages":[],"documents":[],"document_count":0,"preferences":{}}"#;
+    let (url, asked) = serve(vec![answer("200 OK", "", body)]);
+    let client = Client::new(&url, Caller { session: Some("s".into()), ..Caller::default() }).unwrap();
+    run(client.session_context("s")).unwrap();
+    assert!(asked.lock().unwrap()[0].starts_with("GET /api/v1/sessions/s/context HTTP"));
+}
