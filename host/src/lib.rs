@@ -14,5 +14,6 @@ pub mod plugins;
 pub mod search;
 pub mod store;
 pub mod telemetry;
+pub mod text;
 pub mod types;
 pub mod wire;

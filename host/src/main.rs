@@ -1,2 +1,7 @@
-//! SmartRAG.
-fn main() {}
+//! The program `smartrag`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    smartrag::cli::main()
+}

@@ -1,15 +1,24 @@
 //! From a question to a cited answer: retrieve, rerank, fit, prompt, generate, cite, persist.
 
+mod ask;
+mod backends;
+mod condense;
+mod evidence;
+mod prompt;
+mod retrieve;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use crate::config::{BackendsConfig, SearchConfig};
-use crate::plugins::{Embedder, GenerateOptions, Plugins};
+use crate::plugins::{Embedder, EnrichDocument, GenerateOptions, Plugins, Purpose};
 use crate::search::Search;
 use crate::store::Store;
 use crate::types::*;
+
+use backends::Backends;
 
 /// What can go wrong, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -144,60 +153,117 @@ pub struct ModelStatus {
 
 /// The answering service. Cheap to clone.
 #[derive(Clone)]
-pub struct Answers;
+pub struct Answers(Arc<Core>);
+
+struct Core {
+    store: Store,
+    search: Search,
+    plugins: Plugins,
+    embedder: Arc<dyn Embedder>,
+    backends: Backends,
+    config: SearchConfig,
+}
+
+/// Events that wait for a slow client before the generation waits, too.
+const EVENTS_WAITING: usize = 64;
 
 impl Answers {
     /// Loads the backends that the config names; one that can't be loaded is reported by [`Self::models`] and by
     /// the questions that ask for it.
     pub fn start(
-        _store: Store,
-        _search: Search,
-        _plugins: Plugins,
-        _embedder: Arc<dyn Embedder>,
-        _backends: BackendsConfig,
-        _config: SearchConfig,
+        store: Store,
+        search: Search,
+        plugins: Plugins,
+        embedder: Arc<dyn Embedder>,
+        backends: BackendsConfig,
+        config: SearchConfig,
     ) -> Self {
-        todo!()
+        let backends = Backends::load(&plugins, &backends);
+        Self(Arc::new(Core { store, search, plugins, embedder, backends, config }))
     }
 
     /// Searches. Blocks.
-    pub fn search(&self, _caller: &Caller, _request: &SearchRequest) -> Result<SearchResult> {
-        todo!()
+    ///
+    /// # Errors
+    /// An unknown collection; those of embedder (vector mode only), reranker, store and index.
+    pub fn search(&self, caller: &Caller, request: &SearchRequest) -> Result<SearchResult> {
+        let result = self.0.search(caller, request);
+        crate::telemetry::metrics().query("search", result.is_ok());
+        result
     }
 
     /// Documents like this one, of its own collection. Blocks.
+    ///
+    /// # Errors
+    /// `NotFound` for a document that is not the caller's; those of store and index.
     pub fn similar(
         &self,
-        _caller: &Caller,
-        _document: DocumentId,
-        _top_k: usize,
+        caller: &Caller,
+        document: DocumentId,
+        top_k: usize,
     ) -> Result<Vec<SimilarDocument>> {
-        todo!()
+        self.0.similar(caller, document, top_k)
     }
 
     /// Answers; events arrive as they happen. Dropping the receiver ends the generation; the turn is persisted
     /// either way. Must be called within a tokio runtime; returns at once.
-    pub fn ask(&self, _caller: Caller, _question: Question) -> mpsc::Receiver<AnswerEvent> {
-        todo!()
+    pub fn ask(&self, caller: Caller, question: Question) -> mpsc::Receiver<AnswerEvent> {
+        let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
+        let core = self.0.clone();
+        tokio::task::spawn_blocking(move || core.ask(&caller, question, &sender));
+        receiver
     }
 
     /// A prompt with the passages for this query. Blocks.
-    pub fn enhance(&self, _caller: &Caller, _request: &SearchRequest) -> Result<EnhancedPrompt> {
-        todo!()
+    ///
+    /// # Errors
+    /// As for [`Self::search`].
+    pub fn enhance(&self, caller: &Caller, request: &SearchRequest) -> Result<EnhancedPrompt> {
+        let sources = self.0.search(caller, request)?.passages;
+        let language = ask::answer_language(None, &request.query, &sources);
+        let context = prompt::context(&sources);
+        let prompt = prompt::enhanced(&language, &request.query, &context);
+        let total_tokens = self.0.embedder.count_tokens(&[&prompt])?.into_iter().sum();
+        Ok(EnhancedPrompt { prompt, context, sources, total_tokens })
     }
 
     /// The enrichers' annotations of a text, `<plugin> -> {key: value}`. `None` runs the default ones. Blocks.
-    pub fn annotate(&self, _text: &str, _enrichers: Option<&[String]>) -> Result<JsonMap> {
-        todo!()
+    ///
+    /// # Errors
+    /// An unknown enricher; a failing one.
+    pub fn annotate(&self, text: &str, enrichers: Option<&[String]>) -> Result<JsonMap> {
+        let names = enrichers.map_or_else(|| self.0.plugins.default_enrichers(), <[String]>::to_vec);
+        let document =
+            EnrichDocument { file_type: "txt".into(), text: text.to_owned(), ..Default::default() };
+        let mut found = JsonMap::new();
+        for name in names {
+            let annotations = self.0.plugins.enricher(&name)?.enrich(&document, &[])?;
+            found.insert(name, annotations.document.into());
+        }
+        Ok(found)
     }
 
     /// Vectors of texts as passages, row-major, with model name and dimension. Blocks.
-    pub fn embed(&self, _texts: &[&str]) -> Result<(Vec<f32>, String, usize)> {
-        todo!()
+    ///
+    /// # Errors
+    /// Those of the embedder.
+    pub fn embed(&self, texts: &[&str]) -> Result<(Vec<f32>, String, usize)> {
+        let info = self.0.embedder.info();
+        let vectors = self.0.embedder.embed(texts, Purpose::Passage)?;
+        Ok((vectors, info.model.clone(), info.dimension))
     }
 
     /// Every backend and the embedder.
     pub fn models(&self) -> Vec<ModelStatus> {
-        todo!()
+        let mut models = self.0.backends.status();
+        models.push(ModelStatus {
+            role: Role::Embedder,
+            name: "embedder".into(),
+            plugin: self.0.embedder.id().name.clone(),
+            model: Some(self.0.embedder.info().model.clone()),
+            is_default: true,
+            problem: None,
+        });
+        models
     }
 }

@@ -1,1 +1,34 @@
-//! api.
+//! The door: HTTP in, one call of a service, HTTP out.
+//!
+//! Invariants: nothing is decided here that a service should decide; every error leaves as a problem with a stable
+//! code and a request id; blocking calls run off the async threads; nothing outside this module knows of axum.
+
+mod blocking;
+mod caller;
+mod cursor;
+mod documents;
+mod embed;
+mod enrich;
+mod envelope;
+mod error;
+mod error_map;
+mod extract;
+mod guard;
+mod health;
+mod in_flight;
+mod linger;
+mod metrics;
+mod models;
+mod openapi;
+mod plugins;
+mod query;
+mod router;
+mod sample;
+mod search;
+mod serve;
+mod sessions;
+mod stream;
+
+pub use openapi::document as openapi;
+pub use router::router;
+pub use serve::serve;

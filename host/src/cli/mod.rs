@@ -1,1 +1,181 @@
-//! cli.
+//! The command line: one file a subcommand.
+//!
+//! Invariants: nothing but data on stdout; exit code 0 done, 1 failed, 2 wrong usage; no backtraces.
+
+mod bench;
+mod collection;
+mod completions;
+mod config;
+mod doctor;
+mod documents;
+mod eval;
+mod failure;
+mod models;
+mod output;
+mod plugin;
+mod query;
+mod remote;
+mod search;
+mod serve;
+mod sessions;
+mod upload;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An offline knowledge engine: documents in, cited answers out.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve(serve::Args),
+    /// Upload files, folders and globs
+    Upload(upload::Args),
+    /// Ask a question of the documents
+    Query(query::Args),
+    /// Search the documents
+    Search(search::Args),
+    /// List, show, delete and reprocess documents
+    #[command(subcommand)]
+    Documents(documents::Command),
+    /// List, show and delete sessions
+    #[command(subcommand)]
+    Sessions(sessions::Command),
+    /// List the backends and the embedder
+    #[command(subcommand)]
+    Models(models::Command),
+    /// List, inspect and build plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// Show and check the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Check that everything the daemon needs is there
+    Doctor(doctor::Args),
+    /// Measure retrieval on sets with ground truth
+    Eval(eval::Args),
+    /// Measure speed and memory
+    Bench(bench::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// How a command ended, if it did not break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// Told already: a document that failed, a check that did not pass.
+    Failed,
+}
+
+impl Outcome {
+    fn of(succeeded: bool) -> Self {
+        if succeeded { Self::Done } else { Self::Failed }
+    }
+}
+
+type Result = anyhow::Result<Outcome>;
+
+/// Runs the program: reads the command line, does what it says, gives the exit code.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        // The reader of our output went away: `smartrag documents list | head`.
+        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", failure::describe(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Upload(args) => wait_for(upload::run(args)),
+        Command::Query(args) => wait_for(query::run(args)),
+        Command::Search(args) => wait_for(search::run(args)),
+        Command::Documents(command) => wait_for(documents::run(command)),
+        Command::Sessions(command) => wait_for(sessions::run(command)),
+        Command::Models(command) => wait_for(models::run(command)),
+        Command::Plugin(command) => plugin::run(command),
+        Command::Config(command) => config::run(command),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Bench(args) => wait_for(bench::run(args)),
+        Command::Completions(args) => completions::run(args),
+    }
+}
+
+/// Runs a command that talks to the daemon; one thread is enough for it.
+fn wait_for<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> std::result::Result<Command, clap::Error> {
+        let words = std::iter::once("smartrag").chain(line.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_definitions_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_two() {
+        for line in [
+            "nonsense",
+            "upload",
+            "query --top-k 0 x",
+            "query --top-k 101 x",
+            "search --mode fuzzy x",
+            "search --filter [1] x",
+            "upload --metadata no-json a",
+            "upload --wait --no-wait a",
+            "documents delete",
+            "completions klingon",
+        ] {
+            assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn usual_lines_are_understood() {
+        for line in [
+            "serve --config a.yaml --data-dir /d --bind 127.0.0.1:0",
+            "upload a b/*.pdf --tag x --tag y --collection c --no-wait --json",
+            "query x --backend llama --top-k 3 --session s --conversation c --json",
+            "search x --mode keyword --explain --top-k 10",
+            "documents list --status failed --limit 5",
+            "documents show 1 --chunks --json",
+            "documents delete 1 2 3",
+            "sessions list",
+            "models list --url http://127.0.0.1:9",
+            "plugin list --json",
+            "plugin inspect ./a/plugin.wasm --json",
+            "plugin build plugins --out target/plugins",
+            "config check --config a.yaml",
+            "config show",
+            "config schema",
+            "doctor --offline --json",
+            "completions bash",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+}

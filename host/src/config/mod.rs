@@ -1,10 +1,30 @@
 //! Raw YAML, environment and flags in; one checked [`Config`] out. Nothing later re-checks it.
 
+mod check;
+mod load;
+mod places;
+mod problem;
+mod raw;
+mod shape;
+mod show;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod units;
+
+pub use load::{Loaded, Options, load, load_with};
+pub use places::{Places, places};
+pub use problem::{Error, Origin, Problem};
+pub use show::{schema, show};
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::types::{Fusion, JsonMap};
+
+/// The backend that always exists: it needs neither model nor network.
+const DEFAULT_BACKEND: &str = "extractive";
 
 /// The checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,4 +208,18 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Rotating files here; `None` is stderr.
     pub dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// What no file, no environment and no flag make, with this data directory.
+    pub fn with_data_dir(data_dir: &Path) -> Self {
+        let (tree, mut problems) = (tree::Tree::default(), Vec::new());
+        check::Checker::new(&tree, &mut problems).config(raw::Raw::default(), data_dir)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::with_data_dir(Path::new("/var/lib/smartrag"))
+    }
 }

@@ -3,15 +3,26 @@
 //! Invariants: every stage is committed before the next begins; `Ready` is said only once a search finds the
 //! document; `text[span] == chunk` always.
 
+mod chunk;
+mod door;
+mod index;
+mod sniff;
+mod stages;
+mod worker;
+
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use crate::config::IngestConfig;
-use crate::plugins::{Embedder, Plugins};
+use crate::config::{IngestConfig, PluginRef};
+use crate::plugins::{Embedder, Enricher, Plugins};
 use crate::search::Search;
 use crate::store::{self, Purged, StagedBlob, Store, Submitted};
 use crate::types::*;
+
+use chunk::Budget;
+use index::Indexer;
+use worker::Workers;
 
 /// Why a file was refused at the door.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,48 +69,149 @@ pub enum Error {
 
 /// The ingestion service. Cheap to clone.
 #[derive(Clone)]
-pub struct Ingest;
+pub struct Ingest {
+    core: Arc<Core>,
+    workers: Arc<Workers>,
+}
+
+/// What every part of the pipeline needs.
+struct Core {
+    store: Store,
+    indexer: Indexer,
+    plugins: Plugins,
+    embedder: Arc<dyn Embedder>,
+    enrichers: Vec<Arc<dyn Enricher>>,
+    budget: Budget,
+    queue_max: usize,
+    events: broadcast::Sender<DocumentEvent>,
+}
+
+impl Core {
+    fn announce(&self, document: &Document, stage: Stage) {
+        let event = DocumentEvent {
+            owner: document.collection.owner.clone(),
+            document: document.id,
+            stage,
+            progress: stage.progress(),
+        };
+        // Nobody listening is no fault.
+        let _ = self.events.send(event);
+    }
+}
+
+/// Events that a slow listener may fall behind before it is told so.
+const EVENT_BACKLOG: usize = 4096;
 
 impl Ingest {
     /// Brings the indexes up to the journal, takes up unfinished jobs, starts the workers. Blocks until searches
     /// see all that was ready before.
+    ///
+    /// # Errors
+    /// Those of store and search while the indexes catch up.
     pub fn start(
-        _store: Store,
-        _search: Search,
-        _plugins: Plugins,
-        _embedder: Arc<dyn Embedder>,
-        _config: IngestConfig,
+        store: Store,
+        search: Search,
+        plugins: Plugins,
+        embedder: Arc<dyn Embedder>,
+        config: IngestConfig,
     ) -> Result<Self, Error> {
-        todo!()
+        let info = embedder.info();
+        let indexer = Indexer::new(store.clone(), search, info.fingerprint.clone(), info.dimension);
+        indexer.catch_up()?;
+        let budget =
+            Budget { tokens: config.chunk_tokens.min(info.window_tokens), overlap: config.chunk_overlap };
+        let core = Arc::new(Core {
+            store,
+            indexer,
+            enrichers: enrichers(&plugins, config.enrichers.as_deref()),
+            plugins,
+            embedder,
+            budget,
+            queue_max: config.queue_max,
+            events: broadcast::Sender::new(EVENT_BACKLOG),
+        });
+        let workers = Arc::new(Workers::start(&core, config.workers));
+        Ok(Self { core, workers })
     }
 
     /// Looks at each file and takes in those that are fit, in order, in one durable commit. Blocks.
-    pub fn submit(&self, _uploads: Vec<Upload>) -> Result<Vec<Result<Submitted, Refused>>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// Those of the store; then nothing was taken in.
+    pub fn submit(&self, uploads: Vec<Upload>) -> Result<Vec<Result<Submitted, Refused>>, Error> {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let checked: Vec<_> = uploads.into_iter().map(|upload| self.core.admit(upload, now)).collect();
+        let refusals: Vec<_> = checked.iter().map(|result| result.as_ref().err().cloned()).collect();
+        let fit: Vec<_> = checked.into_iter().flatten().collect();
+        let mut submitted = self.core.store.submit(fit, self.core.queue_max)?.into_iter();
+        self.workers.wake();
+        Ok(refusals
+            .into_iter()
+            .filter_map(|refusal| match refusal {
+                Some(refused) => Some(Err(refused)),
+                None => submitted.next().map(Ok),
+            })
+            .collect())
     }
 
     /// Waits until the document is final or gone (`None`).
-    pub async fn wait(&self, _id: DocumentId) -> Result<Option<Document>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn wait(&self, id: DocumentId) -> Result<Option<Document>, Error> {
+        let mut events = self.core.events.subscribe();
+        loop {
+            match self.core.store.document_any(id)? {
+                Some(document) if !document.status.is_final() => {}
+                done => return Ok(done),
+            }
+            // An event or an overflow: look again. A deletion sends none, so look now and then without.
+            let next = async { while events.recv().await.is_ok_and(|event| event.document != id) {} };
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), next).await;
+        }
     }
 
     /// Deletes a document of this owner; on return no search finds it. Blocks.
-    pub fn delete(&self, _owner: &UserId, _id: DocumentId) -> Result<Option<Purged>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn delete(&self, owner: &UserId, id: DocumentId) -> Result<Option<Purged>, Error> {
+        self.core.indexer.delete(owner, id)
     }
 
     /// Queues a document of this owner anew. Blocks.
-    pub fn reprocess(&self, _owner: &UserId, _id: DocumentId) -> Result<Option<Document>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn reprocess(&self, owner: &UserId, id: DocumentId) -> Result<Option<Document>, Error> {
+        let document = self.core.store.reprocess(owner, id)?;
+        self.workers.wake();
+        Ok(document)
     }
 
     /// Every step of every document from now on.
     pub fn events(&self) -> broadcast::Receiver<DocumentEvent> {
-        todo!()
+        self.core.events.subscribe()
     }
 
     /// Ends the workers after the stage they are in; jobs go on at the next start. Blocks.
     pub fn shutdown(&self) {
-        todo!()
+        self.workers.stop();
     }
+}
+
+/// The enrichers to run; one that can't be had is left out, loudly: documents matter more than their metadata.
+fn enrichers(plugins: &Plugins, chosen: Option<&[PluginRef]>) -> Vec<Arc<dyn Enricher>> {
+    let names = match chosen {
+        Some(chosen) => chosen.iter().map(|reference| reference.plugin.clone()).collect(),
+        None => plugins.default_enrichers(),
+    };
+    let load = |name: String| match plugins.enricher(&name) {
+        Ok(enricher) => Some(enricher),
+        Err(error) => {
+            tracing::error!(plugin = name, %error, "enricher is not available: documents go without it");
+            None
+        }
+    };
+    names.into_iter().filter_map(load).collect()
 }

@@ -50,24 +50,48 @@ pub(super) fn delete_of_session(txn: &WriteTransaction, session: &SessionId) -> 
     Ok(())
 }
 
+fn replace(txn: &WriteTransaction, conversation: &Conversation) -> Result<()> {
+    let id = conversation.id.0.as_u128();
+    if let Some(session) = &conversation.session {
+        sessions::find_owned(txn, &conversation.user, session)?.ok_or(Error::NotFound)?;
+    }
+    let former = find(txn, id)?;
+    if let Some(former) = former {
+        if former.user != conversation.user.as_str() {
+            return Err(Error::NotFound);
+        }
+        if let Some(session) = &former.session {
+            txn.open_table(CONVERSATIONS_BY_SESSION)?.remove((session.as_str(), id))?;
+        }
+    }
+    put(txn, id, &ConversationRecord::of(conversation))
+}
+
+fn append(txn: &WriteTransaction, owner: &UserId, id: u128, messages: &[Message]) -> Result<()> {
+    let mut record = find_owned(txn, owner, id)?.ok_or(Error::NotFound)?;
+    let last = messages.iter().map(|message| message.created_at).max();
+    record.updated_at = record.updated_at.max(last.unwrap_or(record.updated_at));
+    put(txn, id, &record)?;
+    let mut table = txn.open_table(MESSAGES)?;
+    let former = table.range((id, 0)..=(id, u64::MAX))?.next_back().transpose()?;
+    let first = former.map_or(0, |(key, _)| key.value().1 + 1);
+    for (position, message) in (first..).zip(messages) {
+        table.insert((id, position), pack(&MessageRecord::of(message))?.as_slice())?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// Stores or replaces a conversation; `NotFound` where its session or its id is another owner's.
     pub fn put_conversation(&self, conversation: &Conversation) -> Result<()> {
-        let id = conversation.id.0.as_u128();
+        self.engine().write(|txn| replace(txn, conversation))
+    }
+
+    /// Stores a conversation and appends messages to it in one durable commit; errors as for both alone.
+    pub fn append_turn(&self, conversation: &Conversation, messages: &[Message]) -> Result<()> {
         self.engine().write(|txn| {
-            if let Some(session) = &conversation.session {
-                sessions::find_owned(txn, &conversation.user, session)?.ok_or(Error::NotFound)?;
-            }
-            let former = find(txn, id)?;
-            if let Some(former) = former {
-                if former.user != conversation.user.as_str() {
-                    return Err(Error::NotFound);
-                }
-                if let Some(session) = &former.session {
-                    txn.open_table(CONVERSATIONS_BY_SESSION)?.remove((session.as_str(), id))?;
-                }
-            }
-            put(txn, id, &ConversationRecord::of(conversation))
+            replace(txn, conversation)?;
+            append(txn, &conversation.user, conversation.id.0.as_u128(), messages)
         })
     }
 
@@ -125,20 +149,7 @@ impl Store {
         conversation: ConversationId,
         messages: &[Message],
     ) -> Result<()> {
-        let id = conversation.0.as_u128();
-        self.engine().write(|txn| {
-            let mut record = find_owned(txn, owner, id)?.ok_or(Error::NotFound)?;
-            let last = messages.iter().map(|message| message.created_at).max();
-            record.updated_at = record.updated_at.max(last.unwrap_or(record.updated_at));
-            put(txn, id, &record)?;
-            let mut table = txn.open_table(MESSAGES)?;
-            let former = table.range((id, 0)..=(id, u64::MAX))?.next_back().transpose()?;
-            let first = former.map_or(0, |(key, _)| key.value().1 + 1);
-            for (position, message) in (first..).zip(messages) {
-                table.insert((id, position), pack(&MessageRecord::of(message))?.as_slice())?;
-            }
-            Ok(())
-        })
+        self.engine().write(|txn| append(txn, owner, conversation.0.as_u128(), messages))
     }
 
     /// The last `limit` messages, oldest first; `NotFound` where the owner has no such conversation.

@@ -113,7 +113,7 @@ impl Store {
     /// `embedder` is the fingerprint and dimension of the vectors.
     pub fn commit(
         &self,
-        finished: Vec<Finished>,
+        finished: &[Finished],
         embedder: Option<(&str, usize)>,
     ) -> Result<Vec<JournalEntry>> {
         let dimension = embedder.map_or(0, |(_, dimension)| dimension);

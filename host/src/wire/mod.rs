@@ -1,1 +1,38 @@
-//! wire.
+//! The bodies of the HTTP API as types, shared by the door and by the client.
+//!
+//! Invariants: imports `types` only; ids are strings, times are RFC 3339 UTC; requests refuse unknown fields,
+//! answers tolerate them; pages are counted from 1 as readers do, and `null` where a format has none.
+
+mod answer;
+mod document;
+mod enrich;
+mod filter;
+mod health;
+mod list;
+mod model;
+mod plugin;
+mod problem;
+mod search;
+mod session;
+
+pub use answer::*;
+pub use document::*;
+pub use enrich::*;
+pub use filter::*;
+pub use health::*;
+pub use list::*;
+pub use model::*;
+pub use plugin::*;
+pub use problem::*;
+pub use search::*;
+pub use session::*;
+
+use crate::types::TimestampMs;
+
+/// A moment as the API writes it. Schemas know it by this name.
+pub use jiff::Timestamp;
+
+/// Milliseconds since the epoch as a moment; what no calendar can hold becomes the epoch.
+pub fn time(ms: TimestampMs) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}

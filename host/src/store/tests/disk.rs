@@ -36,14 +36,18 @@ impl std::fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// With an empty database; loses power at this sync.
+    /// Holds an empty database and loses power after so many more syncs.
     pub(super) fn dying_at(sync: usize) -> Self {
         let disk = Self::default();
         drop(disk.engine().unwrap());
-        let mut state = disk.0.lock();
-        state.dies_at = Some(state.syncs + sync);
-        drop(state);
+        disk.die_after(sync);
         disk
+    }
+
+    /// Loses power after so many more syncs.
+    pub(super) fn die_after(&self, syncs: usize) {
+        let mut state = self.0.lock();
+        state.dies_at = Some(state.syncs + syncs);
     }
 
     pub(super) fn is_dead(&self) -> bool {

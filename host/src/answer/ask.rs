@@ -1,0 +1,262 @@
+//! One question: retrieve, fit, generate, persist.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::sync::mpsc::Sender;
+
+use super::condense::standalone;
+use super::retrieve::Clock;
+use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, prompt};
+use crate::plugins::{GenerateEvent, GenerateRequest, Generation, Generator};
+use crate::telemetry::metrics;
+use crate::text;
+use crate::types::*;
+
+/// Messages of a conversation that a model gets to see.
+const HISTORY_MAX: usize = 10;
+/// Characters of the first question that become the conversation's title.
+const TITLE_CHARS: usize = 60;
+/// Tokens kept free for the answer when the request names no number.
+const ANSWER_TOKENS: u32 = 512;
+
+/// Everything that is decided before the first word.
+struct Turn {
+    conversation: Conversation,
+    question: Message,
+    begin: Begin,
+    truncated: bool,
+}
+
+/// What a generation brought.
+#[derive(Default)]
+struct Heard {
+    answer: String,
+    usage: Usage,
+    finish: Option<FinishReason>,
+    interrupted: bool,
+    failure: Option<PluginError>,
+}
+
+impl Core {
+    /// Answers into `events`; a closed channel ends the generation.
+    pub(super) fn ask(&self, caller: &Caller, question: Question, events: &Sender<AnswerEvent>) {
+        let result = self.answer(caller, question, events);
+        metrics().query("answer", result.is_ok());
+        if let Err(error) = result {
+            // Nobody is left to be told if this fails.
+            let _ = events.blocking_send(AnswerEvent::Failed(error));
+        }
+    }
+
+    fn answer(&self, caller: &Caller, question: Question, events: &Sender<AnswerEvent>) -> Result<()> {
+        let mut clock = Clock::start();
+        let chain = self.backends.chain(question.backend.as_deref())?;
+        let (conversation, history) = self.conversation(caller, &question)?;
+        let mut search = question.search.clone();
+        search.query = standalone(&question.search.query, &history);
+        let found = self.passages(caller, &search, &mut clock)?;
+        let language = answer_language(question.language.as_deref(), &question.search.query, &found);
+        let started = self.start(chain, &question, &language, &history, found)?;
+        clock.lap("prepare");
+        let turn = Turn {
+            question: message(MessageRole::User, question.search.query.clone(), JsonMap::new()),
+            begin: Begin {
+                query_id: QueryId::new(),
+                conversation_id: conversation.id,
+                sources: started.sources,
+                backend: started.backend,
+                model: started.model,
+            },
+            conversation,
+            truncated: started.truncated,
+        };
+        let heard = match events.blocking_send(AnswerEvent::Begin(Box::new(turn.begin.clone()))) {
+            Ok(()) => listen(started.generation, events),
+            Err(_) => Heard { interrupted: true, ..Heard::default() },
+        };
+        clock.lap("generate");
+        self.finish(turn, heard, clock, events)
+    }
+
+    fn conversation(&self, caller: &Caller, question: &Question) -> Result<(Conversation, Vec<Message>)> {
+        if let Some(id) = question.conversation {
+            let conversation = self.store.conversation(&caller.user, id)?.ok_or(Error::NotFound)?;
+            return Ok((conversation, self.store.messages(&caller.user, id, HISTORY_MAX)?));
+        }
+        let now = now();
+        let conversation = Conversation {
+            id: ConversationId::new(),
+            user: caller.user.clone(),
+            session: question.session.clone(),
+            title: Some(title(&question.search.query)),
+            metadata: JsonMap::new(),
+            created_at: now,
+            updated_at: now,
+        };
+        Ok((conversation, Vec::new()))
+    }
+
+    /// The first backend of the chain that begins an answer.
+    fn start(
+        &self,
+        chain: Vec<(String, Arc<dyn Generator>)>,
+        question: &Question,
+        language: &str,
+        history: &[Message],
+        found: Vec<Passage>,
+    ) -> Result<Started> {
+        let mut failure = None;
+        for (backend, generator) in chain {
+            let (sources, truncated) = fit(generator.as_ref(), question, found.clone())?;
+            let context = prompt::context(&sources);
+            let wants_sentences = generator.info().wants_sentences;
+            let request = GenerateRequest {
+                model: question.model.clone(),
+                question: question.search.query.clone(),
+                language: language.to_owned(),
+                messages: prompt::messages(language, &question.search.query, &context, history),
+                passages: self.evidence(&question.search.query, &sources, wants_sentences),
+                options: question.options.clone(),
+            };
+            match generator.generate(&request) {
+                Ok(generation) => {
+                    let model = question.model.clone().unwrap_or_else(|| generator.info().model.clone());
+                    return Ok(Started { generation, sources, truncated, backend, model });
+                }
+                Err(error) => {
+                    tracing::warn!(backend, %error, "backend did not begin an answer");
+                    failure = failure.or(Some(error));
+                }
+            }
+        }
+        Err(failure.map_or_else(|| Error::UnknownBackend(String::new(), String::new()), Error::from))
+    }
+
+    /// Persists the turn, then tells the client.
+    fn finish(&self, turn: Turn, heard: Heard, clock: Clock, events: &Sender<AnswerEvent>) -> Result<()> {
+        let answer = message(MessageRole::Assistant, heard.answer.clone(), facts(&turn, &heard));
+        let message_id = answer.id;
+        let conversation = Conversation { updated_at: answer.created_at, ..turn.conversation };
+        self.store.append_turn(&conversation, &[turn.question, answer])?;
+        if let Some(error) = heard.failure {
+            return Err(error.into());
+        }
+        let end = End {
+            message_id,
+            answer: heard.answer,
+            usage: heard.usage,
+            finish: heard.finish.unwrap_or(FinishReason::Stop),
+            timings: clock.finish(),
+            truncated: turn.truncated,
+        };
+        // A client that went away was noticed already.
+        let _ = events.blocking_send(AnswerEvent::End(Box::new(end)));
+        Ok(())
+    }
+}
+
+struct Started {
+    generation: Generation,
+    sources: Vec<Passage>,
+    truncated: bool,
+    backend: String,
+    model: String,
+}
+
+/// Passes text on until the generation ends or fails, or the client is gone.
+fn listen(generation: Generation, events: &Sender<AnswerEvent>) -> Heard {
+    let mut heard = Heard::default();
+    for batch in generation {
+        match batch {
+            Ok(batch) => batch.into_iter().for_each(|event| heard.take(event, events)),
+            Err(error) => heard.failure = Some(error),
+        }
+        heard.interrupted |= events.is_closed() || heard.failure.is_some();
+        if heard.interrupted {
+            break;
+        }
+    }
+    heard
+}
+
+impl Heard {
+    fn take(&mut self, event: GenerateEvent, events: &Sender<AnswerEvent>) {
+        match event {
+            GenerateEvent::Text(text) => {
+                self.answer.push_str(&text);
+                // A closed channel is noticed behind the batch.
+                let _ = events.blocking_send(AnswerEvent::Text(text));
+            }
+            GenerateEvent::Reasoning(_) => {}
+            GenerateEvent::Usage(usage) => self.usage = usage,
+            GenerateEvent::Finish(reason) => self.finish = Some(reason),
+        }
+    }
+}
+
+/// As many passages, best first, as the model's window has room for; at least one.
+fn fit(
+    generator: &dyn Generator,
+    question: &Question,
+    mut found: Vec<Passage>,
+) -> Result<(Vec<Passage>, bool)> {
+    let Some(window) = generator.info().context_window else { return Ok((found, false)) };
+    let room = window.saturating_sub(question.options.max_tokens.unwrap_or(ANSWER_TOKENS));
+    let fixed = prompt::enhanced("en", &question.search.query, "");
+    let mut texts = vec![fixed.as_str()];
+    texts.extend(found.iter().map(|passage| passage.text.as_str()));
+    let tokens = generator.count_tokens(&texts)?;
+    let mut used = 0;
+    let fitting = tokens.iter().take_while(|tokens| {
+        used += **tokens + 16;
+        used <= room
+    });
+    let keep = fitting.count().saturating_sub(1).max(1);
+    let truncated = keep < found.len();
+    found.truncate(keep);
+    Ok((found, truncated))
+}
+
+/// The language asked for, else the question's own, else that of the best passage, else English.
+pub(super) fn answer_language(asked: Option<&str>, question: &str, passages: &[Passage]) -> String {
+    let of_passage = || passages.first().and_then(|passage| passage.language.clone());
+    let of_question = || text::language(question).map(str::to_owned);
+    asked.map(str::to_owned).or_else(of_question).or_else(of_passage).unwrap_or_else(|| "en".into())
+}
+
+/// What is kept with an answer.
+fn facts(turn: &Turn, heard: &Heard) -> JsonMap {
+    let source = |(passage, number): (&Passage, usize)| {
+        json!({
+            "citation": number, "document_id": passage.document.id.to_string(), "chunk_id": passage.chunk.to_string(),
+            "filename": passage.document.filename, "page_number": passage.page.map(|page| page + 1),
+        })
+    };
+    let sources: Vec<_> = turn.begin.sources.iter().zip(1..).map(source).collect();
+    let facts = json!({
+        "query_id": turn.begin.query_id.to_string(), "backend": turn.begin.backend, "model": turn.begin.model,
+        "sources": sources, "finish": heard.finish.map(FinishReason::as_str), "interrupted": heard.interrupted,
+        "usage": {"prompt_tokens": heard.usage.prompt_tokens, "completion_tokens": heard.usage.completion_tokens},
+    });
+    match facts {
+        serde_json::Value::Object(map) => map,
+        _ => JsonMap::new(),
+    }
+}
+
+fn message(role: MessageRole, content: String, metadata: JsonMap) -> Message {
+    Message { id: MessageId::new(), role, content, metadata, created_at: now() }
+}
+
+fn title(question: &str) -> String {
+    let line = question.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(TITLE_CHARS) {
+        Some((at, _)) => format!("{}…", line[..at].trim_end()),
+        None => line,
+    }
+}
+
+fn now() -> TimestampMs {
+    jiff::Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,311 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::create::{IntakeParams, check_text};
+use super::form;
+use super::intake::{Outcome, submit};
+use super::lines::{Line, Lines};
+use crate::api::blocking::blocking;
+use crate::api::caller::{Unknown, header_user, resolve, resolve_session, session_id};
+use crate::api::error::{ApiError, Result};
+use crate::api::extract::{Query, parse_json};
+use crate::api::search::collection_name;
+use crate::api::stream::ndjson;
+use crate::app::App;
+use crate::ingest::{self, Ingest, Upload};
+use crate::store;
+use crate::types::{CollectionKey, DocumentId, Stage, UserId};
+use crate::wire::{BatchAnswer, DocumentCreate};
+
+/// Answers that wait for the client to read them. Many clients send everything before they read anything; reading
+/// must not stop for them, so an answer in waiting is small and there is room for many.
+const ANSWERS_WAITING: usize = 1 << 18;
+/// Pause before a group is tried again while the queue is full, and how often.
+const FULL_PAUSE: Duration = Duration::from_millis(250);
+const FULL_TRIES: u32 = 1200;
+
+/// Take in many texts
+///
+/// A document a line in, an answer a line out, in order. A bad line fails alone. While the queue is full, reading
+/// pauses. With `wait`, each line is answered once its document is searchable or failed.
+#[utoipa::path(post, path = "/documents/batch", tag = "documents", operation_id = "create_documents",
+    params(IntakeParams),
+    request_body(content = DocumentCreate, content_type = "application/x-ndjson", description = "One a line"),
+    responses((status = 200, description = "One a line", body = BatchAnswer, content_type = "application/x-ndjson")))]
+pub(in crate::api) async fn batch(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(params): Query<IntakeParams>,
+    body: Body,
+) -> Result<Response> {
+    check_type(&headers)?;
+    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Create).await?;
+    let fallback = header_user(&headers)?.unwrap_or_else(UserId::anonymous);
+    let users = Users { of_request: who.caller.user, fallback, of_sessions: HashMap::new() };
+    let (answers, outbox) = mpsc::channel(ANSWERS_WAITING);
+    let ingest = params.wait.then(|| app.ingest.clone());
+    tokio::spawn(Batch { app, users, answers }.run(body));
+    Ok(ndjson(ReceiverStream::new(outbox).then(move |answer: Answer| answer.finish(ingest.clone()))))
+}
+
+fn check_type(headers: &HeaderMap) -> Result<()> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let known = ["x-ndjson", "ndjson", "jsonl", "x-jsonlines", "jsonlines", "json", "octet-stream"];
+    if essence.strip_prefix("application/").is_some_and(|subtype| known.contains(&subtype)) {
+        return Ok(());
+    }
+    let detail = format!("send a document a line with Content-Type: application/x-ndjson (got {essence:?})");
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+}
+
+/// What became of a line, kept small.
+enum Answer {
+    Taken { line: u64, id: DocumentId, status: Stage, duplicate: bool },
+    Failed(Box<Failed>),
+}
+
+#[derive(Clone)]
+struct Failed {
+    line: u64,
+    code: String,
+    detail: String,
+}
+
+impl Failed {
+    fn new(line: u64, error: &ApiError) -> Self {
+        Self { line, code: error.code.to_string(), detail: error.detail.clone() }
+    }
+}
+
+impl Answer {
+    fn new(line: u64, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Taken(submitted) => Self::Taken {
+                line,
+                id: submitted.document.id,
+                status: submitted.document.status,
+                duplicate: submitted.duplicate,
+            },
+            Outcome::Refused { why, .. } => {
+                Self::Failed(Box::new(Failed { line, code: why.code.into(), detail: why.detail }))
+            }
+        }
+    }
+
+    /// The line to send; with an ingest, once the document is final.
+    async fn finish(self, ingest: Option<Ingest>) -> BatchAnswer {
+        let (line, id, status, duplicate) = match self {
+            Answer::Taken { line, id, status, duplicate } => (line, id, status, duplicate),
+            Answer::Failed(failed) => {
+                let Failed { line, code, detail } = *failed;
+                return BatchAnswer { line, code: Some(code), detail: Some(detail), ..Default::default() };
+            }
+        };
+        let taken = BatchAnswer {
+            line,
+            document_id: Some(id.to_string()),
+            status: Some(status.as_str().into()),
+            duplicate: Some(duplicate),
+            ..Default::default()
+        };
+        match ingest {
+            Some(ingest) => settle(taken, id, &ingest).await,
+            None => taken,
+        }
+    }
+}
+
+async fn settle(taken: BatchAnswer, id: DocumentId, ingest: &Ingest) -> BatchAnswer {
+    match ingest.wait(id).await {
+        Ok(Some(document)) => BatchAnswer {
+            status: Some(document.status.as_str().into()),
+            code: document.error.as_ref().map(|error| error.code.clone()),
+            detail: document.error.map(|error| error.detail),
+            ..taken
+        },
+        Ok(None) => {
+            let detail = "the document was deleted before it was ready";
+            BatchAnswer {
+                line: taken.line,
+                code: Some("not_found".into()),
+                detail: Some(detail.into()),
+                ..Default::default()
+            }
+        }
+        Err(error) => {
+            let error = ApiError::from(error);
+            BatchAnswer { code: Some(error.code.into()), detail: Some(error.detail), ..taken }
+        }
+    }
+}
+
+/// Whose each line is.
+#[derive(Clone)]
+struct Users {
+    of_request: UserId,
+    /// Of sessions that a line creates.
+    fallback: UserId,
+    of_sessions: HashMap<String, UserId>,
+}
+
+impl Users {
+    fn of(&mut self, app: &App, session: Option<&str>) -> Result<UserId> {
+        let Some(session) = session else { return Ok(self.of_request.clone()) };
+        if let Some(user) = self.of_sessions.get(session) {
+            return Ok(user.clone());
+        }
+        let who = resolve_session(&app.store, self.fallback.clone(), session_id(session)?, Unknown::Create)?;
+        self.of_sessions.insert(session.into(), who.caller.user.clone());
+        Ok(who.caller.user)
+    }
+}
+
+/// A line that was understood.
+struct Draft {
+    line: u64,
+    collection: CollectionKey,
+    document: DocumentCreate,
+}
+
+type Read = std::result::Result<Draft, Failed>;
+
+/// A batch on its way in.
+struct Batch {
+    app: Arc<App>,
+    users: Users,
+    answers: mpsc::Sender<Answer>,
+}
+
+impl Batch {
+    /// Reads to the end of the body, or until the client is gone.
+    async fn run(mut self, body: Body) {
+        let api = &self.app.config.api;
+        let mut lines = Lines::new(api.upload_bytes_max.saturating_add(api.body_bytes_max));
+        let mut body = body.into_data_stream();
+        loop {
+            let arrived = match (lines.is_full(), lines.is_empty()) {
+                (true, _) => None,
+                (false, true) => Some(body.next().await),
+                (false, false) => body.next().now_or_never(),
+            };
+            let more = match arrived {
+                Some(Some(Ok(bytes))) => {
+                    lines.push(&bytes);
+                    true
+                }
+                // a body that breaks off ends like any other: its last line will say what is wrong with it
+                Some(_) => {
+                    lines.finish();
+                    while !lines.is_empty() && self.take(lines.group()).await {}
+                    false
+                }
+                None => self.take(lines.group()).await,
+            };
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Takes a group in and answers its lines; `false` when nobody listens any more.
+    async fn take(&mut self, group: Vec<Line>) -> bool {
+        let (app, mut users) = (self.app.clone(), self.users.clone());
+        let read = move || {
+            let drafts: Vec<Read> = group.into_iter().map(|line| read(&app, &mut users, line)).collect();
+            Ok::<_, ApiError>((drafts, users))
+        };
+        // only a panic fails a whole group: then the stream ends, and the client misses the rest of its answers
+        let Ok((drafts, users)) = blocking(read).await else { return false };
+        self.users = users;
+        let Ok(answers) = self.submit(Arc::new(drafts)).await else { return false };
+        for answer in answers {
+            if self.answers.send(answer).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Submits, again and again while the queue is full: that holds the sender back.
+    async fn submit(&self, drafts: Arc<Vec<Read>>) -> Result<Vec<Answer>> {
+        let mut tries = 0;
+        loop {
+            let (app, lent) = (self.app.clone(), drafts.clone());
+            let result = blocking(move || Ok::<_, ApiError>(submit_drafts(&app, &lent))).await?;
+            tries += 1;
+            match result {
+                Err(ingest::Error::Store(store::Error::QueueFull(_)))
+                    if tries < FULL_TRIES && !self.answers.is_closed() =>
+                {
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                Ok(outcomes) => return Ok(join(&drafts, outcomes)),
+                Err(error) => return Ok(fail_all(&drafts, &error.into())),
+            }
+        }
+    }
+}
+
+fn read(app: &App, users: &mut Users, line: Line) -> Read {
+    let number = line.number;
+    draft(app, users, line).map_err(|error| Failed::new(number, &error))
+}
+
+fn draft(app: &App, users: &mut Users, line: Line) -> Result<Draft> {
+    let too_large = || ApiError::too_large("the line", app.config.api.upload_bytes_max);
+    let mut document: DocumentCreate = parse_json(&line.bytes.ok_or_else(too_large)?)?;
+    check_text(app, &document.text)?;
+    document.filename =
+        form::filename(&document.filename).map_err(|why| ApiError::invalid("/filename", why.detail))?;
+    document.tags = form::tags(std::mem::take(&mut document.tags))?;
+    let name = collection_name(document.collection.as_deref())?;
+    let owner = users.of(app, document.session_id.as_deref())?;
+    Ok(Draft { line: line.number, collection: CollectionKey { owner, name }, document })
+}
+
+/// One durable commit for the group. Blocks.
+fn submit_drafts(app: &App, drafts: &[Read]) -> std::result::Result<Vec<Outcome>, ingest::Error> {
+    let uploads = drafts.iter().flatten().map(|draft| {
+        let document = &draft.document;
+        let mut bytes = app.store.blob_writer()?;
+        bytes.write(document.text.as_bytes())?;
+        let upload = Upload {
+            collection: draft.collection.clone(),
+            filename: document.filename.clone(),
+            blob: bytes.finish()?,
+            tags: document.tags.clone(),
+            metadata: document.metadata.clone(),
+        };
+        Ok((document.filename.clone(), Ok(upload)))
+    });
+    let uploads = uploads.collect::<store::Result<Vec<_>>>()?;
+    submit(&app.ingest, uploads)
+}
+
+/// Answers in the order of the lines.
+fn join(drafts: &[Read], outcomes: Vec<Outcome>) -> Vec<Answer> {
+    let mut outcomes = outcomes.into_iter();
+    let answer = |draft: &Read| match draft {
+        Ok(draft) => outcomes.next().map(|outcome| Answer::new(draft.line, outcome)),
+        Err(failed) => Some(Answer::Failed(Box::new(failed.clone()))),
+    };
+    drafts.iter().filter_map(answer).collect()
+}
+
+fn fail_all(drafts: &[Read], error: &ApiError) -> Vec<Answer> {
+    let answer = |draft: &Read| match draft {
+        Ok(draft) => Answer::Failed(Box::new(Failed::new(draft.line, error))),
+        Err(failed) => Answer::Failed(Box::new(failed.clone())),
+    };
+    drafts.iter().map(answer).collect()
+}

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::api::blocking::blocking;
+use crate::api::caller::{Unknown, resolve};
+use crate::api::cursor;
+use crate::api::error::{ApiError, Result};
+use crate::api::extract::Query;
+use crate::api::search::collection_name;
+use crate::app::App;
+use crate::store::DocumentQuery;
+use crate::types::{Document, DocumentId, Stage};
+use crate::wire;
+
+/// Which documents to list, and in which order.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct DocumentListParams {
+    /// Names the user by one of its sessions.
+    session_id: Option<String>,
+    /// `queued`, `parsing`, `chunking`, `enriching`, `embedding`, `indexing`, `ready` or `failed`.
+    status: Option<String>,
+    /// Such as `pdf`.
+    file_type: Option<String>,
+    /// One of the document's tags.
+    tag: Option<String>,
+    /// All collections where left out.
+    collection: Option<String>,
+    /// The exact name.
+    filename: Option<String>,
+    /// `upload_time` (oldest first) or `-upload_time` (newest first, the default).
+    sort: Option<String>,
+    /// Items at most, 1 to 200.
+    limit: Option<u32>,
+    /// From the page before.
+    cursor: Option<String>,
+}
+
+/// List documents
+#[utoipa::path(get, path = "/documents", tag = "documents", operation_id = "list_documents",
+    params(DocumentListParams),
+    responses((status = 200, description = "Documents", body = wire::List<wire::DocumentRecord>)))]
+pub(in crate::api) async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(params): Query<DocumentListParams>,
+) -> Result<Answer<wire::List<wire::DocumentRecord>>> {
+    let session = params.session_id.clone();
+    let query = query(params)?;
+    let kind = cursor_kind(query.descending);
+    let who = resolve(&app, &headers, session.as_deref(), Unknown::Refuse).await?;
+    let slice = blocking(move || app.store.documents(who.user(), &query)).await?;
+    let position = |document: &Document| document.id.to_string();
+    Ok(Answer(cursor::page(slice.items, slice.more, kind, position, Into::into)))
+}
+
+fn query(params: DocumentListParams) -> Result<DocumentQuery> {
+    let descending = descending(params.sort.as_deref())?;
+    let after = params.cursor.map(|text| cursor::decode(cursor_kind(descending), &text)).transpose()?;
+    let after = after.map(|id| DocumentId::parse(&id).ok_or_else(cursor::invalid)).transpose()?;
+    Ok(DocumentQuery {
+        collection: params.collection.as_deref().filter(|name| *name != "*").map(collection).transpose()?,
+        status: params.status.as_deref().map(stage).transpose()?,
+        file_type: params.file_type.map(|name| name.trim_start_matches('.').to_ascii_lowercase()),
+        tag: params.tag,
+        filename: params.filename,
+        descending,
+        after,
+        limit: cursor::limit(params.limit)?,
+    })
+}
+
+fn collection(name: &str) -> Result<crate::types::CollectionName> {
+    collection_name(Some(name)).map_err(|error| ApiError::invalid("?collection", error.detail))
+}
+
+/// A cursor is good for the order it was made in.
+fn cursor_kind(descending: bool) -> &'static str {
+    if descending { "documents-" } else { "documents+" }
+}
+
+fn descending(sort: Option<&str>) -> Result<bool> {
+    match sort {
+        None | Some("-upload_time") => Ok(true),
+        Some("upload_time") => Ok(false),
+        Some(_) => Err(ApiError::invalid("?sort", "must be upload_time or -upload_time")),
+    }
+}
+
+fn stage(name: &str) -> Result<Stage> {
+    Stage::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = Stage::ALL.into_iter().map(Stage::as_str).collect();
+        ApiError::invalid("?status", format!("must be one of {}", names.join(", ")))
+    })
+}

@@ -1,0 +1,138 @@
+//! The errors of the services as answers: the one place that chooses status and code.
+
+use axum::http::StatusCode;
+
+use super::error::ApiError;
+use crate::types::{FaultKind, Limit, PluginError};
+use crate::wire::{FilterError, FilterFault};
+use crate::{answer, ingest, search, store};
+
+/// Seconds after which a full queue is worth another try.
+const QUEUE_RETRY_AFTER_S: u32 = 5;
+
+impl From<store::Error> for ApiError {
+    fn from(error: store::Error) -> Self {
+        use store::Error;
+        let sentence = error.to_string();
+        match error {
+            Error::NotFound => Self::not_found("such thing"),
+            Error::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", sentence),
+            Error::QueueFull(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", sentence)
+                .retry_after(QUEUE_RETRY_AFTER_S),
+            Error::Full => storage_full(sentence),
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                storage_full(store::Error::Full.to_string())
+            }
+            Error::Locked(_) | Error::Io { .. } | Error::Corrupt(_) | Error::Database(_) => {
+                Self::internal(sentence)
+            }
+        }
+    }
+}
+
+fn storage_full(sentence: String) -> ApiError {
+    ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", sentence)
+}
+
+impl From<search::Error> for ApiError {
+    fn from(error: search::Error) -> Self {
+        use search::Error;
+        let sentence = error.to_string();
+        match error {
+            Error::Query(detail) => Self::invalid("/query", detail),
+            Error::Filter(detail) => Self::invalid("/filter", detail),
+            Error::Full => storage_full(sentence),
+            Error::Dimension { .. } | Error::Damaged { .. } | Error::Index(_) => Self::internal(sentence),
+        }
+    }
+}
+
+impl From<ingest::Error> for ApiError {
+    fn from(error: ingest::Error) -> Self {
+        match error {
+            ingest::Error::Store(error) => error.into(),
+            ingest::Error::Search(error) => error.into(),
+        }
+    }
+}
+
+impl From<answer::Error> for ApiError {
+    fn from(error: answer::Error) -> Self {
+        use answer::Error;
+        let sentence = error.to_string();
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        match error {
+            Error::UnknownBackend(..) => Self::new(unprocessable, "unknown_backend", sentence),
+            Error::UnknownCollection(_) => Self::new(unprocessable, "unknown_collection", sentence),
+            Error::NotFound => Self::not_found("such thing"),
+            Error::Backend(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Search(error) => error.into(),
+        }
+    }
+}
+
+impl From<PluginError> for ApiError {
+    fn from(error: PluginError) -> Self {
+        let sentence = error.to_string();
+        let retry_after_s = error.retry_after_ms.map(|ms| ms.div_ceil(1000));
+        let (status, code) = match error.kind {
+            FaultKind::InvalidInput | FaultKind::Empty | FaultKind::Unsupported => {
+                return Self::invalid("", sentence);
+            }
+            FaultKind::Unavailable
+            | FaultKind::MissingModel(_)
+            | FaultKind::InvalidConfig
+            | FaultKind::Denied(_) => (StatusCode::SERVICE_UNAVAILABLE, "backend_unavailable"),
+            FaultKind::Timeout | FaultKind::Limit(Limit::Time) => {
+                (StatusCode::GATEWAY_TIMEOUT, "backend_timeout")
+            }
+            FaultKind::Upstream
+            | FaultKind::Encrypted
+            | FaultKind::Corrupt
+            | FaultKind::Limit(_)
+            | FaultKind::Trap
+            | FaultKind::Internal
+            | FaultKind::Other(_) => (StatusCode::BAD_GATEWAY, "backend_error"),
+        };
+        Self { retry_after_s, source: Some(sentence.clone()), ..Self::new(status, code, sentence) }
+    }
+}
+
+impl From<FilterError> for ApiError {
+    fn from(error: FilterError) -> Self {
+        match error.fault {
+            FilterFault::UnknownKey => {
+                let mut fault = Self::invalid(error.pointer, error.detail);
+                fault.status = StatusCode::BAD_REQUEST;
+                fault.code = "unknown_filter_key".into();
+                fault
+            }
+            FilterFault::InvalidValue => Self::invalid(error.pointer, error.detail),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_507_however_it_shows() {
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let io = store::Error::Io { path: "x".into(), source };
+        for error in [io, store::Error::Full] {
+            let fault = ApiError::from(error);
+            assert_eq!((fault.status.as_u16(), fault.code.as_ref()), (507, "storage_full"));
+        }
+        assert_eq!(ApiError::from(search::Error::Full).status.as_u16(), 507);
+    }
+
+    #[test]
+    fn what_is_inside_stays_inside() {
+        let fault = ApiError::from(store::Error::Database("page 7 of /secret/path".into()));
+        assert_eq!(fault.code, "internal");
+        assert!(!fault.detail.contains("secret"));
+        assert!(fault.source.unwrap().contains("secret"));
+    }
+}

@@ -1,0 +1,126 @@
+//! A polite end of a connection. Closing a socket with unread bytes resets it, and the client may lose the answer
+//! that says why its upload was refused. So: end our side, read on for a while, then close.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// How long the client may take to notice the answer.
+const LINGER: Duration = Duration::from_secs(10);
+/// How long it may be silent meanwhile.
+const LINGER_IDLE: Duration = Duration::from_secs(2);
+const SCRAP_BYTES: usize = 64 * 1024;
+
+/// A connection that lingers when it is shut down.
+pub(super) struct Lingering {
+    stream: TcpStream,
+    ending: Option<Ending>,
+}
+
+struct Ending {
+    deadline: Instant,
+    idle: Pin<Box<Sleep>>,
+    scrap: Box<[u8]>,
+}
+
+impl Lingering {
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, ending: None }
+    }
+}
+
+impl Ending {
+    fn new() -> Self {
+        let idle = Box::pin(tokio::time::sleep(LINGER_IDLE));
+        Self { deadline: Instant::now() + LINGER, idle, scrap: vec![0; SCRAP_BYTES].into() }
+    }
+
+    /// Reads and forgets until the client is done or the time is over.
+    fn poll(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut buffer = ReadBuf::new(&mut self.scrap);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && Instant::now() < self.deadline => {
+                    let next = (Instant::now() + LINGER_IDLE).min(self.deadline);
+                    self.idle.as_mut().reset(next);
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.idle.as_mut().poll(cx),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Lingering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Lingering {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    /// Head and body of an answer leave in one write.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.ending.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        }
+        let ending = this.ending.get_or_insert_with(Ending::new);
+        ending.poll(&mut this.stream, cx).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_client_that_still_sends_reads_the_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let mut connection = Lingering::new(listener.accept().await.unwrap().0);
+            connection.write_all(b"no").await.unwrap();
+            connection.shutdown().await.unwrap();
+        });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        for _ in 0..64 {
+            client.write_all(&[0; SCRAP_BYTES]).await.unwrap();
+        }
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "no");
+        drop(client);
+        server.await.unwrap();
+    }
+}

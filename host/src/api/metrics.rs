@@ -1,0 +1,27 @@
+//! `/metrics`
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::blocking::blocking;
+use super::error::{ApiError, Result};
+use crate::app::App;
+use crate::telemetry::metrics as registry;
+
+/// Version of the text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Figures in the Prometheus text format
+#[utoipa::path(get, path = "/metrics", tag = "operation", operation_id = "metrics",
+    responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse> {
+    let text = blocking(move || {
+        let totals = app.store.totals()?;
+        registry().set_totals(totals.ready, totals.failed, totals.queued, totals.chunks, totals.sessions);
+        Ok::<_, ApiError>(registry().encode())
+    });
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text.await?))
+}

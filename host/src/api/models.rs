@@ -1,0 +1,119 @@
+//! `/models`
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+
+use super::blocking::blocking;
+use super::error::{ApiError, Result};
+use crate::answer::ModelStatus;
+use crate::app::App;
+use crate::plugins::{PluginInfo, PluginState};
+use crate::types::Role;
+use crate::wire::{self, OfflineFeature, Readiness, Requirement};
+
+/// List backends and embedder
+#[utoipa::path(get, path = "/models", tag = "models", operation_id = "list_models",
+    responses((status = 200, description = "Every backend and the embedder", body = wire::List<wire::ModelRecord>)))]
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<wire::List<wire::ModelRecord>>> {
+    let models = blocking(move || Ok::<_, ApiError>(app.answers.models())).await?;
+    Ok(Answer(wire::List::whole(models.into_iter().map(record))))
+}
+
+fn record(model: ModelStatus) -> wire::ModelRecord {
+    wire::ModelRecord {
+        name: model.name,
+        role: model.role.as_str().into(),
+        plugin: model.plugin,
+        model: model.model,
+        default: model.is_default,
+        ready: model.problem.is_none(),
+        problem: model.problem,
+    }
+}
+
+/// Check what is needed to work offline
+#[utoipa::path(get, path = "/models/readiness", tag = "models", operation_id = "models_readiness",
+    responses((status = 200, description = "Each plugin and model file by hash", body = wire::Readiness)))]
+pub(super) async fn readiness(State(app): State<Arc<App>>) -> Result<Answer<wire::Readiness>> {
+    let readiness =
+        blocking(move || Ok::<_, ApiError>(check(&app.plugins.list(), &app.answers.models()))).await?;
+    Ok(Answer(readiness))
+}
+
+fn check(plugins: &[PluginInfo], models: &[ModelStatus]) -> Readiness {
+    let items: Vec<Requirement> = plugins.iter().flat_map(requirements).collect();
+    let networked = plugins.iter().filter(|plugin| is_networked(plugin));
+    Readiness {
+        ready: items.iter().all(|item| item.present),
+        networked_plugins: networked.map(|plugin| plugin.id.name.clone()).collect(),
+        features: features(plugins, models),
+        items,
+    }
+}
+
+fn requirements(plugin: &PluginInfo) -> impl Iterator<Item = Requirement> {
+    let problem = match &plugin.state {
+        PluginState::Ready => None,
+        PluginState::Failed(reason) => Some(reason.clone()),
+    };
+    let name = &plugin.id.name;
+    let itself = Requirement {
+        kind: "plugin".into(),
+        name: name.clone(),
+        plugin: name.clone(),
+        sha256: plugin.id.sha256.clone(),
+        present: problem.is_none(),
+        problem,
+    };
+    let files = plugin.models.iter().map(move |file| Requirement {
+        kind: "model_file".into(),
+        name: file.name.clone(),
+        plugin: name.clone(),
+        sha256: file.sha256.clone(),
+        present: file.found.is_some(),
+        problem: file.problem.clone(),
+    });
+    std::iter::once(itself).chain(files)
+}
+
+/// Whether the config lets the plugin leave the guest for an HTTP origin.
+fn is_networked(plugin: &PluginInfo) -> bool {
+    plugin.granted.iter().any(|grant| grant.starts_with("http"))
+}
+
+fn features(plugins: &[PluginInfo], models: &[ModelStatus]) -> Vec<OfflineFeature> {
+    let feature =
+        |name: &str, offline: bool, detail: String| OfflineFeature { name: name.into(), offline, detail };
+    let parsers = plugins.iter().filter(|plugin| plugin.role == Role::Parser);
+    let mut types: Vec<&str> = parsers
+        .filter(|parser| parser.state == PluginState::Ready && !is_networked(parser))
+        .flat_map(|parser| parser.file_types.iter().map(String::as_str))
+        .collect();
+    types.sort_unstable();
+    types.dedup();
+    let by_model = |name: &str, role: Role| {
+        let model =
+            models.iter().find(|model| model.role == role && (model.is_default || role == Role::Embedder));
+        let (offline, detail) = model_offline(model, plugins);
+        feature(name, offline, detail)
+    };
+    vec![
+        feature("keyword_search", true, "part of the host".into()),
+        by_model("vector_search", Role::Embedder),
+        by_model("answers", Role::Generator),
+        feature("ingestion", !types.is_empty(), types.join(" ")),
+    ]
+}
+
+fn model_offline(model: Option<&ModelStatus>, plugins: &[PluginInfo]) -> (bool, String) {
+    let Some(model) = model else { return (false, "none is configured".into()) };
+    if let Some(problem) = &model.problem {
+        return (false, problem.clone());
+    }
+    match plugins.iter().find(|plugin| plugin.id.name == model.plugin) {
+        Some(plugin) if is_networked(plugin) => (false, format!("{} uses the network", model.plugin)),
+        _ => (true, format!("by {}", model.plugin)),
+    }
+}

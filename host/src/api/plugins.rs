@@ -1,0 +1,71 @@
+//! `/plugins`
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+
+use super::blocking::blocking;
+use super::error::{ApiError, Result};
+use super::extract::NamePath;
+use crate::app::App;
+use crate::plugins::{ModelFile, PluginInfo, PluginState};
+use crate::wire;
+
+/// List plugins
+#[utoipa::path(get, path = "/plugins", tag = "models", operation_id = "list_plugins",
+    responses((status = 200, description = "By role and name", body = wire::List<wire::PluginRecord>)))]
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<wire::List<wire::PluginRecord>>> {
+    let plugins = blocking(move || Ok::<_, ApiError>(app.plugins.list())).await?;
+    Ok(Answer(wire::List::whole(plugins.into_iter().map(record))))
+}
+
+/// Show a plugin
+#[utoipa::path(get, path = "/plugins/{name}", tag = "models", operation_id = "get_plugin",
+    params(("name" = String, Path, description = "From its manifest")),
+    responses((status = 200, description = "The plugin", body = wire::PluginRecord)))]
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    NamePath(name): NamePath,
+) -> Result<Answer<wire::PluginRecord>> {
+    let plugin = blocking(move || {
+        let plugin = app.plugins.list().into_iter().find(|plugin| plugin.id.name == name);
+        plugin.ok_or_else(|| ApiError::not_found(format!("plugin {name:?}")))
+    });
+    Ok(Answer(record(plugin.await?)))
+}
+
+fn record(plugin: PluginInfo) -> wire::PluginRecord {
+    let (state, problem) = match plugin.state {
+        PluginState::Ready => ("ready", None),
+        PluginState::Failed(reason) => ("failed", Some(reason)),
+    };
+    wire::PluginRecord {
+        name: plugin.id.name,
+        version: plugin.id.version,
+        role: plugin.role.as_str().into(),
+        description: plugin.description,
+        kind: "wasm".into(),
+        wit: plugin.wit,
+        sha256: plugin.id.sha256,
+        size_bytes: plugin.size_bytes,
+        file_types: plugin.file_types,
+        imports: plugin.imports,
+        capabilities: wire::Capabilities { asked: plugin.asked, granted: plugin.granted },
+        limits: plugin.limits,
+        models: plugin.models.into_iter().map(model_file).collect(),
+        state: state.into(),
+        problem,
+        calls: plugin.calls,
+        traps: plugin.traps,
+    }
+}
+
+fn model_file(file: ModelFile) -> wire::PluginModelFile {
+    wire::PluginModelFile {
+        name: file.name,
+        sha256: file.sha256,
+        present: file.found.is_some(),
+        problem: file.problem,
+    }
+}

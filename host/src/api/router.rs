@@ -1,0 +1,132 @@
+//! Every route of the product in one place.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use tokio::sync::Semaphore;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::envelope::envelope;
+use super::guard::{Guard, guard};
+use super::in_flight::{IN_FLIGHT_MAX, in_flight};
+use super::{documents, embed, enrich, health, metrics, models, openapi, plugins, query, search, sessions};
+use crate::app::App;
+
+/// The native API lives under this path.
+pub(super) const PREFIX: &str = "/api/v1";
+
+/// The table of contents of the API.
+pub(super) fn contents() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::show, sessions::change, sessions::delete))
+        .routes(routes!(sessions::context))
+        .routes(routes!(documents::create, documents::list))
+        .routes(routes!(documents::upload))
+        .routes(routes!(documents::batch))
+        .routes(routes!(search::documents))
+        .routes(routes!(documents::show, documents::delete))
+        .routes(routes!(documents::content))
+        .routes(routes!(documents::text))
+        .routes(routes!(documents::chunks))
+        .routes(routes!(documents::reprocess))
+        .routes(routes!(search::chunks))
+        .routes(routes!(search::similar))
+        .routes(routes!(query::ask))
+        .routes(routes!(query::stream))
+        .routes(routes!(embed::embed))
+        .routes(routes!(enrich::enrich))
+        .routes(routes!(models::list))
+        .routes(routes!(models::readiness))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::show))
+        .merge(operations())
+}
+
+/// What monitors look for; also without the prefix.
+pub(super) fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(health::health))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
+}
+
+/// The whole API of a running product.
+pub fn router(app: Arc<App>) -> Router {
+    let guard_list = Guard::new(&app.config.api);
+    layers(routes().with_state(app), guard_list)
+}
+
+/// Everything that answers at this door.
+fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .nest(PREFIX, contents().into())
+        .merge(Router::from(operations()))
+        .route("/", get(health::about))
+        .merge(openapi::routes())
+}
+
+/// What is common to all requests, innermost first.
+fn layers(router: Router, guard_list: Guard) -> Router {
+    let seats = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+    router
+        // bodies have limits of their own: see `extract` and `documents::upload`
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(seats, in_flight))
+        .layer(from_fn_with_state(Arc::new(guard_list), guard))
+        .layer(from_fn(envelope))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::http::StatusCode;
+    use tower::ServiceExt;
+
+    /// axum panics on routes that contradict each other.
+    #[test]
+    fn routes_go_together() {
+        let _ = routes();
+    }
+
+    #[tokio::test]
+    async fn foreign_pages_and_names_are_refused_before_any_route() {
+        let config = crate::config::ApiConfig {
+            bind: ([127, 0, 0, 1], 8765).into(),
+            ui_bind: ([127, 0, 0, 1], 8501).into(),
+            ollama_port: None,
+            upload_bytes_max: 0,
+            body_bytes_max: 0,
+            allowed_hosts: vec!["Rag.lan".into()],
+            allowed_origins: vec!["https://notes.example/".into()],
+            open_metrics: false,
+        };
+        let inner = Router::new().route("/", get(async || "x"));
+        let router = layers(inner, Guard::new(&config));
+        let cases = [
+            ("localhost:8765", None, "/", StatusCode::OK),
+            ("rag.lan", Some("https://notes.example"), "/", StatusCode::OK),
+            ("evil.example", None, "/", StatusCode::FORBIDDEN),
+            ("evil.example", None, "/nowhere", StatusCode::FORBIDDEN),
+            ("localhost", Some("https://evil.example"), "/", StatusCode::FORBIDDEN),
+            ("localhost", Some("null"), "/nowhere", StatusCode::FORBIDDEN),
+            ("localhost", None, "/nowhere", StatusCode::NOT_FOUND),
+        ];
+        for (host, origin, path, status) in cases {
+            let mut request = Request::builder().uri(path).header("host", host);
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.status(), status, "{host} {origin:?} {path}");
+            assert!(response.headers().contains_key("x-request-id"));
+        }
+    }
+}

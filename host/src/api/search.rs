@@ -1,0 +1,244 @@
+//! `/search`, `/search/similar`, `/documents/search`
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::blocking::blocking;
+use super::caller::{Unknown, Who, resolve};
+use super::error::{ApiError, Result};
+use super::extract::{DocumentPath, Json, Query};
+use crate::answer::{SearchRequest, SearchResult, Timings};
+use crate::app::App;
+use crate::types::{CollectionKey, CollectionName, Filter, Fusion, Passage, Scope, UserId};
+use crate::wire;
+
+/// Characters of a query at most: a question is no document.
+const QUERY_CHARS_MAX: usize = 16_384;
+const TOP_K_MAX: u32 = 100;
+/// Chunks looked at for each document wanted: a good document has several good chunks.
+const CHUNKS_A_DOCUMENT: usize = 4;
+
+/// How many documents.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SimilarParams {
+    /// Results at most, 1 to 100; 5 where left out.
+    top_k: Option<u32>,
+    /// Names the user by one of its sessions.
+    session_id: Option<String>,
+}
+
+/// Find chunks
+#[utoipa::path(post, path = "/search", tag = "search", operation_id = "search",
+    request_body = wire::SearchBody,
+    responses((status = 200, description = "Best first", body = wire::SearchAnswer)))]
+pub(super) async fn chunks(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Json(body): Json<wire::SearchBody>,
+) -> Result<Answer<wire::SearchAnswer>> {
+    let explanation = body.explain.then(|| explanation(&app));
+    let found = run(&app, &headers, body, |top_k| top_k).await?;
+    Ok(Answer(wire::SearchAnswer {
+        results: found.passages.into_iter().map(Into::into).collect(),
+        timings: timings(found.timings),
+        explanation,
+    }))
+}
+
+/// Find documents
+#[utoipa::path(post, path = "/documents/search", tag = "search", operation_id = "search_documents",
+    request_body = wire::SearchBody,
+    responses((status = 200, description = "Best first", body = wire::DocumentSearchAnswer)))]
+pub(super) async fn documents(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Json(body): Json<wire::SearchBody>,
+) -> Result<Answer<wire::DocumentSearchAnswer>> {
+    let top_k = body.top_k as usize;
+    let found = run(&app, &headers, body, |top_k| top_k * CHUNKS_A_DOCUMENT).await?;
+    let items = by_document(found.passages, top_k);
+    Ok(Answer(wire::DocumentSearchAnswer { items, timings: timings(found.timings) }))
+}
+
+/// Find documents like this one, in its collection
+#[utoipa::path(get, path = "/search/similar/{doc_id}", tag = "search", operation_id = "similar_documents",
+    params(("doc_id" = String, Path, description = "The document"), SimilarParams),
+    responses((status = 200, description = "Nearest first", body = wire::SimilarAnswer)))]
+pub(super) async fn similar(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    DocumentPath(id): DocumentPath,
+    Query(params): Query<SimilarParams>,
+) -> Result<Answer<wire::SimilarAnswer>> {
+    let top_k = check_top_k(params.top_k.unwrap_or(wire::TOP_K_DEFAULT), "?top_k")?;
+    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let found = blocking(move || app.answers.similar(&who.caller, id, top_k)).await?;
+    let results = found.into_iter().map(|similar| wire::SimilarDocument {
+        document_id: similar.document.id.to_string(),
+        filename: similar.document.filename.clone(),
+        collection: similar.document.collection.name.to_string(),
+        score: similar.score,
+    });
+    Ok(Answer(wire::SimilarAnswer { results: results.collect() }))
+}
+
+async fn run(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    body: wire::SearchBody,
+    limit: fn(usize) -> usize,
+) -> Result<SearchResult> {
+    let checked = Checked::new(&body.query, body.top_k, body.filter.as_ref(), body.collection.as_deref())?;
+    let Who { caller, .. } = resolve(app, headers, body.session_id.as_deref(), Unknown::Create).await?;
+    let mut request = checked.request(&caller.user);
+    request.top_k = limit(request.top_k);
+    request.mode = body.mode.into();
+    request.rerank = body.rerank;
+    let answers = app.answers.clone();
+    blocking(move || answers.search(&caller, &request)).await
+}
+
+/// What searches and questions have in common, checked before the caller is looked up.
+pub(super) struct Checked {
+    query: String,
+    top_k: usize,
+    filter: Option<Filter>,
+    collection: Where,
+}
+
+enum Where {
+    Named(CollectionName),
+    Everywhere,
+}
+
+impl Checked {
+    pub fn new(
+        query: &str,
+        top_k: u32,
+        filter: Option<&wire::FilterBody>,
+        collection: Option<&str>,
+    ) -> Result<Self> {
+        Ok(Self {
+            query: check_query(query)?,
+            top_k: check_top_k(top_k, "/top_k")?,
+            filter: filter.map(|filter| filter.check("/filter")).transpose()?,
+            collection: match collection {
+                Some("*") => Where::Everywhere,
+                other => Where::Named(collection_name(other)?),
+            },
+        })
+    }
+
+    /// A search on behalf of this user.
+    pub fn request(self, user: &UserId) -> SearchRequest {
+        let scope = match self.collection {
+            Where::Named(name) => Scope::One(CollectionKey { owner: user.clone(), name }),
+            Where::Everywhere => Scope::All,
+        };
+        let Self { query, top_k, filter, .. } = self;
+        SearchRequest { query, top_k, filter, scope, mode: Default::default(), rerank: None }
+    }
+}
+
+/// The collection that a body names, or the default one.
+pub(super) fn collection_name(name: Option<&str>) -> Result<CollectionName> {
+    match name {
+        None => Ok(CollectionName::default()),
+        Some(name) => {
+            CollectionName::new(name).map_err(|error| ApiError::invalid("/collection", error.to_string()))
+        }
+    }
+}
+
+fn check_query(query: &str) -> Result<String> {
+    if query.trim().is_empty() {
+        return Err(ApiError::invalid("/query", "is empty: ask something"));
+    }
+    if query.chars().count() > QUERY_CHARS_MAX {
+        let detail =
+            format!("has more than {QUERY_CHARS_MAX} characters: shorten it, or upload it as a document");
+        return Err(ApiError::invalid("/query", detail));
+    }
+    Ok(query.into())
+}
+
+fn check_top_k(top_k: u32, pointer: &str) -> Result<usize> {
+    match top_k {
+        1..=TOP_K_MAX => Ok(top_k as usize),
+        _ => Err(ApiError::invalid(pointer, format!("must be 1 to {TOP_K_MAX}"))),
+    }
+}
+
+/// Groups chunks; documents stand in the order of their best chunk.
+fn by_document(passages: Vec<Passage>, top_k: usize) -> Vec<wire::DocumentHit> {
+    let mut places = HashMap::new();
+    let mut items: Vec<wire::DocumentHit> = Vec::new();
+    for passage in passages {
+        let place = *places.entry(passage.document.id).or_insert(items.len());
+        if place == items.len() {
+            let document = passage.document.as_ref().clone().into();
+            items.push(wire::DocumentHit { document, score: passage.score, hits: Vec::new() });
+        }
+        items[place].hits.push(passage.into());
+    }
+    items.truncate(top_k);
+    items
+}
+
+pub(super) fn timings(timings: Timings) -> wire::Timings {
+    timings.into_iter().map(|(stage, ms)| (stage.to_string(), ms)).collect()
+}
+
+fn explanation(app: &App) -> wire::Explanation {
+    let info = app.embedder.info();
+    let search = &app.config.search;
+    let (fusion, alpha) = match search.fusion {
+        Some(Fusion::Rrf) => ("rrf", None),
+        Some(Fusion::Convex { alpha }) => ("convex", Some(alpha)),
+        None => ("convex", Some(info.fusion_weight)),
+    };
+    wire::Explanation {
+        fusion: fusion.into(),
+        alpha,
+        candidates: search.candidates,
+        embedder: info.model.clone(),
+        reranker: search.reranker.as_ref().map(|reranker| reranker.plugin.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointer(result: Result<Checked>) -> String {
+        result.err().map(|error| error.errors[0].pointer.clone()).unwrap_or_default()
+    }
+
+    #[test]
+    fn searches_are_checked() {
+        let long = "ü".repeat(QUERY_CHARS_MAX + 1);
+        assert_eq!(pointer(Checked::new(" \n", 5, None, None)), "/query");
+        assert_eq!(pointer(Checked::new(&long, 5, None, None)), "/query");
+        assert_eq!(pointer(Checked::new("x", 0, None, None)), "/top_k");
+        assert_eq!(pointer(Checked::new("x", 101, None, None)), "/top_k");
+        assert_eq!(pointer(Checked::new("x", 5, None, Some("a/b"))), "/collection");
+        assert_eq!(pointer(Checked::new("x", 100, None, Some("*"))), "");
+    }
+
+    #[test]
+    fn no_collection_is_the_default_one_and_a_star_is_all() {
+        let user = UserId::anonymous();
+        let scope = |name| Checked::new("x", 5, None, name).unwrap().request(&user).scope;
+        let default = CollectionKey { owner: user.clone(), name: CollectionName::default() };
+        assert_eq!(scope(None), Scope::One(default));
+        assert_eq!(scope(Some("*")), Scope::All);
+    }
+}

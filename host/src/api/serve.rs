@@ -1,0 +1,100 @@
+//! Accepts connections, serves them, and ends them in order.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::linger::Lingering;
+use super::router::router;
+use crate::app::App;
+use crate::config::AuthMode;
+
+/// Open connections at most; further ones wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 4096;
+/// A head must be complete within this time; also how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Requests in progress may go on for so long after the end was asked for.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// Pause after an error of `accept` such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the API until `shutdown`, then lets requests in progress finish.
+///
+/// # Errors
+/// If the config asks for what this door can't keep: keys, or a public address without them.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    check(&app, &listener)?;
+    let router = router(app);
+    let connections = GracefulShutdown::new();
+    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    tokio::select! {
+        () = accept(&listener, &router, &connections, &seats) => {}
+        () = shutdown => {}
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_MAX, connections.shutdown()).await.is_err() {
+        tracing::warn!(target: "api", "some requests did not end within {DRAIN_MAX:?}; they are cut off");
+    }
+    Ok(())
+}
+
+fn check(app: &App, listener: &TcpListener) -> io::Result<()> {
+    let refuse = |sentence: String| Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
+    if app.config.auth.mode == AuthMode::Keys {
+        return refuse("auth.mode: keys is not available in this version: set auth.mode: local".into());
+    }
+    let address = listener.local_addr()?;
+    if !address.ip().is_loopback() {
+        return refuse(format!(
+            "{address} is not a loopback address: with auth.mode: local bind to 127.0.0.1"
+        ));
+    }
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    router: &Router,
+    connections: &GracefulShutdown,
+    seats: &Arc<Semaphore>,
+) {
+    loop {
+        let Ok(seat) = seats.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(connection(stream, router.clone(), connections.watcher(), seat));
+            }
+            Err(error) => {
+                tracing::warn!(target: "api", "a connection could not be accepted: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, watcher: Watcher, _seat: OwnedSemaphorePermit) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(target: "api", "TCP_NODELAY: {error}");
+    }
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(Lingering::new(stream)), service);
+    if let Err(error) = watcher.watch(connection).await {
+        // clients go away all the time; it matters only to who looks for it
+        tracing::debug!(target: "api", "connection: {error}");
+    }
+}

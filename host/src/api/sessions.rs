@@ -1,0 +1,228 @@
+//! `/sessions`
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::blocking::blocking;
+use super::caller::{Unknown, header_user, now_ms, resolve, session_id};
+use super::cursor;
+use super::error::{ApiError, Result};
+use super::extract::{Json, NamePath, Query};
+use super::router::PREFIX;
+use crate::app::App;
+use crate::store::{DocumentQuery, Store};
+use crate::types::{Session, SessionId, UserId};
+use crate::wire;
+
+const CONTEXT_LIMIT_DEFAULT: u32 = 10;
+const TITLE_CHARS_MAX: usize = 500;
+
+/// Which sessions to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParams {
+    /// Names the user by one of its sessions.
+    session_id: Option<String>,
+    /// Items at most, 1 to 200.
+    limit: Option<u32>,
+    /// From the page before.
+    cursor: Option<String>,
+}
+
+/// How much of the context to tell.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ContextParams {
+    /// Messages and documents at most, 1 to 200; 10 where left out.
+    limit: Option<u32>,
+}
+
+/// Begin a session
+#[utoipa::path(post, path = "/sessions", tag = "sessions", operation_id = "create_session",
+    request_body = wire::SessionCreate,
+    responses((status = 201, description = "The session", body = wire::Session)))]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Json(body): Json<wire::SessionCreate>,
+) -> Result<impl IntoResponse> {
+    let session = new_session(&headers, body)?;
+    let stored = session.clone();
+    blocking(move || app.store.create_session(&stored)).await?;
+    let location: [(HeaderName, String); 1] = [(header::LOCATION, location(&session.id))];
+    Ok((StatusCode::CREATED, location, axum::Json(wire::Session::from(session))))
+}
+
+fn new_session(headers: &HeaderMap, body: wire::SessionCreate) -> Result<Session> {
+    let id = body.session_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let user = match body.user_id {
+        Some(user) => UserId::new(user).map_err(|error| ApiError::invalid("/user_id", error.to_string()))?,
+        None => header_user(headers)?.unwrap_or_else(UserId::anonymous),
+    };
+    let now = now_ms();
+    Ok(Session {
+        id: session_id(&id)?,
+        user,
+        title: body.title.map(title).transpose()?,
+        context: body.context.unwrap_or_default(),
+        created_at: now,
+        last_active: now,
+    })
+}
+
+fn title(text: String) -> Result<String> {
+    match text.chars().count() {
+        0..=TITLE_CHARS_MAX => Ok(text),
+        _ => Err(ApiError::invalid("/title", format!("must have at most {TITLE_CHARS_MAX} characters"))),
+    }
+}
+
+/// Where a session is found; ids may hold any character but slashes.
+fn location(id: &SessionId) -> String {
+    let escaped = id.as_str().bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    format!("{PREFIX}/sessions/{}", escaped.collect::<String>())
+}
+
+/// List the user's sessions, newest first
+#[utoipa::path(get, path = "/sessions", tag = "sessions", operation_id = "list_sessions", params(ListParams),
+    responses((status = 200, description = "Sessions", body = wire::List<wire::Session>)))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<wire::List<wire::Session>>> {
+    let limit = cursor::limit(params.limit)?;
+    let after = params.cursor.map(|text| cursor::decode("sessions", &text)).transpose()?;
+    let after = after.map(SessionId::new).transpose().map_err(|_| cursor::invalid())?;
+    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let slice = blocking(move || app.store.sessions(who.user(), after.as_ref(), limit)).await?;
+    let position = |session: &Session| session.id.to_string();
+    Ok(axum::Json(cursor::page(slice.items, slice.more, "sessions", position, Into::into)))
+}
+
+/// Show a session
+#[utoipa::path(get, path = "/sessions/{id}", tag = "sessions", operation_id = "get_session",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The session", body = wire::Session)))]
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    NamePath(id): NamePath,
+) -> Result<axum::Json<wire::Session>> {
+    let session = blocking(move || find(&app.store, &headers, &id)).await?;
+    Ok(axum::Json(session.into()))
+}
+
+/// Change title or context of a session
+#[utoipa::path(patch, path = "/sessions/{id}", tag = "sessions", operation_id = "change_session",
+    params(("id" = String, Path, description = "Its id")), request_body = wire::SessionPatch,
+    responses((status = 200, description = "The changed session", body = wire::Session)))]
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    NamePath(id): NamePath,
+    Json(body): Json<wire::SessionPatch>,
+) -> Result<axum::Json<wire::Session>> {
+    let session = blocking(move || {
+        let mut session = find(&app.store, &headers, &id)?;
+        if let Some(text) = body.title {
+            session.title = Some(title(text)?);
+        }
+        session.context = body.context.unwrap_or(session.context);
+        session.last_active = now_ms();
+        app.store.update_session(&session)?;
+        Ok::<_, ApiError>(session)
+    });
+    Ok(axum::Json(session.await?.into()))
+}
+
+/// Delete a session with its conversations
+///
+/// The user's documents stay.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", operation_id = "delete_session",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 204, description = "It is gone")))]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    NamePath(id): NamePath,
+) -> Result<StatusCode> {
+    blocking(move || {
+        let session = find(&app.store, &headers, &id)?;
+        match app.store.delete_session(&session.user, &session.id)? {
+            true => Ok(StatusCode::NO_CONTENT),
+            false => Err(unknown(&id)),
+        }
+    })
+    .await
+}
+
+/// Show what a client needs to go on with a session
+#[utoipa::path(get, path = "/sessions/{id}/context", tag = "sessions", operation_id = "get_session_context",
+    params(("id" = String, Path, description = "Its id"), ContextParams),
+    responses((status = 200, description = "Its context", body = wire::SessionContext)))]
+pub(super) async fn context(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    NamePath(id): NamePath,
+    Query(params): Query<ContextParams>,
+) -> Result<axum::Json<wire::SessionContext>> {
+    let limit = cursor::limit(params.limit.or(Some(CONTEXT_LIMIT_DEFAULT)))?;
+    let context = blocking(move || {
+        let session = find(&app.store, &headers, &id)?;
+        gather(&app.store, session, limit)
+    });
+    context.await.map(axum::Json)
+}
+
+fn gather(store: &Store, session: Session, limit: usize) -> Result<wire::SessionContext> {
+    let user = &session.user;
+    let conversation = store.conversations(user, Some(&session.id), None, 1)?.items.pop();
+    let messages = match &conversation {
+        Some(conversation) => store.messages(user, conversation.id, limit)?,
+        None => Vec::new(),
+    };
+    let newest = DocumentQuery { descending: true, limit, ..DocumentQuery::default() };
+    let documents = store.documents(user, &newest)?.items;
+    let preferences = session.context.get("preferences").and_then(|value| value.as_object());
+    Ok(wire::SessionContext {
+        conversation_id: conversation.map(|conversation| conversation.id.to_string()),
+        messages: messages.into_iter().map(Into::into).collect(),
+        documents: documents.into_iter().map(Into::into).collect(),
+        document_count: store.collections(Some(user))?.iter().map(|collection| collection.documents).sum(),
+        preferences: preferences.cloned().unwrap_or_default(),
+    })
+}
+
+/// The session of a path. It names its own user; a header that names another one finds nothing.
+fn find(store: &Store, headers: &HeaderMap, id: &str) -> Result<Session> {
+    let parsed = SessionId::new(id).map_err(|_| unknown(id))?;
+    let user = header_user(headers)?;
+    let session = store.session(&parsed)?.filter(|session| user.is_none_or(|user| user == session.user));
+    session.ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: &str) -> ApiError {
+    ApiError::not_found(format!("session {id:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_escaped() {
+        let id = SessionId::new("Größe 3?").unwrap();
+        assert_eq!(location(&id), "/api/v1/sessions/Gr%C3%B6%C3%9Fe%203%3F");
+    }
+}

@@ -1,0 +1,99 @@
+//! Measures the product as its users meet it: a daemon of its own over HTTP, and plugin calls in process.
+
+mod corpus;
+mod daemon;
+mod plugins;
+mod run;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::output::Table;
+use super::{Outcome, Result};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Documents to take in
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    documents: usize,
+    /// Take the texts of a retrieval set instead of made-up ones
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// Searches and single uploads to time
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    requests: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of the result.
+#[derive(Debug, Serialize)]
+struct Figure {
+    name: String,
+    value: f64,
+    unit: &'static str,
+    /// What we aim at on a machine with two cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goal: Option<&'static str>,
+}
+
+impl Figure {
+    fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, unit, goal: None }
+    }
+
+    fn goal(self, goal: &'static str) -> Self {
+        Self { goal: Some(goal), ..self }
+    }
+}
+
+pub(super) async fn run(args: Args) -> Result {
+    if cfg!(debug_assertions) {
+        eprintln!("warning: this is a debug build; its figures say nothing");
+    }
+    let mut figures = run::run(&args).await?;
+    figures.extend(tokio::task::spawn_blocking(plugins::run).await??);
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&figures)?);
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(["figure", "value", "unit", "goal"]);
+    for figure in figures {
+        let goal = figure.goal.unwrap_or_default().to_owned();
+        table.row([figure.name, rounded(figure.value), figure.unit.to_owned(), goal]);
+    }
+    table.print()?;
+    Ok(Outcome::Done)
+}
+
+/// Three significant digits are all that a noisy machine gives.
+fn rounded(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// The value below which `share` of `sorted` lies.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(at).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_of_a_short_list() {
+        let sorted = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(
+            (quantile(&sorted, 0.5), quantile(&sorted, 0.99), quantile(&sorted, 0.0)),
+            (3.0, 5.0, 1.0)
+        );
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+}

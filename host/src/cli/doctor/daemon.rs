@@ -1,0 +1,140 @@
+//! The daemon, its port and its store.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use super::Check;
+use crate::cli::wait_for;
+use crate::client::{Caller, Client, Error};
+use crate::config::Config;
+use crate::store::Store;
+use crate::wire::{Component, Health, HealthStatus, PluginRecord};
+
+/// Who listens on our port.
+pub(super) enum Daemon {
+    /// A daemon that tells all.
+    Running { health: Box<Health>, plugins: Vec<PluginRecord> },
+    /// A daemon that tells strangers little.
+    Closed,
+    /// Nobody, or another program.
+    None,
+}
+
+/// Asks whoever listens on the configured port.
+pub(super) fn look(config: &Config, api_key: Option<String>) -> anyhow::Result<(Daemon, Check)> {
+    let bind = config.api.bind;
+    let caller = Caller { api_key: api_key.filter(|key| !key.is_empty()), ..Caller::default() };
+    let client = Client::new(&format!("http://{}", reachable(bind)), caller)?;
+    let answer = wait_for(async { Ok(ask(&client).await) })?;
+    Ok(match answer {
+        Ok(daemon) => (daemon, Check::ok("port", format!("the daemon answers at {}", client.url()))),
+        Err(Error::NoDaemon(_)) => (Daemon::None, free(bind)),
+        Err(Error::Problem { .. }) => {
+            let said = format!("a daemon answers at {}, but not to us", client.url());
+            (Daemon::Closed, Check::warn("port", said, "give a key with --api-key to see more"))
+        }
+        Err(error) => {
+            let hint = "stop the program that holds the port, or set api.bind to another";
+            (Daemon::None, Check::fail("port", error.to_string(), hint))
+        }
+    })
+}
+
+async fn ask(client: &Client) -> Result<Daemon, Error> {
+    let health = client.health().await?;
+    let plugins = client.plugins().await?;
+    Ok(Daemon::Running { health: Box::new(health), plugins })
+}
+
+/// Where a client on this machine reaches what was bound here.
+fn reachable(bind: SocketAddr) -> SocketAddr {
+    let ip = match bind.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bind.port())
+}
+
+fn free(bind: SocketAddr) -> Check {
+    match TcpListener::bind(bind) {
+        Ok(_) => Check::ok("port", format!("{bind} is free; no daemon runs")),
+        Err(error) => {
+            Check::fail("port", format!("{bind}: {error}"), "set api.bind to an address that works")
+        }
+    }
+}
+
+/// The store by the daemon's own word; without a daemon by opening it.
+pub(super) fn store(config: &Config, daemon: &Daemon, deep: bool) -> Check {
+    match daemon {
+        Daemon::Running { health, .. } => component("store", &health.components.database),
+        Daemon::Closed => Check::ok("store", "in use by the running daemon"),
+        Daemon::None => open(config, deep),
+    }
+}
+
+fn component(name: &str, component: &Component) -> Check {
+    let detail = component.detail.clone();
+    match component.status {
+        HealthStatus::Healthy => Check::ok(name, detail),
+        HealthStatus::Degraded => Check::warn(name, detail, "see the daemon's log"),
+        HealthStatus::Unhealthy => Check::fail(name, detail, "see the daemon's log"),
+    }
+}
+
+/// Never creates one.
+fn open(config: &Config, deep: bool) -> Check {
+    let file = config.data_dir.join("database/smartrag.redb");
+    if !file.exists() {
+        return Check::ok("store", "none yet: the daemon will create it");
+    }
+    let opened = Store::open(&config.data_dir).and_then(|store| {
+        if deep {
+            store.verify()?;
+        }
+        store.totals()
+    });
+    match opened {
+        Ok(totals) => {
+            let how = if deep { ", every checksum is right" } else { "" };
+            Check::ok("store", format!("{} documents, {} chunks{how}", totals.documents, totals.chunks))
+        }
+        Err(error) => Check::fail("store", error.to_string(), "the daemon can't start before this is solved"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::path::Path;
+
+    use super::super::Level;
+    use super::*;
+
+    #[test]
+    fn a_port_that_another_program_holds_fails() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = Config::with_data_dir(Path::new("/nowhere"));
+        config.api.bind = listener.local_addr().unwrap();
+        let stranger = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let _ = socket.read(&mut [0; 1024]);
+            socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nhello").unwrap();
+        });
+        let (_, check) = look(&config, None).unwrap();
+        stranger.join().unwrap();
+        assert_eq!(check.level, Level::Fail);
+        assert!(check.detail.contains("404") && check.detail.contains("hello"), "{}", check.detail);
+    }
+
+    #[test]
+    fn a_free_port_is_fine() {
+        let bind = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut config = Config::with_data_dir(Path::new("/nowhere"));
+        config.api.bind = bind;
+        let (daemon, check) = look(&config, None).unwrap();
+        assert!(matches!(daemon, Daemon::None));
+        assert_eq!(check.level, Level::Ok, "{}", check.detail);
+        assert_eq!(store(&config, &daemon, false).detail, "none yet: the daemon will create it");
+    }
+}

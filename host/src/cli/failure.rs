@@ -1,0 +1,101 @@
+//! Errors as people read them: `error: …` and, where we know what to do, `hint: …`.
+
+use std::io;
+
+use crate::{client, config};
+
+/// An error of the command line itself, with what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Failure {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// All that is said of an error.
+pub(super) fn describe(error: &anyhow::Error) -> String {
+    let message = match error.downcast_ref::<config::Error>() {
+        Some(config::Error::Invalid(problems)) => {
+            let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+            format!("the configuration does not check:{lines}")
+        }
+        _ => with_causes(error),
+    };
+    match hint(error) {
+        Some(hint) => format!("error: {message}\nhint: {hint}"),
+        None => format!("error: {message}"),
+    }
+}
+
+/// The message and those of its causes that it does not repeat itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.hint.clone();
+    }
+    if let Some(error) = error.downcast_ref::<client::Error>() {
+        return error.hint().map(str::to_owned);
+    }
+    match error.downcast_ref::<config::Error>()? {
+        config::Error::Invalid(_) => Some("`smartrag config schema` names every key".to_owned()),
+        config::Error::Read { .. } => None,
+    }
+}
+
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_is_not_there_is_told_with_its_remedy() {
+        let error = client::Error::NoDaemon("http://127.0.0.1:8765".into()).into();
+        assert_eq!(
+            describe(&error),
+            "error: no daemon at http://127.0.0.1:8765\n\
+             hint: start it with `smartrag serve`, or name another with --url"
+        );
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        let error = anyhow::Error::from(client::Error::File { path: "/x".into(), source }).context("upload");
+        assert_eq!(describe(&error), "error: upload: /x: entity not found");
+    }
+
+    #[test]
+    fn problems_of_the_config_stand_one_a_line() {
+        let problem = |key: &str| config::Problem {
+            origin: config::Origin::Env("X".into()),
+            key: key.into(),
+            message: "bad".into(),
+        };
+        let error = config::Error::Invalid(vec![problem("a"), problem("b")]).into();
+        assert_eq!(
+            describe(&error),
+            "error: the configuration does not check:\n  X: a: bad\n  X: b: bad\n\
+             hint: `smartrag config schema` names every key"
+        );
+    }
+}

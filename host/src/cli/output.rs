@@ -1,0 +1,116 @@
+//! What goes to stdout, and how it looks.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Writes a piece of text at once.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Writes a line.
+pub(super) fn line(text: &str) -> anyhow::Result<()> {
+    print(&format!("{text}\n"))
+}
+
+/// Writes a value for machines.
+pub(super) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
+    line(&serde_json::to_string_pretty(value)?)
+}
+
+/// Columns as wide as their widest cell, two spaces apart.
+#[derive(Debug)]
+pub(super) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new<const N: usize>(titles: [&str; N]) -> Self {
+        Self { rows: vec![titles.map(str::to_owned).to_vec()] }
+    }
+
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.map(|cell| one_line(&cell)).to_vec());
+    }
+
+    pub fn render(&self) -> String {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let width = |column: usize| self.rows.iter().map(|row| cells(&row[column])).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        self.rows.iter().map(|row| render_row(row, &widths)).collect()
+    }
+
+    pub fn print(&self) -> anyhow::Result<()> {
+        print(&self.render())
+    }
+}
+
+fn cells(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn render_row(row: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (cell, width) in row.iter().zip(widths) {
+        line.push_str(cell);
+        line.push_str(&" ".repeat(width - cells(cell) + 2));
+    }
+    format!("{}\n", line.trim_end())
+}
+
+/// Text from documents for a terminal: control characters could move its cursor or worse.
+pub(super) fn plain(text: &str) -> String {
+    let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.chars().filter(|c| *c != '\r').map(|c| if is_harmless(&c) { c } else { '\u{FFFD}' }).collect()
+}
+
+/// The same without line breaks.
+pub(super) fn one_line(text: &str) -> String {
+    plain(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The beginning of a text, on one line.
+pub(super) fn excerpt(text: &str, chars_max: usize) -> String {
+    let text = one_line(text);
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text,
+    }
+}
+
+/// Bytes as people say them.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// `1 file`, `2 files`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_without_trailing_spaces() {
+        let mut table = Table::new(["NAME", "SIZE", ""]);
+        table.row(["größe".into(), "1".into(), String::new()]);
+        table.row(["a".into(), "12345".into(), "x\ny".into()]);
+        assert_eq!(table.render(), "NAME   SIZE\ngröße  1\na      12345  x y\n");
+    }
+
+    #[test]
+    fn documents_can_not_steer_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\nc\u{9b}"), "a\u{FFFD}[2Jb\nc\u{FFFD}");
+    }
+
+    #[test]
+    fn an_excerpt_says_that_it_is_one() {
+        assert_eq!(excerpt("ein  langer\nSatz", 10), "ein langer…");
+        assert_eq!(excerpt("kurz", 4), "kurz");
+    }
+}

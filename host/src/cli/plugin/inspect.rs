@@ -1,0 +1,142 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::cli::config::Place;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::cli::{Outcome, Result};
+use crate::config::Config;
+use crate::plugins::{self, Grants, Manifest, PluginInfo};
+use crate::types::JsonMap;
+use crate::wire::Capabilities;
+
+const MANIFEST_FILE: &str = "plugin.toml";
+const COMPONENT_FILE: &str = "plugin.wasm";
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Name of an installed plugin, its directory, or a component file
+    plugin: String,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// What can be said of a plugin.
+#[derive(Debug, Serialize)]
+struct Report {
+    name: String,
+    version: String,
+    role: Option<String>,
+    wit: String,
+    sha256: String,
+    size_bytes: u64,
+    imports: Vec<String>,
+    /// Imports that the world of its role does not have: the host refuses such a plugin.
+    undeclared_imports: Vec<String>,
+    capabilities: Capabilities,
+    limits: JsonMap,
+}
+
+pub(super) fn run(args: Args) -> Result {
+    let config = args.place.load()?.config;
+    let path = Path::new(&args.plugin);
+    let report = if path.exists() { of_file(path, &config)? } else { of_installed(&args.plugin, &config)? };
+    let is_clean = report.undeclared_imports.is_empty();
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::print(&render(&report))?;
+    }
+    Ok(Outcome::of(is_clean))
+}
+
+/// A plugin by its name: with the limits and grants that it has here.
+fn of_installed(name: &str, config: &Config) -> anyhow::Result<Report> {
+    let infos = super::local::infos(config)?;
+    let names: Vec<&str> = infos.iter().map(|info| info.id.name.as_str()).collect();
+    let missing = || {
+        Failure::new(format!("there is no plugin {name:?}, and no such file"))
+            .hint(format!("installed are {}", names.join(", ")))
+    };
+    let info = infos.iter().find(|info| info.id.name == name).ok_or_else(missing)?;
+    let mut report = of_component(&info.dir.join(COMPONENT_FILE))?;
+    describe(&mut report, info.clone());
+    Ok(report)
+}
+
+fn describe(report: &mut Report, info: PluginInfo) {
+    report.name = info.id.name;
+    report.version = info.id.version;
+    report.wit = info.wit;
+    report.capabilities = Capabilities { asked: info.asked, granted: info.granted };
+    report.limits = info.limits;
+}
+
+/// A plugin that need not be installed: its directory, or a component with or without a manifest beside it.
+fn of_file(path: &Path, config: &Config) -> anyhow::Result<Report> {
+    let component = if path.is_dir() { path.join(COMPONENT_FILE) } else { path.to_owned() };
+    let mut report = of_component(&component)?;
+    let manifest: PathBuf = component.with_file_name(MANIFEST_FILE);
+    if manifest.exists() {
+        let text = std::fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
+        let parsed = Manifest::parse(&text);
+        let parsed = parsed.map_err(|what| Failure::new(format!("{}: {what}", manifest.display())))?;
+        declare(&mut report, parsed, config);
+    }
+    Ok(report)
+}
+
+fn declare(report: &mut Report, manifest: Manifest, config: &Config) {
+    let asked = manifest.asked.iter().map(|(capability, _)| *capability).collect();
+    let grants = Grants::new(asked, config.plugins.grants.get(&manifest.name));
+    report.capabilities = Capabilities { asked: grants.asked(), granted: grants.granted() };
+    report.name = manifest.name;
+    report.version = manifest.version;
+    report.wit = manifest.wit;
+    let deadline_ms = manifest.limits.deadline.map(|deadline| deadline.as_millis() as u64);
+    let wishes = [
+        ("memory_max_bytes", manifest.limits.memory_max),
+        ("deadline_ms", deadline_ms),
+        ("output_max_bytes", manifest.limits.output_max),
+    ];
+    report.limits = wishes.into_iter().filter_map(|(name, wish)| Some((name.into(), wish?.into()))).collect();
+}
+
+fn of_component(component: &Path) -> std::result::Result<Report, Failure> {
+    let found = plugins::inspect(component).map_err(Failure::new)?;
+    Ok(Report {
+        name: String::new(),
+        version: String::new(),
+        role: found.role.map(|role| role.to_string()),
+        wit: String::new(),
+        sha256: found.sha256,
+        size_bytes: found.size_bytes,
+        imports: found.imports,
+        undeclared_imports: found.undeclared_imports,
+        capabilities: Capabilities::default(),
+        limits: JsonMap::new(),
+    })
+}
+
+fn render(report: &Report) -> String {
+    let limits = report.limits.iter().map(|(name, value)| format!("{name}={value}"));
+    let rows = [
+        ("name", [report.name.as_str(), report.version.as_str()].join(" ")),
+        ("role", report.role.clone().unwrap_or_else(|| "none: it exports no role".to_owned())),
+        ("wit", report.wit.clone()),
+        ("size", output::size(report.size_bytes)),
+        ("sha256", report.sha256.clone()),
+        ("imports", report.imports.join(", ")),
+        ("undeclared", report.undeclared_imports.join(", ")),
+        ("asks for", report.capabilities.asked.join(", ")),
+        ("granted", report.capabilities.granted.join(", ")),
+        ("limits", limits.collect::<Vec<_>>().join(", ")),
+    ];
+    let given = rows.iter().filter(|(_, value)| !value.trim().is_empty());
+    given.map(|(name, value)| format!("{name:<12}{}\n", output::one_line(value))).collect()
+}

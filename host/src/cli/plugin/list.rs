@@ -1,0 +1,55 @@
+use crate::cli::config::Place;
+use crate::cli::output::{self, Table};
+use crate::cli::remote::Remote;
+use crate::cli::{Outcome, Result, wait_for};
+use crate::client::Error;
+use crate::wire::PluginRecord;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// For machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+pub(super) fn run(args: Args) -> Result {
+    let client = args.remote.client()?;
+    let plugins = match wait_for(async { Ok(client.plugins().await) })? {
+        Ok(plugins) => plugins,
+        Err(Error::NoDaemon(url)) => {
+            eprintln!("no daemon at {url}: these are the plugins of this machine");
+            super::load_local(&args.place.load()?.config)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if args.json {
+        output::json(&plugins)?;
+    } else {
+        table(plugins).print()?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn table(plugins: Vec<PluginRecord>) -> Table {
+    let mut table = Table::new(["NAME", "ROLE", "VERSION", "SIZE", "GRANTED", "STATE", "HANDLES"]);
+    for plugin in plugins {
+        let state = match plugin.problem {
+            Some(problem) => format!("{}: {problem}", plugin.state),
+            None => plugin.state,
+        };
+        table.row([
+            plugin.name,
+            plugin.role,
+            plugin.version,
+            output::size(plugin.size_bytes),
+            plugin.capabilities.granted.join(" "),
+            state,
+            plugin.file_types.join(" "),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,187 @@
+use super::output;
+use super::remote::Remote;
+use super::{Outcome, Result};
+use crate::types::JsonMap;
+use crate::wire::{FilterBody, Hit, SearchAnswer, SearchBody, SearchMode};
+
+/// Characters of a hit's text that are shown.
+const EXCERPT_CHARS: usize = 160;
+
+/// Where to look; the same for searches and questions.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Scope {
+    /// Results at most
+    #[arg(long, short = 'k', value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub top_k: u32,
+    /// Look in this collection; `*` is all of yours
+    #[arg(long)]
+    pub collection: Option<String>,
+    /// Only what passes, as JSON: '{"file_type": ["pdf"], "tags": {"any": ["a"]}}'
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    pub filter: Option<JsonMap>,
+}
+
+impl Scope {
+    pub fn filter(&self) -> Option<FilterBody> {
+        self.filter.clone().map(FilterBody)
+    }
+}
+
+/// A JSON object on the command line.
+pub(super) fn json_object(text: &str) -> std::result::Result<JsonMap, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What to look for
+    query: String,
+    /// Which indexes to ask
+    #[arg(long, value_enum, default_value_t = Mode::Hybrid)]
+    mode: Mode,
+    /// Rerank, or don't; else as configured
+    #[arg(long, value_name = "BOOL")]
+    rerank: Option<bool>,
+    /// Also tell how the scores came about
+    #[arg(long)]
+    explain: bool,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    scope: Scope,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Mode {
+    Hybrid,
+    Keyword,
+    Vector,
+}
+
+impl From<Mode> for SearchMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Hybrid => SearchMode::Hybrid,
+            Mode::Keyword => SearchMode::Keyword,
+            Mode::Vector => SearchMode::Vector,
+        }
+    }
+}
+
+pub(super) async fn run(args: Args) -> Result {
+    let client = args.remote.client()?;
+    let body = SearchBody {
+        session_id: client.session_id().map(str::to_owned),
+        top_k: args.scope.top_k,
+        mode: args.mode.into(),
+        filter: args.scope.filter(),
+        collection: args.scope.collection,
+        rerank: args.rerank,
+        explain: args.explain,
+        ..SearchBody::new(args.query)
+    };
+    let answer = client.search(&body).await?;
+    if args.json {
+        output::json(&answer)?;
+    } else {
+        output::print(&render(&answer, args.explain))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn render(answer: &SearchAnswer, explain: bool) -> String {
+    let mut text = String::new();
+    for (rank, hit) in (1..).zip(&answer.results) {
+        text.push_str(&format!("{rank:>3}  {:.3}  {}\n", hit.score, place(hit)));
+        if explain {
+            text.push_str(&format!("            {}\n", scores(hit)));
+        }
+        text.push_str(&format!("            {}\n", output::excerpt(&hit.content, EXCERPT_CHARS)));
+    }
+    if answer.results.is_empty() {
+        text.push_str("nothing found\n");
+    }
+    if explain {
+        text.push_str(&explanation(answer));
+    }
+    text
+}
+
+/// `handbook.pdf, p. 3, Care > Oil`
+pub(super) fn place(hit: &Hit) -> String {
+    let mut place = output::one_line(&hit.filename);
+    if let Some(page) = hit.page_number {
+        place.push_str(&format!(", p. {page}"));
+    }
+    if !hit.heading_path.is_empty() {
+        place.push_str(&format!(", {}", output::one_line(&hit.heading_path.join(" > "))));
+    }
+    place
+}
+
+fn scores(hit: &Hit) -> String {
+    let sides =
+        [("keyword", hit.scores.keyword), ("vector", hit.scores.vector), ("rerank", hit.scores.rerank)];
+    let known = sides.iter().filter_map(|(name, score)| Some(format!("{name} {:.3}", (*score)?)));
+    known.collect::<Vec<_>>().join(", ")
+}
+
+fn explanation(answer: &SearchAnswer) -> String {
+    let mut text = String::from("\n");
+    if let Some(how) = &answer.explanation {
+        let alpha = how.alpha.map(|alpha| format!(", alpha {alpha}")).unwrap_or_default();
+        let reranker = how.reranker.as_deref().unwrap_or("none");
+        text.push_str(&format!(
+            "fusion {}{alpha}, {} candidates a side, embedder {}, reranker {reranker}\n",
+            how.fusion, how.candidates, how.embedder
+        ));
+    }
+    let timings = answer.timings.iter().map(|(stage, ms)| format!("{stage} {ms:.2} ms"));
+    text.push_str(&format!("{}\n", timings.collect::<Vec<_>>().join(", ")));
+    text
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::wire::Scores;
+
+    pub fn hit(filename: &str, page: Option<u32>, heading: &[&str]) -> Hit {
+        Hit {
+            document_id: "d".into(),
+            chunk_id: "d:0".into(),
+            collection: "default".into(),
+            filename: filename.into(),
+            file_type: "pdf".into(),
+            page_number: page,
+            heading_path: heading.iter().map(|part| part.to_string()).collect(),
+            chunk_index: 0,
+            char_start: 0,
+            char_end: 4,
+            content: "Some\ntext".into(),
+            score: 0.875,
+            scores: Scores { keyword: Some(12.5), vector: None, rerank: None },
+            metadata: JsonMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_hit_says_where_it_is() {
+        let results = vec![hit("a.pdf", Some(3), &["Care", "Oil"]), hit("b.md", None, &[])];
+        let answer = SearchAnswer { results, timings: [("total".into(), 1.5)].into(), explanation: None };
+        insta::assert_snapshot!(render(&answer, true), @"
+          1  0.875  a.pdf, p. 3, Care > Oil
+                    keyword 12.500
+                    Some text
+          2  0.875  b.md
+                    keyword 12.500
+                    Some text
+
+        total 1.50 ms
+        ");
+    }
+}

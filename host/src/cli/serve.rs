@@ -1,0 +1,168 @@
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::failure::Failure;
+use super::{Outcome, Result};
+use crate::app::App;
+use crate::config::{self, Config, Loaded, LogFormat, Options};
+use crate::telemetry::{self, Logging};
+
+/// Requests under way get this long after a signal to end.
+const DRAIN: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The config file [default: /etc/smartrag/config.yaml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keep everything here
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Listen here; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    bind: Option<String>,
+}
+
+impl Args {
+    fn options(self) -> Options {
+        let data_dir = self.data_dir.map(|dir| dir.to_string_lossy().into_owned());
+        let flags = [("--data-dir", "data_dir", data_dir), ("--bind", "api.bind", self.bind)];
+        let given = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
+        Options { file: self.config, overrides: given.collect() }
+    }
+}
+
+pub(super) fn run(args: Args) -> Result {
+    let Loaded { config, file, .. } = config::load(&args.options())?;
+    let _log = telemetry::start_logging(Logging {
+        filter: &config.log.level,
+        json: config.log.format == LogFormat::Json,
+        dir: config.log.dir.as_deref(),
+    })?;
+    match file {
+        Some(file) => tracing::info!(config = %file.display(), "smartrag {}", env!("CARGO_PKG_VERSION")),
+        None => tracing::info!("smartrag {} without a config file", env!("CARGO_PKG_VERSION")),
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(config));
+    // A blocking call that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    outcome
+}
+
+async fn serve(config: Config) -> Result {
+    let stop = watch_signals()?;
+    // Bound first: a port in use is known before the store is opened, and early clients wait instead of failing.
+    let listener = bind(config.api.bind).await?;
+    let address = listener.local_addr()?;
+    let app = tokio::task::spawn_blocking(move || App::start(config)).await??;
+    announce(address);
+    let served = drain(stop.clone(), crate::api::serve(Arc::clone(&app), listener, stopped(stop))).await;
+    tracing::info!("shutting down");
+    tokio::task::spawn_blocking(move || app.shutdown()).await?;
+    served.context("the HTTP server failed")?;
+    Ok(Outcome::Done)
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| cannot_bind(address, &error).into())
+}
+
+fn cannot_bind(address: SocketAddr, error: &io::Error) -> Failure {
+    let port = address.port();
+    let other = "choose another with --bind ADDRESS:PORT, api.bind in the config or SMARTRAG_API_PORT";
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::new(format!("port {port} of {} is in use", address.ip()))
+            .hint(format!("stop the program that holds it, or {other}")),
+        io::ErrorKind::PermissionDenied => {
+            Failure::new(format!("port {port} may only be used by root")).hint(other)
+        }
+        _ => Failure::new(format!("can't listen on {address}: {error}")).hint(other),
+    }
+}
+
+/// The one line on stdout; scripts wait for it and read the address from it.
+fn announce(address: SocketAddr) {
+    let mut stdout = io::stdout().lock();
+    // Whoever started us may have closed it.
+    let _ = writeln!(stdout, "smartrag is ready at http://{address}").and_then(|()| stdout.flush());
+    tracing::info!("ready at http://{address}");
+}
+
+/// True after SIGTERM or SIGINT. A second signal ends the process at once: stored work is safe by design.
+fn watch_signals() -> anyhow::Result<watch::Receiver<bool>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        tracing::info!("signal received: finishing requests; a second one ends at once");
+        sender.send_replace(true);
+        either(&mut terminate, &mut interrupt).await;
+        std::process::exit(1);
+    });
+    Ok(receiver)
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the watcher is gone; it never is while we run.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// The server ends by itself once it has drained; slow requests are left behind after a while.
+async fn drain<T>(
+    stop: watch::Receiver<bool>,
+    server: impl Future<Output = io::Result<T>>,
+) -> io::Result<()> {
+    let deadline = async {
+        stopped(stop).await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = server => served.map(|_| ()),
+        () = deadline => {
+            tracing::warn!("some requests did not end within {} s and were cut off", DRAIN.as_secs());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::failure::describe;
+
+    #[test]
+    fn a_port_in_use_is_named_with_the_option_to_change_it() {
+        let address = "127.0.0.1:8765".parse().unwrap();
+        let error = cannot_bind(address, &io::ErrorKind::AddrInUse.into()).into();
+        assert_eq!(
+            describe(&error),
+            "error: port 8765 of 127.0.0.1 is in use\n\
+             hint: stop the program that holds it, or choose another with --bind ADDRESS:PORT, api.bind in the \
+             config or SMARTRAG_API_PORT"
+        );
+    }
+
+    #[test]
+    fn flags_become_settings_of_their_keys() {
+        let args = Args { config: None, data_dir: Some("/d".into()), bind: Some("127.0.0.1:0".into()) };
+        let overrides = args.options().overrides;
+        assert_eq!(overrides[0], ("--data-dir", "data_dir", "/d".to_owned()));
+        assert_eq!(overrides[1], ("--bind", "api.bind", "127.0.0.1:0".to_owned()));
+    }
+}

@@ -1,0 +1,153 @@
+//! Typed HTTP client for the CLI, for benchmarks and for tests.
+//!
+//! Invariant: sees `wire` only; knows nothing of store, search or plugins.
+
+mod error;
+mod http;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+pub use error::Error;
+pub use http::{Caller, Client};
+pub use upload::{FileUpload, UploadFields};
+
+use crate::wire::*;
+
+/// Result of a call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Which documents to list.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct DocumentFilter {
+    pub status: Option<String>,
+    pub file_type: Option<String>,
+    pub tag: Option<String>,
+    pub collection: Option<String>,
+    pub filename: Option<String>,
+    /// At most this many; `None` is all of them.
+    pub limit: Option<usize>,
+}
+
+/// One call a method; paths as in the API's own documentation.
+impl Client {
+    /// How the daemon is.
+    pub async fn health(&self) -> Result<Health> {
+        self.get("/health", &[]).await
+    }
+
+    /// Every backend and the embedder.
+    pub async fn models(&self) -> Result<Vec<ModelRecord>> {
+        self.all("/models", &[], None).await
+    }
+
+    /// What is needed offline and whether it is there.
+    pub async fn readiness(&self) -> Result<Readiness> {
+        self.get("/models/readiness", &[]).await
+    }
+
+    /// All installed plugins.
+    pub async fn plugins(&self) -> Result<Vec<PluginRecord>> {
+        self.all("/plugins", &[], None).await
+    }
+
+    /// One plugin.
+    pub async fn plugin(&self, name: &str) -> Result<PluginRecord> {
+        self.get(&["/plugins/", &segment(name)].concat(), &[]).await
+    }
+
+    /// Creates a session.
+    pub async fn create_session(&self, body: &SessionCreate) -> Result<Session> {
+        self.post("/sessions", body).await
+    }
+
+    /// Sessions of the caller, newest first.
+    pub async fn sessions(&self, limit: Option<usize>) -> Result<Vec<Session>> {
+        self.all("/sessions", &[], limit).await
+    }
+
+    /// A session.
+    pub async fn session(&self, id: &str) -> Result<Session> {
+        self.get(&["/sessions/", &segment(id)].concat(), &[]).await
+    }
+
+    /// What a client needs to go on with a session.
+    pub async fn session_context(&self, id: &str) -> Result<SessionContext> {
+        self.get(&["/sessions/", &segment(id), "/context"].concat(), &[]).await
+    }
+
+    /// Deletes a session with its conversations.
+    pub async fn delete_session(&self, id: &str) -> Result<()> {
+        self.delete(&["/sessions/", &segment(id)].concat()).await.map(|_| ())
+    }
+
+    /// Takes in a text.
+    pub async fn create_document(&self, body: &DocumentCreate, wait: bool) -> Result<UploadItem> {
+        let wait: &[(&str, &str)] = if wait { &[("wait", "true")] } else { &[] };
+        self.post_with("/documents", wait, body).await
+    }
+
+    /// Documents of the caller, by time of upload.
+    pub async fn documents(&self, filter: &DocumentFilter) -> Result<Vec<DocumentRecord>> {
+        let given = [
+            ("status", &filter.status),
+            ("file_type", &filter.file_type),
+            ("tag", &filter.tag),
+            ("collection", &filter.collection),
+            ("filename", &filter.filename),
+        ];
+        let query: Vec<(&str, &str)> =
+            given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        self.all("/documents", &query, filter.limit).await
+    }
+
+    /// A document.
+    pub async fn document(&self, id: &str) -> Result<DocumentRecord> {
+        self.get(&["/documents/", &segment(id)].concat(), &[]).await
+    }
+
+    /// Chunks of a document in order.
+    pub async fn chunks(&self, id: &str, limit: Option<usize>) -> Result<Vec<ChunkRecord>> {
+        self.all(&["/documents/", &segment(id), "/chunks"].concat(), &[], limit).await
+    }
+
+    /// Deletes a document.
+    pub async fn delete_document(&self, id: &str) -> Result<DocumentDeleted> {
+        self.delete(&["/documents/", &segment(id)].concat()).await?.json().await.map_err(|e| self.broken(e))
+    }
+
+    /// Queues a document anew.
+    pub async fn reprocess_document(&self, id: &str) -> Result<()> {
+        self.post_empty(&["/documents/", &segment(id), "/reprocess"].concat()).await
+    }
+
+    /// Searches.
+    pub async fn search(&self, body: &SearchBody) -> Result<SearchAnswer> {
+        self.post("/search", body).await
+    }
+
+    /// Asks and waits for the whole answer.
+    pub async fn query(&self, body: &QueryBody) -> Result<QueryAnswer> {
+        self.post("/query", body).await
+    }
+
+    /// Vectors of texts.
+    pub async fn embed(&self, body: &EmbedBody) -> Result<EmbedAnswer> {
+        self.post("/embed", body).await
+    }
+}
+
+/// A name as one segment of a path.
+fn segment(name: &str) -> String {
+    let mut segment = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => segment.push(byte.into()),
+            b'.' if !name.trim_matches('.').is_empty() => segment.push('.'),
+            byte => segment.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    segment
+}

@@ -1,0 +1,172 @@
+//! The configuration in effect as a file that reads back to itself.
+
+use serde_json::Value;
+
+use super::raw::*;
+use super::units::{Size, Span};
+use super::*;
+
+/// Stands where a secret was.
+const REDACTED: &str = "<redacted>";
+
+/// YAML of the configuration in effect; secrets are redacted; comments say what was set where.
+pub fn show(loaded: &Loaded) -> String {
+    let mut text = match &loaded.file {
+        Some(file) => format!("# read from {}\n", file.display()),
+        None => "# no config file: defaults\n".to_owned(),
+    };
+    for (key, origin) in &loaded.origins {
+        text.push_str(&format!("# {key}: {origin}\n"));
+    }
+    text.push_str(&to_yaml(&loaded.config, true));
+    text
+}
+
+/// The JSON Schema of the file.
+pub fn schema() -> Value {
+    schemars::schema_for!(Raw).to_value()
+}
+
+/// The file that stands for this configuration.
+pub(super) fn to_yaml(config: &Config, redact: bool) -> String {
+    let mut value = serde_json::to_value(raw(config)).unwrap_or_default();
+    prune(&mut value);
+    if redact {
+        redact_secrets(&mut value);
+    }
+    serde_saphyr::to_string(&value).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+/// Nulls and empty maps say nothing.
+fn prune(value: &mut Value) {
+    let Value::Object(map) = value else { return };
+    map.values_mut().for_each(prune);
+    map.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty()));
+}
+
+fn redact_secrets(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.iter_mut().for_each(|(key, value)| {
+            if value.is_string() && is_secret(key) {
+                *value = REDACTED.into();
+            } else {
+                redact_secrets(value);
+            }
+        }),
+        Value::Array(items) => items.iter_mut().for_each(redact_secrets),
+        _ => {}
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["api_key", "apikey", "secret", "token", "password", "passwd"].iter().any(|word| key.ends_with(word))
+        || key == "key"
+}
+
+fn raw(config: &Config) -> Raw {
+    Raw {
+        api: api(&config.api),
+        auth: RawAuth {
+            mode: Some(match config.auth.mode {
+                AuthMode::Local => RawAuthMode::Local,
+                AuthMode::Keys => RawAuthMode::Keys,
+            }),
+        },
+        data_dir: Some(config.data_dir.clone()),
+        backends: backends(&config.backends),
+        embedder: Some(plugin(&config.embedder)),
+        ingest: ingest(&config.ingest),
+        search: search(&config.search),
+        plugins: plugins(&config.plugins),
+        models: RawModels { dir: config.models.dir.clone() },
+        backup: RawBackup {
+            dir: Some(config.backup.dir.clone()),
+            keep_days: Some(config.backup.keep_days),
+            schedule: config.backup.schedule.clone(),
+        },
+        log: RawLog {
+            level: Some(config.log.level.clone()),
+            format: Some(match config.log.format {
+                LogFormat::Text => RawLogFormat::Text,
+                LogFormat::Json => RawLogFormat::Json,
+            }),
+            dir: config.log.dir.clone(),
+        },
+    }
+}
+
+fn api(api: &ApiConfig) -> RawApi {
+    RawApi {
+        bind: Some(api.bind.to_string()),
+        ui_bind: Some(api.ui_bind.to_string()),
+        ollama_port: api.ollama_port,
+        upload_bytes_max: Some(Size(api.upload_bytes_max)),
+        body_bytes_max: Some(Size(api.body_bytes_max)),
+        allowed_hosts: api.allowed_hosts.clone(),
+        allowed_origins: api.allowed_origins.clone(),
+        open_metrics: Some(api.open_metrics),
+    }
+}
+
+fn plugin(plugin: &PluginRef) -> RawPlugin {
+    RawPlugin { plugin: plugin.plugin.clone(), bare: false, settings: plugin.settings.clone() }
+}
+
+fn backends(backends: &BackendsConfig) -> BTreeMap<String, RawPlugin> {
+    let default = RawPlugin { plugin: backends.default.clone(), bare: true, settings: JsonMap::new() };
+    let named = backends.named.iter().map(|(name, backend)| {
+        let mut raw = plugin(&backend.plugin);
+        if let Some(fallback) = &backend.fallback {
+            raw.settings.insert("fallback".to_owned(), fallback.clone().into());
+        }
+        (name.clone(), raw)
+    });
+    std::iter::once(("default".to_owned(), default)).chain(named).collect()
+}
+
+fn ingest(ingest: &IngestConfig) -> RawIngest {
+    RawIngest {
+        workers: u32::try_from(ingest.workers).ok(),
+        chunker: RawChunker {
+            plugin: Some(RawChunkerName::Structure),
+            tokens: Some(ingest.chunk_tokens),
+            overlap: Some(ingest.chunk_overlap),
+        },
+        enrichers: Some(match &ingest.enrichers {
+            None => RawEnrichers::Auto,
+            Some(list) => RawEnrichers::List(list.iter().map(plugin).collect()),
+        }),
+        queue_max: u32::try_from(ingest.queue_max).ok(),
+    }
+}
+
+fn search(search: &SearchConfig) -> RawSearch {
+    let (fusion, alpha) = match search.fusion {
+        Some(Fusion::Convex { alpha }) => (RawFusion::Convex, Some(alpha)),
+        Some(Fusion::Rrf) => (RawFusion::Rrf, None),
+        None => (RawFusion::Convex, None),
+    };
+    RawSearch {
+        fusion: Some(fusion),
+        alpha,
+        reranker: search.reranker.as_ref().map(plugin),
+        candidates: u32::try_from(search.candidates).ok(),
+    }
+}
+
+fn plugins(plugins: &PluginsConfig) -> RawPlugins {
+    let grant = |grant: &GrantConfig| RawGrant {
+        http: grant.http.clone(),
+        secrets: grant.secrets.clone(),
+        memory_max: grant.memory_max_bytes.map(Size),
+        deadline: grant.deadline_ms.map(Span),
+        output_max: grant.output_max_bytes.map(Size),
+    };
+    RawPlugins {
+        dir: plugins.dir.clone(),
+        extra_dirs: plugins.extra_dirs.clone(),
+        grants: plugins.grants.iter().map(|(name, given)| (name.clone(), grant(given))).collect(),
+        settings: plugins.settings.clone(),
+    }
+}

@@ -1,0 +1,197 @@
+//! The threads: workers take jobs through the stages in small batches, one committer commits what they finish.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::stages::Work;
+use super::{Core, Error};
+use crate::store::{Finished, Job};
+use crate::telemetry::metrics;
+use crate::types::{DocumentId, Stage};
+
+/// Documents that a worker takes through the stages together.
+const BATCH_DOCUMENTS: usize = 32;
+/// Their bytes; a larger document is a batch of its own.
+const BATCH_BYTES: u64 = 1 << 20;
+/// Documents of one commit at most.
+const COMMIT_DOCUMENTS: usize = 256;
+/// How long a thread waits before it looks again without being woken.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The stages that workers do; the committer does the rest.
+const STAGES: [Stage; 4] = [Stage::Parsing, Stage::Chunking, Stage::Enriching, Stage::Embedding];
+
+/// All threads of the pipeline.
+pub(super) struct Workers {
+    signal: Arc<Signal>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Signal {
+    stop: AtomicBool,
+    /// Counts wakings, so that none is missed between a look at the ledger and the wait.
+    wakings: Mutex<u64>,
+    woken: Condvar,
+}
+
+impl Signal {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn wake(&self) {
+        *self.wakings.lock() += 1;
+        self.woken.notify_all();
+    }
+
+    fn wait(&self, seen: &mut u64) {
+        let mut wakings = self.wakings.lock();
+        if *wakings == *seen && !self.stopped() {
+            self.woken.wait_for(&mut wakings, TICK);
+        }
+        *seen = *wakings;
+    }
+}
+
+impl Workers {
+    pub(super) fn start(core: &Arc<Core>, count: usize) -> Self {
+        let signal = Arc::new(Signal::default());
+        let (sender, receiver) = sync_channel(2);
+        let mut threads = Vec::new();
+        for _ in 0..count.max(1) {
+            let (core, signal, sender) = (core.clone(), signal.clone(), sender.clone());
+            threads.push(thread::spawn(move || work(&core, &signal, &sender)));
+        }
+        drop(sender);
+        let core = core.clone();
+        let stop = signal.clone();
+        threads.push(thread::spawn(move || commit(&core, &stop, &receiver)));
+        Self { signal, threads: Mutex::new(threads) }
+    }
+
+    /// There may be jobs.
+    pub(super) fn wake(&self) {
+        self.signal.wake();
+    }
+
+    /// Lets every thread end the stage it is in, and waits for them.
+    pub(super) fn stop(&self) {
+        self.signal.stop.store(true, Ordering::Relaxed);
+        self.signal.wake();
+        for thread in self.threads.lock().drain(..) {
+            // A worker's panic was logged; there is nothing left to do about it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(core: &Core, signal: &Signal, done: &SyncSender<Vec<Finished>>) {
+    let mut seen = 0;
+    while !signal.stopped() {
+        match claim(core) {
+            Ok(jobs) if jobs.is_empty() => signal.wait(&mut seen),
+            Ok(jobs) => process(core, signal, done, jobs),
+            Err(error) => {
+                tracing::error!(%error, "the job ledger can't be read; trying again");
+                thread::sleep(TICK);
+            }
+        }
+    }
+}
+
+fn claim(core: &Core) -> Result<Vec<Job>, Error> {
+    let (mut jobs, mut bytes) = (Vec::new(), 0);
+    while jobs.len() < BATCH_DOCUMENTS && bytes < BATCH_BYTES {
+        let Some(job) = core.store.claim()? else { break };
+        bytes += job.document.file_size;
+        jobs.push(job);
+    }
+    Ok(jobs)
+}
+
+/// Takes jobs as far as possible; those that stop half-way go back to the ledger.
+fn process(core: &Core, signal: &Signal, done: &SyncSender<Vec<Finished>>, jobs: Vec<Job>) {
+    let ids: Vec<DocumentId> = jobs.iter().map(|job| job.document.id).collect();
+    let result = stages(core, signal, jobs);
+    let unfinished = match result {
+        Ok(Some(works)) => {
+            let finished: Vec<Finished> = works.into_iter().map(Work::finish).collect();
+            finished.is_empty() || done.send(finished).is_ok()
+        }
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!(%error, "documents wait because the store failed; trying again");
+            thread::sleep(TICK);
+            false
+        }
+    };
+    if !unfinished {
+        ids.into_iter().for_each(|id| core.store.release(id));
+    }
+}
+
+/// `None` if the daemon is to stop first.
+fn stages(core: &Core, signal: &Signal, jobs: Vec<Job>) -> Result<Option<Vec<Work>>, Error> {
+    let (mut works, indexed) = core.resume(jobs)?;
+    if !indexed.is_empty() {
+        core.indexer.finish(&indexed)?;
+    }
+    for stage in STAGES {
+        if signal.stopped() {
+            return Ok(None);
+        }
+        works = core.run(stage, works)?;
+    }
+    Ok(Some(works))
+}
+
+fn commit(core: &Core, signal: &Signal, finished: &Receiver<Vec<Finished>>) {
+    loop {
+        match finished.recv_timeout(TICK) {
+            Ok(mut batch) => {
+                while batch.len() < COMMIT_DOCUMENTS {
+                    let Ok(more) = finished.try_recv() else { break };
+                    batch.extend(more);
+                }
+                commit_batch(core, signal, &batch);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(error) = core.indexer.repair() {
+                    tracing::error!(%error, "an index is behind the store; trying again");
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Tries until it succeeds or the daemon stops: the work is done, only the disk stands in the way.
+fn commit_batch(core: &Core, signal: &Signal, batch: &[Finished]) {
+    for done in batch {
+        core.announce(&done.document, Stage::Indexing);
+    }
+    loop {
+        match core.indexer.commit(batch) {
+            Ok(ready) => return announce_ready(core, batch, &ready),
+            Err(error) => tracing::error!(%error, "finished documents can't be committed; trying again"),
+        }
+        if signal.stopped() {
+            return;
+        }
+        thread::sleep(TICK);
+    }
+}
+
+fn announce_ready(core: &Core, batch: &[Finished], ready: &[DocumentId]) {
+    for done in batch.iter().filter(|done| ready.contains(&done.document.id)) {
+        metrics().document_ready(done.chunks.len() as u64);
+        tracing::debug!(document = %done.document.id, file = done.document.filename, chunks = done.chunks.len(), "ready");
+        core.announce(&done.document, Stage::Ready);
+    }
+}

@@ -1,0 +1,76 @@
+//! Builds plugin projects (`Cargo.toml` + `plugin.toml`) into components that the host loads.
+//!
+//! Invariant: a directory `<out>/<name>` holds a component that was checked, or what it held before.
+
+mod cargo;
+mod component;
+mod toolchain;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cargo::Package;
+
+/// A finished plugin.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Built {
+    /// From its manifest.
+    pub name: String,
+    /// `<out>/<name>`.
+    pub dir: PathBuf,
+    /// Bytes of the component.
+    pub size_bytes: u64,
+    /// Interfaces that the component imports.
+    pub imports: Vec<String>,
+}
+
+/// Why plugins could not be built.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum BuildError {
+    #[error(
+        "nothing here compiles to wasm32-unknown-unknown: run `rustup target add wasm32-unknown-unknown`, or on \
+         Debian `apt-get install rustc-web cargo-web rust-web-src lld` (the newest lld-NN on Debian 12)"
+    )]
+    NoToolchain,
+    #[error(
+        "{rustc} needs a linker for WebAssembly: install lld (on Debian 12 the newest lld-NN), which brings wasm-ld"
+    )]
+    NoLinker { rustc: PathBuf },
+    #[error("{dir} is no plugin project: {reason}")]
+    Project { dir: PathBuf, reason: String },
+    #[error("{program}: {source}; is it installed?")]
+    Run { program: PathBuf, source: std::io::Error },
+    #[error("cargo failed; its messages say why")]
+    Cargo,
+    #[error(
+        "{package} made no component: its Cargo.toml needs `[lib] crate-type = [\"cdylib\"]`, its code \
+         `smartrag_sdk::export!`"
+    )]
+    NoComponent { package: String },
+    #[error("{name} can't become a component: {reason}")]
+    Component { name: String, reason: String },
+    #[error("{name} imports {import}, which no plugin may: {hint}")]
+    ForeignImport { name: String, import: String, hint: &'static str },
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+}
+
+/// Builds the plugins of `projects` into `<out>/<name>/{plugin.toml, plugin.wasm}`; `log` gets cargo's lines.
+/// Projects of one workspace are built together, so that they share the standard library and the SDK.
+pub fn build(projects: &[PathBuf], out: &Path, log: &mut dyn FnMut(&str)) -> Result<Vec<Built>, BuildError> {
+    let toolchain = toolchain::find(log)?;
+    let mut workspaces: BTreeMap<PathBuf, Vec<Package>> = BTreeMap::new();
+    for project in projects {
+        let package = cargo::package(&toolchain, project)?;
+        workspaces.entry(package.workspace.clone()).or_default().push(package);
+    }
+    let mut built = Vec::new();
+    for packages in workspaces.values() {
+        let modules = cargo::build(&toolchain, packages, log)?;
+        for (package, module) in packages.iter().zip(modules) {
+            built.push(component::make(package, &module, out)?);
+        }
+    }
+    Ok(built)
+}

@@ -1,0 +1,77 @@
+use std::path::PathBuf;
+
+use crate::types::{JsonMap, PluginId, Role};
+
+/// Where the host finds things.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Directories with `<name>/{plugin.toml, plugin.wasm}`, first wins.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Directories with model files, first wins: `<dir>/<file>`.
+    pub model_dirs: Vec<PathBuf>,
+    /// For ahead-of-time compiled components and the key that authenticates them.
+    pub cache_dir: PathBuf,
+}
+
+/// Whether a plugin can be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PluginState {
+    /// Loaded.
+    Ready,
+    /// Refused or broken: the reason, for people, with what to do.
+    Failed(String),
+}
+
+/// A model file that a plugin declares.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ModelFile {
+    /// The name the plugin opens it by.
+    pub name: String,
+    /// Path below a model directory.
+    pub path: String,
+    /// Hex SHA-256 that it must have.
+    pub sha256: String,
+    /// Where it was found with that hash; `None` if absent or different.
+    pub found: Option<PathBuf>,
+    /// Why it can't be used, with the command that brings it.
+    pub problem: Option<String>,
+}
+
+/// What is known of an installed plugin.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PluginInfo {
+    /// Name, version, hash. The hash is empty where there is no component.
+    pub id: PluginId,
+    /// From the manifest.
+    pub role: Role,
+    /// From the manifest.
+    pub description: String,
+    /// WIT version, such as `0.1.0`.
+    pub wit: String,
+    /// Bytes of the component.
+    pub size_bytes: u64,
+    /// Directory it was loaded from.
+    pub dir: PathBuf,
+    /// File types, for parsers.
+    pub file_types: Vec<String>,
+    /// Interfaces that the component imports.
+    pub imports: Vec<String>,
+    /// Capabilities that the manifest asks for.
+    pub asked: Vec<String>,
+    /// Those that the config grants.
+    pub granted: Vec<String>,
+    /// Fences, by name: `memory_max_bytes`, `deadline_ms`, `output_max_bytes`.
+    pub limits: JsonMap,
+    /// Declared model files.
+    pub models: Vec<ModelFile>,
+    /// Usable or not.
+    pub state: PluginState,
+    /// Since start.
+    pub calls: u64,
+    /// Since start.
+    pub traps: u64,
+    /// Time spent in calls since start, in microseconds.
+    pub busy_us: u64,
+    /// Largest linear memory of one instance since start, in bytes.
+    pub memory_peak_bytes: u64,
+}

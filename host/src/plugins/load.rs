@@ -1,0 +1,234 @@
+//! From a directory with `plugin.toml` and `plugin.wasm` to a plugin that can be called, or the reason why not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::bindings::v0_1_0 as bindings;
+use super::grants::Grants;
+use super::info::{PluginInfo, PluginState};
+use super::manifest::{Manifest, WIT_VERSION};
+use super::models::{Models, Verifier, sha256};
+use super::stats::Stats;
+use super::wasm::aot::{AotCache, Origin};
+use super::wasm::embedder::EmbedderWorld;
+use super::wasm::engine::Engine;
+use super::wasm::enricher::EnricherWorld;
+use super::wasm::generator::GeneratorWorld;
+use super::wasm::guest::Common;
+use super::wasm::host::HostState;
+use super::wasm::imports;
+use super::wasm::limits::Limits;
+use super::wasm::parser::ParserWorld;
+use super::wasm::reranker::RerankerWorld;
+use crate::config::PluginsConfig;
+use crate::types::{ContentHash, PluginId, Role};
+
+pub const MANIFEST_FILE: &str = "plugin.toml";
+pub const COMPONENT_FILE: &str = "plugin.wasm";
+const COMPONENT_BYTES_MAX: u64 = 256 << 20;
+
+/// What loading needs beside the plugin's directory.
+pub struct Loader<'a> {
+    pub engine: Arc<Engine>,
+    pub linker: Linker<HostState>,
+    pub cache: AotCache,
+    pub verifier: Arc<Verifier>,
+    pub model_dirs: Arc<[PathBuf]>,
+    pub config: &'a PluginsConfig,
+}
+
+/// An installed plugin.
+pub struct Entry {
+    /// As found; counters and model files are filled in when asked for.
+    pub info: PluginInfo,
+    /// The highest wins where several parsers read a type.
+    pub priority: i64,
+    /// What all its instances share; absent if it failed.
+    pub ready: Option<(Common, Worlds)>,
+    stats: Arc<Stats>,
+    models: Option<Arc<Models>>,
+}
+
+/// The component, by its role.
+pub enum Worlds {
+    Parser(Arc<ParserWorld>),
+    Enricher(Arc<EnricherWorld>),
+    Embedder(Arc<EmbedderWorld>),
+    Reranker(Arc<RerankerWorld>),
+    Generator(Arc<GeneratorWorld>),
+}
+
+impl Entry {
+    /// What is known of it now.
+    pub fn info(&self) -> PluginInfo {
+        PluginInfo {
+            calls: self.stats.calls(),
+            traps: self.stats.traps(),
+            busy_us: self.stats.busy_us(),
+            memory_peak_bytes: self.stats.memory_peak(),
+            models: self.models.as_ref().map(|models| models.status()).unwrap_or_default(),
+            ..self.info.clone()
+        }
+    }
+
+    /// Why it can't be used.
+    pub fn problem(&self) -> Option<&str> {
+        match &self.info.state {
+            PluginState::Ready => None,
+            PluginState::Failed(reason) => Some(reason),
+        }
+    }
+
+    /// With as much as a manifest that can't be used still tells.
+    fn unreadable(dir: &Path, name: &str, role: Role, reason: String) -> Self {
+        let info = PluginInfo {
+            id: PluginId { name: name.into(), version: String::new(), sha256: String::new() },
+            role,
+            description: String::new(),
+            wit: String::new(),
+            size_bytes: 0,
+            dir: dir.to_owned(),
+            file_types: Vec::new(),
+            imports: Vec::new(),
+            asked: Vec::new(),
+            granted: Vec::new(),
+            limits: Default::default(),
+            models: Vec::new(),
+            state: PluginState::Failed(reason),
+            calls: 0,
+            traps: 0,
+            busy_us: 0,
+            memory_peak_bytes: 0,
+        };
+        Self { info, priority: 0, ready: None, stats: Arc::default(), models: None }
+    }
+}
+
+impl Loader<'_> {
+    /// Never fails as a whole: what is wrong stands in the entry.
+    pub fn load(&self, dir: &Path, name: &str) -> Entry {
+        let text = match fs::read_to_string(dir.join(MANIFEST_FILE)) {
+            Ok(text) => text,
+            Err(error) => {
+                let reason = format!("{MANIFEST_FILE} can't be read: {error}");
+                return Entry::unreadable(dir, name, Role::Parser, reason);
+            }
+        };
+        let manifest = Manifest::parse(&text).and_then(|manifest| match manifest.name == name {
+            true => Ok(manifest),
+            false => Err(format!("name = {:?}, but the directory is called {name:?}", manifest.name)),
+        });
+        match manifest {
+            Ok(manifest) => self.load_component(dir, manifest),
+            Err(what) => {
+                let role = Manifest::role_of(&text).unwrap_or(Role::Parser);
+                Entry::unreadable(dir, name, role, format!("{MANIFEST_FILE}: {what}"))
+            }
+        }
+    }
+
+    fn load_component(&self, dir: &Path, manifest: Manifest) -> Entry {
+        let mut entry = self.described(dir, &manifest);
+        if let Err(reason) = self.fill(&mut entry, &manifest) {
+            entry.info.state = PluginState::Failed(reason);
+        }
+        entry
+    }
+
+    fn described(&self, dir: &Path, manifest: &Manifest) -> Entry {
+        let Manifest { name, version, role, wit, description, file_types, .. } = manifest.clone();
+        let mut entry = Entry::unreadable(dir, &name, role, String::new());
+        let grants = self.grants(manifest);
+        entry.priority = manifest.priority;
+        entry.models = Some(Arc::new(Models::new(
+            manifest.models.clone(),
+            self.model_dirs.clone(),
+            self.verifier.clone(),
+        )));
+        let info = &mut entry.info;
+        info.id.version = version;
+        info.description = description;
+        info.wit = wit;
+        info.file_types = file_types;
+        info.asked = grants.asked();
+        info.granted = grants.granted();
+        info.limits = self.limits(manifest).shown();
+        entry
+    }
+
+    fn grants(&self, manifest: &Manifest) -> Grants {
+        let asked = manifest.asked.iter().map(|(capability, _)| *capability).collect();
+        Grants::new(asked, self.config.grants.get(&manifest.name))
+    }
+
+    fn limits(&self, manifest: &Manifest) -> Limits {
+        Limits::new(manifest.role, &manifest.limits, self.config.grants.get(&manifest.name))
+    }
+
+    fn fill(&self, entry: &mut Entry, manifest: &Manifest) -> Result<(), String> {
+        let (bytes, hash) = read_component_file(&entry.info.dir.join(COMPONENT_FILE))?;
+        entry.info.size_bytes = bytes.len() as u64;
+        entry.info.id.sha256 = hash.to_string();
+        let (component, origin) =
+            self.cache.load(self.engine.wasm(), &manifest.name, &hash.0, &bytes).map_err(|error| {
+                format!("{COMPONENT_FILE} is not a valid component: {error:#}; build it anew")
+            })?;
+        tracing::debug!(plugin = manifest.name, cached = origin == Origin::Cached, "component loaded");
+        entry.info.imports = imports::of(self.engine.wasm(), &component);
+        imports::check(&manifest.name, manifest.role, &self.grants(manifest), &entry.info.imports)?;
+        let worlds = self.worlds(manifest.role, &component)?;
+        let common = Common {
+            id: entry.info.id.clone(),
+            limits: self.limits(manifest),
+            models: entry.models.clone().ok_or("no model files")?,
+            stats: entry.stats.clone(),
+            engine: self.engine.clone(),
+        };
+        entry.ready = Some((common, worlds));
+        entry.info.state = PluginState::Ready;
+        Ok(())
+    }
+
+    fn worlds(&self, role: Role, component: &Component) -> Result<Worlds, String> {
+        let unfit = |error: wasmtime::Error| {
+            format!(
+                "{COMPONENT_FILE} does not fit world `{role}-plugin`: {error:#}; build it against wit/{WIT_VERSION}"
+            )
+        };
+        let pre: InstancePre<HostState> = self.linker.instantiate_pre(component).map_err(unfit)?;
+        Ok(match role {
+            Role::Parser => {
+                Worlds::Parser(Arc::new(bindings::parser::ParserPluginPre::new(pre).map_err(unfit)?))
+            }
+            Role::Enricher => {
+                Worlds::Enricher(Arc::new(bindings::enricher::EnricherPluginPre::new(pre).map_err(unfit)?))
+            }
+            Role::Embedder => {
+                Worlds::Embedder(Arc::new(bindings::embedder::EmbedderPluginPre::new(pre).map_err(unfit)?))
+            }
+            Role::Reranker => {
+                Worlds::Reranker(Arc::new(bindings::reranker::RerankerPluginPre::new(pre).map_err(unfit)?))
+            }
+            Role::Generator => {
+                Worlds::Generator(Arc::new(bindings::generator::GeneratorPluginPre::new(pre).map_err(unfit)?))
+            }
+        })
+    }
+}
+
+/// The component's bytes and their SHA-256.
+pub fn read_component_file(path: &Path) -> Result<(Vec<u8>, ContentHash), String> {
+    let unreadable = |error: std::io::Error| {
+        format!("{} can't be read: {error}; build it with ./scripts/build-plugins.sh", path.display())
+    };
+    let size = fs::metadata(path).map_err(unreadable)?.len();
+    if size > COMPONENT_BYTES_MAX {
+        return Err(format!("{} has {size} bytes, the limit is {COMPONENT_BYTES_MAX}", path.display()));
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    let hash = sha256(bytes.as_slice()).map_err(unreadable)?;
+    Ok((bytes, hash))
+}

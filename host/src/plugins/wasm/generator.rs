@@ -1,0 +1,191 @@
+use std::sync::Arc;
+
+use wasmtime::component::ResourceAny;
+
+use super::embedder::{batches, checked_counts};
+use super::host::HostState;
+use super::pool::{Lease, Pool};
+use crate::plugins::bindings::v0_1_0::generator::GeneratorPluginPre;
+use crate::plugins::bindings::v0_1_0::generator::exports::smartrag::plugin::generator as guest;
+use crate::plugins::bindings::v0_1_0::imports::types as wit;
+use crate::plugins::fault::broken;
+use crate::plugins::roles::{
+    GenerateEvent, GenerateOptions, GenerateRequest, Generation, Generator, GeneratorInfo, GeneratorPassage,
+    PromptRole, SentenceEvidence,
+};
+use crate::types::{FinishReason, PluginError, PluginId, Usage};
+
+/// The pre-instantiated component of a generator.
+pub type GeneratorWorld = GeneratorPluginPre<HostState>;
+
+const EVENTS_A_CALL: u32 = 16;
+const TEXTS_A_CALL: usize = 1024;
+
+/// A generator in WebAssembly.
+pub struct WasmGenerator {
+    pool: Arc<Pool<GeneratorWorld>>,
+    info: GeneratorInfo,
+}
+
+impl WasmGenerator {
+    /// Around a pool; asks the guest for its info.
+    pub fn new(pool: Arc<Pool<GeneratorWorld>>) -> Result<Self, PluginError> {
+        let raw = pool.call(|store, exports| exports.smartrag_plugin_generator().call_info(store))?;
+        let info = GeneratorInfo {
+            model: raw.model,
+            context_window: raw.context_window,
+            strong: raw.strong,
+            wants_sentences: raw.wants_sentences,
+        };
+        Ok(Self { pool, info })
+    }
+}
+
+impl Generator for WasmGenerator {
+    fn id(&self) -> &PluginId {
+        self.pool.guest().id()
+    }
+
+    fn info(&self) -> &GeneratorInfo {
+        &self.info
+    }
+
+    fn generate(&self, request: &GenerateRequest) -> Result<Generation, PluginError> {
+        let request = convert(request);
+        let mut lease = self.pool.lease()?;
+        let generation = lease
+            .call(|store, exports| exports.smartrag_plugin_generator().call_generate(store, &request))?;
+        Ok(Box::new(Events { lease, generation: Some(generation) }))
+    }
+
+    fn count_tokens(&self, texts: &[&str]) -> Result<Vec<u32>, PluginError> {
+        let mut counts = Vec::with_capacity(texts.len());
+        for batch in batches(texts, TEXTS_A_CALL) {
+            let owned: Vec<String> = batch.iter().map(|text| (*text).to_owned()).collect();
+            let raw = self.pool.call(|store, exports| {
+                exports.smartrag_plugin_generator().call_count_tokens(store, &owned)
+            })?;
+            counts.extend(checked_counts(&self.id().name, raw, batch.len())?);
+        }
+        Ok(counts)
+    }
+}
+
+/// Pulls the answer; holds its instance until dropped.
+struct Events {
+    lease: Lease<GeneratorWorld>,
+    /// `None` once it is over.
+    generation: Option<ResourceAny>,
+}
+
+impl Iterator for Events {
+    type Item = Result<Vec<GenerateEvent>, PluginError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let generation = self.generation?;
+        let outcome = self.lease.call(|store, exports| {
+            let events = exports.smartrag_plugin_generator();
+            events.generation().call_next(store, generation, EVENTS_A_CALL)
+        });
+        match outcome {
+            Ok(events) if events.is_empty() => self.end(),
+            Ok(events) if events.len() > EVENTS_A_CALL as usize => {
+                let what = format!("{EVENTS_A_CALL} events were asked for, {} came back", events.len());
+                self.end();
+                Some(Err(broken(&self.lease.guest().id().name, what)))
+            }
+            Ok(events) => Some(Ok(events.into_iter().map(event).collect())),
+            Err(error) => {
+                self.end();
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl Events {
+    fn end(&mut self) -> Option<Result<Vec<GenerateEvent>, PluginError>> {
+        if let Some(generation) = self.generation.take()
+            && let Err(error) = self.lease.release(generation)
+        {
+            tracing::debug!(%error, "generation was not dropped cleanly");
+        }
+        None
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn event(event: guest::Event) -> GenerateEvent {
+    match event {
+        guest::Event::Text(text) => GenerateEvent::Text(text),
+        guest::Event::Reasoning(text) => GenerateEvent::Reasoning(text),
+        guest::Event::Usage(usage) => GenerateEvent::Usage(Usage {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+        }),
+        guest::Event::Finish(reason) => GenerateEvent::Finish(match reason {
+            guest::FinishReason::Stop => FinishReason::Stop,
+            guest::FinishReason::Length => FinishReason::Length,
+            guest::FinishReason::Cancelled => FinishReason::Cancelled,
+            guest::FinishReason::Filtered => FinishReason::Filtered,
+            guest::FinishReason::Abstained => FinishReason::Abstained,
+        }),
+    }
+}
+
+fn convert(request: &GenerateRequest) -> guest::Request {
+    guest::Request {
+        model: request.model.clone(),
+        question: request.question.clone(),
+        language: request.language.clone(),
+        messages: request.messages.iter().map(|(role, content)| message(*role, content)).collect(),
+        passages: request.passages.iter().map(passage).collect(),
+        options: options(&request.options),
+    }
+}
+
+fn message(role: PromptRole, content: &str) -> guest::Message {
+    let role = match role {
+        PromptRole::System => guest::Role::System,
+        PromptRole::User => guest::Role::User,
+        PromptRole::Assistant => guest::Role::Assistant,
+    };
+    guest::Message { role, content: content.to_owned() }
+}
+
+fn passage(passage: &GeneratorPassage) -> guest::Passage {
+    guest::Passage {
+        citation: passage.citation,
+        text: passage.text.clone(),
+        title: passage.title.clone(),
+        heading_path: passage.heading_path.clone(),
+        language: passage.language.clone(),
+        score: passage.score,
+        similarity: passage.similarity,
+        sentences: passage.sentences.iter().map(sentence).collect(),
+    }
+}
+
+fn sentence(sentence: &SentenceEvidence) -> guest::Sentence {
+    let span = wit::Span { start: sentence.span.start as u32, end: sentence.span.end as u32 };
+    guest::Sentence { span, similarity: sentence.similarity }
+}
+
+fn options(options: &GenerateOptions) -> guest::Options {
+    let extra = options.extra.iter();
+    guest::Options {
+        temperature: options.temperature,
+        top_p: options.top_p,
+        max_tokens: options.max_tokens,
+        seed: options.seed,
+        stop: options.stop.clone(),
+        extra: extra
+            .map(|(key, value)| wit::Annotation { key: key.clone(), value: value.to_string() })
+            .collect(),
+    }
+}

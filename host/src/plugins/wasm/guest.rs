@@ -1,0 +1,187 @@
+//! A loaded component and its instances: how they are made, called and judged.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::ResourceAny;
+use wasmtime::{Result, Store, Trap};
+
+use super::engine::Engine;
+use super::host::HostState;
+use super::limits::{Limiter, Limits, MemoryExhausted, ticks};
+use crate::plugins::bindings::v0_1_0::{self as bindings, imports::types as wit};
+use crate::plugins::fault::{fault, from_guest};
+use crate::plugins::models::Models;
+use crate::plugins::stats::Stats;
+use crate::types::{FaultKind, Limit, PluginError, PluginId};
+
+/// A pre-instantiated component of one role.
+pub trait World: Send + Sync + 'static {
+    /// Typed exports of an instance.
+    type Exports: Send;
+    /// A new instance.
+    fn instantiate(&self, store: &mut Store<HostState>) -> Result<Self::Exports>;
+}
+
+macro_rules! world {
+    ($module:ident, $pre:ident, $exports:ident) => {
+        impl World for bindings::$module::$pre<HostState> {
+            type Exports = bindings::$module::$exports;
+
+            fn instantiate(&self, store: &mut Store<HostState>) -> Result<Self::Exports> {
+                self.instantiate(store)
+            }
+        }
+    };
+}
+
+world!(parser, ParserPluginPre, ParserPlugin);
+world!(enricher, EnricherPluginPre, EnricherPlugin);
+world!(embedder, EmbedderPluginPre, EmbedderPlugin);
+world!(reranker, RerankerPluginPre, RerankerPlugin);
+world!(generator, GeneratorPluginPre, GeneratorPlugin);
+
+/// What all instances of a plugin share, whatever its role.
+#[derive(Clone)]
+pub struct Common {
+    /// Which build.
+    pub id: PluginId,
+    /// Its fences.
+    pub limits: Limits,
+    /// Its model files.
+    pub models: Arc<Models>,
+    /// What it did.
+    pub stats: Arc<Stats>,
+    /// Where it runs.
+    pub engine: Arc<Engine>,
+}
+
+/// A component with a configuration: makes instances.
+pub struct Guest<W: World> {
+    world: Arc<W>,
+    common: Common,
+    name: Arc<str>,
+    config: Arc<str>,
+}
+
+/// One instance. After a trap it must not be used again.
+pub struct Instance<W: World> {
+    store: Store<HostState>,
+    exports: W::Exports,
+}
+
+/// How a call failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The guest said no; its instance is fine.
+    Refused(PluginError),
+    /// The instance is lost.
+    Trapped(PluginError),
+}
+
+impl From<Failure> for PluginError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) | Failure::Trapped(error) => error,
+        }
+    }
+}
+
+impl<W: World> Guest<W> {
+    /// With a configuration, a JSON object.
+    pub fn new(world: Arc<W>, common: Common, config: &str) -> Self {
+        let name = common.id.name.as_str().into();
+        Self { world, common, name, config: config.into() }
+    }
+
+    /// Which build.
+    pub fn id(&self) -> &PluginId {
+        &self.common.id
+    }
+
+    /// Its fences.
+    pub fn limits(&self) -> &Limits {
+        &self.common.limits
+    }
+
+    /// Where it runs.
+    pub fn engine(&self) -> &Engine {
+        &self.common.engine
+    }
+
+    /// A fresh instance.
+    pub fn instantiate(&self) -> std::result::Result<Instance<W>, PluginError> {
+        let Common { limits, models, stats, engine, .. } = &self.common;
+        let limiter = Limiter::new(limits.memory_max, stats.clone());
+        let state = HostState::new(self.name.clone(), self.config.clone(), models.clone(), limiter);
+        let mut store = Store::new(engine.wasm(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.host_bytes());
+        store.set_epoch_deadline(ticks(limits.deadline));
+        match self.world.instantiate(&mut store) {
+            Ok(exports) => Ok(Instance { store, exports }),
+            Err(error) => Err(self.judge(error, limits.deadline)),
+        }
+    }
+
+    /// One call with a deadline.
+    pub fn call<R>(
+        &self,
+        instance: &mut Instance<W>,
+        budget: Duration,
+        work: impl FnOnce(&mut Store<HostState>, &W::Exports) -> Result<std::result::Result<R, wit::Error>>,
+    ) -> std::result::Result<R, Failure> {
+        instance.store.data_mut().begin_call();
+        instance.store.set_epoch_deadline(ticks(budget));
+        let began = Instant::now();
+        let outcome = work(&mut instance.store, &instance.exports);
+        self.common.stats.called(began.elapsed());
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Failure::Refused(from_guest(&self.name, error))),
+            Err(error) => Err(Failure::Trapped(self.judge(error, budget))),
+        }
+    }
+
+    /// Lets the guest drop a resource; its destructor may trap.
+    pub fn release(
+        &self,
+        instance: &mut Instance<W>,
+        resource: ResourceAny,
+    ) -> std::result::Result<(), Failure> {
+        self.call(instance, self.limits().deadline, |store, _| resource.resource_drop(store).map(Ok))
+    }
+
+    /// A trap by its cause.
+    fn judge(&self, error: wasmtime::Error, budget: Duration) -> PluginError {
+        self.common.stats.trapped();
+        let name = &*self.name;
+        tracing::warn!(target: "plugin", plugin = name, cause = %error.root_cause(), "call trapped");
+        tracing::debug!(target: "plugin", plugin = name, "{error:?}");
+        let Limits { memory_max, output_max, .. } = self.common.limits;
+        let grant = |key: &str| format!("raise plugins.grants.{name}.{key} if the input deserves it");
+        if error.is::<MemoryExhausted>() {
+            let message =
+                format!("needed more than {} MiB of memory: {}", memory_max >> 20, grant("memory_max"));
+            return fault(name, FaultKind::Limit(Limit::Memory), message);
+        }
+        if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
+            let message = format!("did not end within {} ms: {}", budget.as_millis(), grant("deadline"));
+            return fault(name, FaultKind::Limit(Limit::Time), message);
+        }
+        if is_output(&error) {
+            let message = format!("returned more than {} MiB: {}", output_max >> 20, grant("output_max"));
+            return fault(name, FaultKind::Limit(Limit::Output), message);
+        }
+        let message = format!(
+            "crashed ({}); only this call is affected. Update the plugin, or report this with the log to its author",
+            error.root_cause()
+        );
+        fault(name, FaultKind::Trap, message)
+    }
+}
+
+/// The engine's own error type for too much returned data is private; a test below pins its words.
+fn is_output(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
+}

@@ -1,0 +1,157 @@
+//! What guests can import: log, config, sources, model files. Every call is short and bounded.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
+use wasmtime::{Error, Result};
+
+use super::limits::{Limiter, MemoryExhausted};
+use crate::plugins::bindings::v0_1_0::imports::{config, log, model_files, sources, types};
+use crate::plugins::models::Models;
+use crate::plugins::roles::Source;
+
+const LOG_LINES_MAX: u32 = 200;
+const LOG_BYTES_MAX: usize = 64 << 10;
+const LOG_LINE_MAX: usize = 4 << 10;
+
+/// A source that a parser has open.
+pub struct OpenSource(pub Source);
+
+/// A model file that a guest has open.
+pub struct OpenModel {
+    file: File,
+    size: u64,
+}
+
+/// What the host keeps for one instance.
+pub struct HostState {
+    plugin: Arc<str>,
+    config: Arc<str>,
+    models: Arc<Models>,
+    log: LogBudget,
+    /// Sources and model files that the guest has open.
+    pub table: ResourceTable,
+    /// Its memory fence.
+    pub limiter: Limiter,
+}
+
+struct LogBudget {
+    lines: u32,
+    bytes: usize,
+}
+
+impl LogBudget {
+    const FULL: Self = Self { lines: LOG_LINES_MAX, bytes: LOG_BYTES_MAX };
+}
+
+impl HostState {
+    /// For one instance; `config` is a JSON object.
+    pub fn new(plugin: Arc<str>, config: Arc<str>, models: Arc<Models>, limiter: Limiter) -> Self {
+        Self { plugin, config, models, limiter, log: LogBudget::FULL, table: ResourceTable::new() }
+    }
+
+    /// A new call begins: it may log anew.
+    pub fn begin_call(&mut self) {
+        self.log = LogBudget::FULL;
+    }
+
+    /// Bytes that a read of `len` at `offset` brings. What can't fit the guest's memory is not read for it either.
+    fn read_len(&self, size: u64, offset: u64, len: u32) -> Result<usize> {
+        let len = u64::from(len).min(size.saturating_sub(offset)) as usize;
+        if len > self.limiter.max() { Err(MemoryExhausted.into()) } else { Ok(len) }
+    }
+}
+
+/// Adds every import that this version of the host can serve.
+pub fn link(linker: &mut Linker<HostState>) -> Result<()> {
+    log::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    config::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    sources::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    model_files::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)
+}
+
+impl types::Host for HostState {}
+
+impl log::Host for HostState {
+    fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+        if self.log.lines == 0 {
+            return Ok(());
+        }
+        self.log.lines -= 1;
+        let cut = message.floor_char_boundary(LOG_LINE_MAX.min(self.log.bytes));
+        let message = message.get(..cut).unwrap_or_default();
+        self.log.bytes -= message.len();
+        let plugin = &*self.plugin;
+        match level {
+            log::Level::Trace => tracing::trace!(target: "plugin", plugin, "{message:?}"),
+            log::Level::Debug => tracing::debug!(target: "plugin", plugin, "{message:?}"),
+            log::Level::Info => tracing::info!(target: "plugin", plugin, "{message:?}"),
+            log::Level::Warn => tracing::warn!(target: "plugin", plugin, "{message:?}"),
+            log::Level::Error => tracing::error!(target: "plugin", plugin, "{message:?}"),
+        }
+        if self.log.lines == 0 || self.log.bytes == 0 {
+            self.log.lines = 0;
+            tracing::warn!(target: "plugin", plugin, "further lines of this call are dropped");
+        }
+        Ok(())
+    }
+}
+
+impl config::Host for HostState {
+    fn get(&mut self) -> Result<String> {
+        Ok(self.config.to_string())
+    }
+}
+
+impl sources::Host for HostState {}
+
+impl sources::HostSource for HostState {
+    fn size(&mut self, source: Resource<OpenSource>) -> Result<u64> {
+        Ok(self.table.get(&source)?.0.size())
+    }
+
+    fn read(&mut self, source: Resource<OpenSource>, offset: u64, len: u32) -> Result<Vec<u8>> {
+        let source = &self.table.get(&source)?.0;
+        let len = self.read_len(source.size(), offset, len)?;
+        source.read(offset, len).map_err(Error::new)
+    }
+
+    fn drop(&mut self, source: Resource<OpenSource>) -> Result<()> {
+        self.table.delete(source)?;
+        Ok(())
+    }
+}
+
+impl model_files::Host for HostState {
+    fn open(&mut self, name: String) -> Result<Result<Resource<OpenModel>, types::Error>> {
+        match self.models.open(&name) {
+            Ok((file, size)) => Ok(Ok(self.table.push(OpenModel { file, size })?)),
+            Err(message) => Ok(Err(types::Error {
+                kind: types::ErrorKind::MissingModel(name),
+                message,
+                retryable: false,
+                retry_after_ms: None,
+            })),
+        }
+    }
+}
+
+impl model_files::HostModelFile for HostState {
+    fn size(&mut self, model: Resource<OpenModel>) -> Result<u64> {
+        Ok(self.table.get(&model)?.size)
+    }
+
+    fn read(&mut self, model: Resource<OpenModel>, offset: u64, len: u32) -> Result<Vec<u8>> {
+        let model = self.table.get(&model)?;
+        let mut bytes = vec![0; self.read_len(model.size, offset, len)?];
+        model.file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    fn drop(&mut self, model: Resource<OpenModel>) -> Result<()> {
+        self.table.delete(model)?;
+        Ok(())
+    }
+}

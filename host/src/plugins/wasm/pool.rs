@@ -1,0 +1,152 @@
+//! Warm instances of one plugin: at most so many, never one that trapped.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::engine::Idle;
+use super::guest::{Failure, Guest, Instance, World};
+use crate::plugins::bindings::v0_1_0::imports::types as wit;
+use crate::plugins::fault::fault;
+use crate::types::{FaultKind, PluginError};
+
+/// The last idle instance stays; others go after this time, and their memory with them.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// The pool.
+pub struct Pool<W: World> {
+    guest: Guest<W>,
+    max: usize,
+    slots: Mutex<Slots<W>>,
+    free: Condvar,
+}
+
+struct Slots<W: World> {
+    /// Most recently used last.
+    idle: Vec<(Instant, Instance<W>)>,
+    in_use: usize,
+}
+
+/// An instance in use; goes back when dropped, unless it trapped.
+pub struct Lease<W: World> {
+    pool: Arc<Pool<W>>,
+    instance: Option<Instance<W>>,
+}
+
+impl<W: World> Pool<W> {
+    /// At most `max` instances at once.
+    pub fn new(guest: Guest<W>, max: usize) -> Arc<Self> {
+        let slots = Mutex::new(Slots { idle: Vec::new(), in_use: 0 });
+        let pool = Arc::new(Self { guest, max, slots, free: Condvar::new() });
+        let idle: Arc<dyn Idle> = pool.clone();
+        pool.guest.engine().keep(Arc::downgrade(&idle));
+        pool
+    }
+
+    /// The plugin behind it.
+    pub fn guest(&self) -> &Guest<W> {
+        &self.guest
+    }
+
+    /// An instance; waits while all are in use, as long as a call may take.
+    pub fn lease(self: &Arc<Self>) -> Result<Lease<W>, PluginError> {
+        let mut slots = self.slots.lock();
+        let until = Instant::now() + self.guest.limits().deadline;
+        while slots.in_use >= self.max {
+            if self.free.wait_until(&mut slots, until).timed_out() && slots.in_use >= self.max {
+                return Err(self.busy());
+            }
+        }
+        slots.in_use += 1;
+        let idle = slots.idle.pop().map(|(_, instance)| instance);
+        drop(slots);
+        // From here on the lease counts as in use, and gives its place back when dropped.
+        let mut lease = Lease { pool: self.clone(), instance: idle };
+        if lease.instance.is_none() {
+            lease.instance = Some(self.guest.instantiate()?);
+        }
+        Ok(lease)
+    }
+
+    /// One call on any instance.
+    pub fn call<R>(
+        self: &Arc<Self>,
+        work: impl FnOnce(
+            &mut wasmtime::Store<super::host::HostState>,
+            &W::Exports,
+        ) -> wasmtime::Result<Result<R, wit::Error>>,
+    ) -> Result<R, PluginError> {
+        self.lease()?.call(work)
+    }
+
+    fn busy(&self) -> PluginError {
+        let message = format!("all {} instances are busy: try again, or ask less at once", self.max);
+        let error = fault(&self.guest.id().name, FaultKind::Unavailable, message);
+        PluginError { retryable: true, retry_after_ms: Some(1000), ..error }
+    }
+
+    fn give_back(&self, instance: Option<Instance<W>>) {
+        let mut slots = self.slots.lock();
+        slots.in_use -= 1;
+        slots.idle.extend(instance.map(|instance| (Instant::now(), instance)));
+        drop(slots);
+        self.free.notify_one();
+    }
+}
+
+impl<W: World> Idle for Pool<W> {
+    fn sweep(&self) {
+        let mut slots = self.slots.lock();
+        let stale = slots.idle.iter().take_while(|(since, _)| since.elapsed() > IDLE_MAX).count();
+        let surplus = slots.idle.len().saturating_sub(1).min(stale);
+        let gone: Vec<_> = slots.idle.drain(..surplus).collect();
+        // Unmapping takes its time: not under the lock.
+        drop(slots);
+        drop(gone);
+    }
+}
+
+impl<W: World> Lease<W> {
+    /// One call; after a trap the lease is spent.
+    pub fn call<R>(
+        &mut self,
+        work: impl FnOnce(
+            &mut wasmtime::Store<super::host::HostState>,
+            &W::Exports,
+        ) -> wasmtime::Result<Result<R, wit::Error>>,
+    ) -> Result<R, PluginError> {
+        let guest = &self.pool.guest;
+        let Some(mut instance) = self.instance.take() else {
+            return Err(fault(&guest.id().name, FaultKind::Trap, "crashed earlier in this call"));
+        };
+        let outcome = guest.call(&mut instance, guest.limits().deadline, work);
+        self.settle(instance, outcome)
+    }
+
+    /// Lets the guest drop a resource.
+    pub fn release(&mut self, resource: wasmtime::component::ResourceAny) -> Result<(), PluginError> {
+        let Some(mut instance) = self.instance.take() else { return Ok(()) };
+        let outcome = self.pool.guest.release(&mut instance, resource);
+        self.settle(instance, outcome)
+    }
+
+    /// The plugin behind it.
+    pub fn guest(&self) -> &Guest<W> {
+        &self.pool.guest
+    }
+
+    /// Keeps the instance for the next call only if this one came back.
+    fn settle<R>(&mut self, instance: Instance<W>, outcome: Result<R, Failure>) -> Result<R, PluginError> {
+        if !matches!(outcome, Err(Failure::Trapped(_))) {
+            self.instance = Some(instance);
+        }
+        Ok(outcome?)
+    }
+}
+
+impl<W: World> Drop for Lease<W> {
+    fn drop(&mut self) {
+        self.pool.give_back(self.instance.take());
+    }
+}

@@ -1,0 +1,156 @@
+//! Joins the results of keyword and vector search into one list.
+
+use std::collections::BTreeMap;
+
+use crate::types::*;
+
+/// Constant of reciprocal rank fusion (Cormack, Clarke, Büttcher, 2009).
+const RRF_K: f32 = 60.0;
+
+/// What one side found, best first.
+pub type Side = [(ChunkId, f32)];
+
+/// Both sides as one list, best first; of equals the lower chunk id first. A side that was not asked is `None`.
+pub fn fuse(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion, limit: usize) -> Vec<Hit> {
+    let mut hits: BTreeMap<ChunkId, Hit> = BTreeMap::new();
+    let (keyword_points, vector_points) = points(keyword, vector, fusion);
+    for ((chunk, score), points) in keyword.unwrap_or_default().iter().zip(keyword_points) {
+        let hit = hits.entry(*chunk).or_insert_with(|| empty(*chunk));
+        hit.score += points;
+        hit.scores.keyword = Some(*score);
+    }
+    for ((chunk, score), points) in vector.unwrap_or_default().iter().zip(vector_points) {
+        let hit = hits.entry(*chunk).or_insert_with(|| empty(*chunk));
+        hit.score += points;
+        hit.scores.vector = Some(*score);
+    }
+    let mut hits: Vec<Hit> = hits.into_values().collect();
+    hits.iter_mut().for_each(|hit| hit.score = hit.score.clamp(0.0, 1.0));
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
+    hits.truncate(limit);
+    hits
+}
+
+fn empty(chunk: ChunkId) -> Hit {
+    Hit { chunk, score: 0.0, scores: Scores::default() }
+}
+
+/// What each result of a side adds to the score of its chunk.
+fn points(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion) -> (Vec<f32>, Vec<f32>) {
+    match (keyword, vector, fusion) {
+        (Some(keyword), None, _) => (of_best(keyword), Vec::new()),
+        (None, vector, _) => {
+            (Vec::new(), vector.unwrap_or_default().iter().map(|(_, cosine)| *cosine).collect())
+        }
+        (Some(keyword), Some(vector), Fusion::Convex { alpha }) => {
+            let alpha = if alpha.is_nan() { 0.5 } else { alpha.clamp(0.0, 1.0) };
+            (weighted(keyword, 1.0 - alpha), weighted(vector, alpha))
+        }
+        (Some(keyword), Some(vector), Fusion::Rrf) => (by_rank(keyword), by_rank(vector)),
+    }
+}
+
+/// Scores as shares of the best one.
+fn of_best(side: &Side) -> Vec<f32> {
+    let best = side.iter().fold(0.0f32, |best, (_, score)| best.max(*score));
+    side.iter().map(|(_, score)| if best > 0.0 { score / best } else { 0.0 }).collect()
+}
+
+/// Scores stretched to 0..1 and weighted. A chunk that a side did not find gets that side's least, 0; where all
+/// scores are equal there is nothing to stretch, and being found counts in full.
+fn weighted(side: &Side, weight: f32) -> Vec<f32> {
+    let least = side.iter().fold(f32::INFINITY, |least, (_, score)| least.min(*score));
+    let best = side.iter().fold(f32::NEG_INFINITY, |best, (_, score)| best.max(*score));
+    let stretch = |score: f32| if best > least { (score - least) / (best - least) } else { 1.0 };
+    side.iter().map(|(_, score)| weight * stretch(*score)).collect()
+}
+
+/// Reciprocal ranks, scaled so that the first of both sides gets 1.
+fn by_rank(side: &Side) -> Vec<f32> {
+    (0..side.len()).map(|rank| (RRF_K + 1.0) / (RRF_K + 1.0 + rank as f32) / 2.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn chunk(number: u8) -> ChunkId {
+        ChunkId { document: DocumentId(Uuid::from_u128(number.into())), index: 0 }
+    }
+
+    fn side() -> impl Strategy<Value = Vec<(ChunkId, f32)>> {
+        proptest::collection::btree_map(0u8..12, 0u16..50, 0..8).prop_map(|found| {
+            let mut side: Vec<_> =
+                found.into_iter().map(|(id, score)| (chunk(id), f32::from(score) / 10.0)).collect();
+            side.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            side
+        })
+    }
+
+    fn fusion() -> impl Strategy<Value = Fusion> {
+        prop_oneof![Just(Fusion::Rrf), (0.0f32..=1.0).prop_map(|alpha| Fusion::Convex { alpha })]
+    }
+
+    proptest! {
+        #[test]
+        fn every_chunk_comes_once_in_order_with_its_scores(keyword in side(), vector in side(), fusion in fusion()) {
+            let hits = fuse(Some(&keyword), Some(&vector), fusion, usize::MAX);
+            let mut chunks: Vec<_> = keyword.iter().chain(&vector).map(|(chunk, _)| *chunk).collect();
+            chunks.sort();
+            chunks.dedup();
+            let mut found: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
+            found.sort();
+            prop_assert_eq!(found, chunks);
+            let before = |pair: &[Hit]| (pair[1].score, pair[0].chunk) <= (pair[0].score, pair[1].chunk)
+                || pair[0].score > pair[1].score;
+            prop_assert!(hits.windows(2).all(before));
+            for hit in &hits {
+                prop_assert!((0.0..=1.0).contains(&hit.score));
+                let score = |side: &[(ChunkId, f32)]| side.iter().find(|(id, _)| *id == hit.chunk).map(|found| found.1);
+                prop_assert_eq!(hit.scores.keyword, score(&keyword));
+                prop_assert_eq!(hit.scores.vector, score(&vector));
+            }
+        }
+
+        #[test]
+        fn a_limit_cuts_and_changes_nothing_else(keyword in side(), vector in side(), fusion in fusion(), limit in 0usize..10) {
+            let all = fuse(Some(&keyword), Some(&vector), fusion, usize::MAX);
+            let some = fuse(Some(&keyword), Some(&vector), fusion, limit);
+            prop_assert_eq!(&some[..], &all[..limit.min(all.len())]);
+        }
+
+        #[test]
+        fn better_on_both_sides_is_never_worse(keyword in side(), fusion in fusion()) {
+            let hits = fuse(Some(&keyword), Some(&keyword), fusion, usize::MAX);
+            let pairs = hits.windows(2);
+            prop_assert!(pairs.into_iter().all(|pair| pair[0].scores.keyword >= pair[1].scores.keyword));
+        }
+
+        #[test]
+        fn a_weight_of_one_ranks_by_that_side(keyword in side(), vector in side()) {
+            let hits = fuse(Some(&keyword), Some(&vector), Fusion::Convex { alpha: 1.0 }, vector.len());
+            let least = vector.last().map(|last| last.1);
+            for (hit, wanted) in hits.iter().zip(&vector).filter(|(_, wanted)| Some(wanted.1) != least) {
+                prop_assert_eq!(hit.chunk, wanted.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_result_counts_in_full() {
+        let hits = fuse(Some(&[(chunk(1), 3.0)]), Some(&[]), Fusion::Convex { alpha: 0.3 }, 10);
+        assert!((hits[0].score - 0.7).abs() < 1e-6);
+    }
+
+    #[test]
+    fn one_side_alone_keeps_its_proportions() {
+        let side = [(chunk(1), 4.0), (chunk(2), 1.0)];
+        let scores = |hits: Vec<Hit>| hits.iter().map(|hit| hit.score).collect::<Vec<_>>();
+        assert_eq!(scores(fuse(Some(&side), None, Fusion::Rrf, 10)), [1.0, 0.25]);
+        let cosines = [(chunk(1), 0.5), (chunk(2), -0.5)];
+        assert_eq!(scores(fuse(None, Some(&cosines), Fusion::Rrf, 10)), [0.5, 0.0]);
+    }
+}

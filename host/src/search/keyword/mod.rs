@@ -1,0 +1,315 @@
+//! The keyword index of one collection: tantivy, a row a chunk, its journal cursor in the commit payload.
+
+mod analyze;
+mod directory;
+mod query;
+mod rows;
+mod schema;
+mod segment;
+mod similar;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tantivy::columnar::Column;
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::store::Compressor;
+use tantivy::tokenizer::TokenizerManager;
+use tantivy::{
+    DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, SegmentReader,
+    TantivyError, Term,
+};
+
+use self::analyze::{Analysis, analyses};
+use self::directory::UnsyncedDirectory;
+pub use self::rows::Rows;
+use self::schema::{Fields, ID_COLUMNS};
+use super::allowed::Allowed;
+use super::filter;
+use super::{Error, Result};
+use crate::types::*;
+
+/// The least that tantivy accepts; never used, because the writer gets whole segments.
+const WRITER_BYTES: usize = 15_000_000;
+const META: &str = "meta.json";
+
+/// The index of a collection and the one writer that changes it.
+pub struct KeywordIndex {
+    path: PathBuf,
+    index: Index,
+    reader: IndexReader,
+    fields: Fields,
+    /// Commits and merges; it gets whole segments, see [`segment`].
+    writer: Option<IndexWriter>,
+    cursor: u64,
+    last_used: Instant,
+}
+
+impl KeywordIndex {
+    /// Opens the index in a directory, or makes an empty one. What cannot be read back whole is [`Error::Damaged`].
+    pub fn open(path: &Path) -> Result<Self> {
+        std::fs::create_dir_all(path)?;
+        if path.join(META).exists() {
+            verify(path)?;
+            directory::remove_unlisted(path)?;
+        }
+        let (schema, fields) = schema::schema();
+        let settings = IndexSettings {
+            docstore_compression: Compressor::None,
+            docstore_compress_dedicated_thread: false,
+            ..IndexSettings::default()
+        };
+        let builder = Index::builder().schema(schema).settings(settings).tokenizers(tokenizers());
+        let index = builder.open_or_create(UnsyncedDirectory::open(path)?)?;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let cursor = cursor(&index).ok_or_else(|| damaged(path, "it is of another version"))?;
+        let (path, last_used) = (path.to_path_buf(), Instant::now());
+        Ok(Self { path, index, reader, fields, writer: None, cursor, last_used })
+    }
+
+    /// The journal entry up to which the index is complete.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Puts changes in force, in the given order, and moves the cursor. On an error nothing is changed, and the index
+    /// can be used further.
+    pub fn apply(&mut self, changes: &[Change], cursor: u64) -> Result<()> {
+        let applied = self.try_apply(changes, cursor.max(self.cursor));
+        if applied.is_err() {
+            self.writer = None;
+        }
+        applied
+    }
+
+    fn try_apply(&mut self, changes: &[Change], cursor: u64) -> Result<()> {
+        let latest = latest(changes);
+        for document in latest.keys() {
+            self.delete(*document)?;
+        }
+        let documents: Vec<&IndexDocument> = latest.into_values().flatten().collect();
+        for segment in segment::write(&self.index, self.fields, &documents)? {
+            self.writer()?.add_segment(segment)?;
+        }
+        let mut prepared = self.writer()?.prepare_commit()?;
+        prepared.set_payload(&schema::payload(cursor));
+        prepared.commit()?;
+        self.reader.reload()?;
+        self.cursor = cursor;
+        self.last_used = Instant::now();
+        Ok(())
+    }
+
+    /// A deletion makes tantivy look into every segment: not for documents that are new.
+    fn delete(&mut self, document: DocumentId) -> Result<()> {
+        let term = Term::from_field_bytes(self.fields.attributes, &filter::document_term(document));
+        if self.reader.searcher().doc_freq(&term)? > 0 {
+            self.writer()?.delete_term(term);
+        }
+        Ok(())
+    }
+
+    /// Lets the writer and its memory go when it was not used for a while; true if so.
+    pub fn rest(&mut self, idle: Duration) -> Result<bool> {
+        if self.last_used.elapsed() < idle {
+            return Ok(false);
+        }
+        let Some(writer) = self.writer.take() else { return Ok(false) };
+        writer.wait_merging_threads()?;
+        self.reader.reload()?;
+        Ok(true)
+    }
+
+    fn writer(&mut self) -> Result<&mut IndexWriter> {
+        if self.writer.is_none() {
+            let options = IndexWriterOptions::builder()
+                .num_worker_threads(1)
+                .num_merge_threads(1)
+                .memory_budget_per_thread(WRITER_BYTES)
+                .build();
+            let writer: IndexWriter = self.index.writer_with_options(options)?;
+            writer.set_merge_policy(Box::new(merge_policy()));
+            self.writer = Some(writer);
+        }
+        self.writer.as_mut().ok_or_else(|| Error::Index(format!("no writer for {}", self.path.display())))
+    }
+
+    /// The index as of the last commit.
+    pub fn snapshot(&self) -> Result<Keywords> {
+        let searcher = self.reader.searcher();
+        let languages = languages(&searcher, self.fields)?;
+        Ok(Keywords { searcher, fields: self.fields, languages })
+    }
+}
+
+fn tokenizers() -> TokenizerManager {
+    let tokenizers = TokenizerManager::default();
+    tokenizers.register(analyze::TOKENIZER, analyze::TaggedTokenizer::default());
+    tokenizers
+}
+
+/// What becomes of each document: its last change, a deletion as `None`.
+fn latest(changes: &[Change]) -> BTreeMap<DocumentId, Option<&IndexDocument>> {
+    let last = changes.iter().map(|change| match change {
+        Change::Put(document) => (document.document.id, Some(document)),
+        Change::Delete(document) => (*document, None),
+    });
+    last.collect()
+}
+
+/// Few small segments after many small commits, and seldom a large one rewritten.
+fn merge_policy() -> LogMergePolicy {
+    let mut policy = LogMergePolicy::default();
+    policy.set_min_num_segments(8);
+    policy.set_min_layer_size(512);
+    policy.set_level_log_size(3.0);
+    policy.set_del_docs_ratio_before_merge(0.3);
+    policy
+}
+
+/// Reads every file of the index and compares its checksum. Done on a copy of the mappings, which are let go again:
+/// else the whole index would count as memory of the process.
+fn verify(path: &Path) -> Result<()> {
+    let index = Index::open(UnsyncedDirectory::open(path)?)?;
+    if index.schema() != schema::schema().0 {
+        return Err(damaged(path, "its schema is of another version"));
+    }
+    let wrong = index.validate_checksum()?;
+    match wrong.iter().min() {
+        None => Ok(()),
+        Some(file) => Err(damaged(path, &format!("the checksum of {} is wrong", file.display()))),
+    }
+}
+
+fn damaged(path: &Path, detail: &str) -> Error {
+    Error::Damaged { path: path.to_path_buf(), detail: detail.to_owned() }
+}
+
+/// 0 before the first commit; `None` if the payload is not ours.
+fn cursor(index: &Index) -> Option<u64> {
+    let metas = index.load_metas().ok()?;
+    match metas.payload {
+        None => metas.segments.is_empty().then_some(0),
+        Some(payload) => schema::cursor_of(&payload),
+    }
+}
+
+/// The languages that any row was analysed in.
+fn languages(searcher: &Searcher, fields: Fields) -> Result<Vec<&'static Analysis>> {
+    let mut found = HashSet::new();
+    for segment in searcher.segment_readers() {
+        let attributes = segment.inverted_index(fields.attributes)?;
+        let mut terms = attributes.terms().range().lt([filter::LANGUAGE + 1]).into_stream()?;
+        while terms.advance() {
+            found.insert(terms.key().to_vec());
+        }
+    }
+    let present = |analysis: &&Analysis| found.contains(&filter::language_term(analysis.code));
+    Ok(analyses().iter().filter(present).collect())
+}
+
+/// The index at one commit; searches of it are not disturbed by later ones.
+pub struct Keywords {
+    searcher: Searcher,
+    fields: Fields,
+    languages: Vec<&'static Analysis>,
+}
+
+impl Keywords {
+    /// Rows that can be found.
+    pub fn len(&self) -> u64 {
+        self.searcher.num_docs()
+    }
+
+    /// The rows that pass a filter.
+    pub fn matching(&self, filter: &Filter) -> Result<Rows> {
+        let mut rows = HashMap::new();
+        for segment in self.searcher.segment_readers() {
+            let matching = filter::Segment::matching(segment, self.fields.attributes, filter)?;
+            rows.insert(segment.segment_id(), matching);
+        }
+        Ok(Rows(Arc::new(rows)))
+    }
+
+    /// The best chunks with their BM25, best first.
+    pub fn search(&self, text: &str, allowed: Option<&Rows>, limit: usize) -> Result<Vec<(ChunkId, f32)>> {
+        let rows = query::search(&self.searcher, self.fields, &self.languages, text, allowed, limit)?;
+        self.chunks(&rows)
+    }
+
+    fn chunks(&self, rows: &[(f32, DocAddress)]) -> Result<Vec<(ChunkId, f32)>> {
+        let mut columns: HashMap<u32, IdColumns> = HashMap::new();
+        let mut chunks = Vec::with_capacity(rows.len());
+        for (score, row) in rows {
+            let ids = match columns.entry(row.segment_ord) {
+                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert(IdColumns::open(self.searcher.segment_reader(row.segment_ord))?)
+                }
+            };
+            chunks.push((ids.chunk(row.doc_id), *score));
+        }
+        Ok(chunks)
+    }
+
+    /// Chunk ids of rows, by document: ranges of chunk indexes.
+    pub fn allowed(&self, rows: &Rows) -> Result<Allowed> {
+        let mut allowed = Allowed::default();
+        for segment in self.searcher.segment_readers() {
+            let Some(rows) = rows.0.get(&segment.segment_id()).filter(|rows| !rows.is_empty()) else {
+                continue;
+            };
+            let ids = IdColumns::open(segment)?;
+            rows.iter().for_each(|row| allowed.push(ids.chunk(row)));
+        }
+        Ok(allowed)
+    }
+}
+
+/// The columns of one segment that tell which chunk a row is.
+struct IdColumns {
+    high: Column<u64>,
+    low: Column<u64>,
+    index: Column<u64>,
+}
+
+impl IdColumns {
+    fn open(segment: &SegmentReader) -> Result<Self> {
+        let columns = segment.fast_fields();
+        let [high, low, index] = ID_COLUMNS;
+        Ok(Self { high: columns.u64(high)?, low: columns.u64(low)?, index: columns.u64(index)? })
+    }
+
+    fn chunk(&self, row: u32) -> ChunkId {
+        let value = |column: &Column<u64>| column.first(row).unwrap_or_default();
+        let document = DocumentId(uuid::Uuid::from_u64_pair(value(&self.high), value(&self.low)));
+        ChunkId { document, index: u32::try_from(value(&self.index)).unwrap_or(u32::MAX) }
+    }
+}
+
+impl From<TantivyError> for Error {
+    fn from(error: TantivyError) -> Self {
+        use tantivy::directory::error::{OpenReadError, OpenWriteError};
+        let full = match &error {
+            TantivyError::IoError(io) => is_full(io),
+            TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, .. })
+            | TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) => is_full(io_error),
+            // Errors of tantivy's threads come as text.
+            other => other.to_string().contains("No space left"),
+        };
+        if full { Error::Full } else { Error::Index(error.to_string()) }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        if is_full(&error) { Error::Full } else { Error::Index(error.to_string()) }
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}

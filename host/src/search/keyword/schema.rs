@@ -1,0 +1,87 @@
+//! What the keyword index holds of a chunk. Nothing is stored: texts live in the store.
+
+use tantivy::TantivyDocument;
+use tantivy::schema::{BytesOptions, FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+
+use super::analyze::{TOKENIZER, analysis_for, tagged};
+use crate::search::filter;
+use crate::types::*;
+
+/// Raised whenever an index of before would answer otherwise than a new one: such an index is built anew.
+const VERSION: u32 = 1;
+
+/// The fields of the index.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields {
+    /// The chunk's own text, with the context it was cut from.
+    pub body: Field,
+    /// The title of the document and the headings above the chunk.
+    pub title: Field,
+    /// Exact terms for filters.
+    pub attributes: Field,
+    document_high: Field,
+    document_low: Field,
+    index: Field,
+}
+
+/// Names of the columns that a row's chunk id is read from.
+pub const ID_COLUMNS: [&str; 3] = ["document_high", "document_low", "index"];
+
+/// The schema and its fields.
+pub fn schema() -> (Schema, Fields) {
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(TOKENIZER)
+        .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+    let text = TextOptions::default().set_indexing_options(indexing);
+    let mut builder = Schema::builder();
+    let fields = Fields {
+        body: builder.add_text_field("body", text.clone()),
+        title: builder.add_text_field("title", text),
+        attributes: builder.add_bytes_field("attributes", BytesOptions::default().set_indexed()),
+        document_high: builder.add_u64_field(ID_COLUMNS[0], FAST),
+        document_low: builder.add_u64_field(ID_COLUMNS[1], FAST),
+        index: builder.add_u64_field(ID_COLUMNS[2], FAST),
+    };
+    (builder.build(), fields)
+}
+
+impl Fields {
+    /// The rows of a document, a chunk each.
+    pub fn rows<'a>(&self, document: &'a IndexDocument) -> impl Iterator<Item = TantivyDocument> + use<'a> {
+        let fields = *self;
+        let shared = filter::document_terms(&document.document);
+        document.chunks.iter().map(move |chunk| fields.row(&document.document, chunk, &shared))
+    }
+
+    fn row(&self, document: &Document, chunk: &Chunk, shared: &[Vec<u8>]) -> TantivyDocument {
+        let analysis = analysis_for(chunk.language.as_deref());
+        let mut row = TantivyDocument::default();
+        if let Some(context) = &chunk.context {
+            row.add_text(self.body, tagged(analysis, context));
+        }
+        row.add_text(self.body, tagged(analysis, &chunk.text));
+        for title in document.title.iter().chain(&chunk.heading_path) {
+            row.add_text(self.title, tagged(analysis, title));
+        }
+        shared.iter().for_each(|term| row.add_bytes(self.attributes, term));
+        for term in filter::metadata_terms(&chunk.metadata) {
+            row.add_bytes(self.attributes, &term);
+        }
+        row.add_bytes(self.attributes, &filter::language_term(analysis.code));
+        let (high, low) = document.id.0.as_u64_pair();
+        row.add_u64(self.document_high, high);
+        row.add_u64(self.document_low, low);
+        row.add_u64(self.index, u64::from(chunk.index));
+        row
+    }
+}
+
+/// The commit payload: the version of the index and the journal entry up to which it is complete.
+pub fn payload(cursor: u64) -> String {
+    format!("smartrag {VERSION} {cursor}")
+}
+
+/// The cursor of a payload; `None` if it is of another version or not ours.
+pub fn cursor_of(payload: &str) -> Option<u64> {
+    payload.strip_prefix(&format!("smartrag {VERSION} "))?.parse().ok()
+}

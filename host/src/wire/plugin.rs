@@ -1,0 +1,68 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::types::JsonMap;
+
+/// What a plugin wants to reach and what it may.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Capabilities {
+    /// By its manifest.
+    pub asked: Vec<String>,
+    /// By the config.
+    pub granted: Vec<String>,
+}
+
+/// A model file that a plugin declares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PluginModelFile {
+    /// The name the plugin opens it by.
+    pub name: String,
+    /// Hex SHA-256 that it must have.
+    pub sha256: String,
+    /// Whether it is there with that hash.
+    pub present: bool,
+    /// Why not, with the command that brings it.
+    #[schema(required = true)]
+    pub problem: Option<String>,
+}
+
+/// An installed plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PluginRecord {
+    /// From its manifest.
+    pub name: String,
+    /// From its manifest.
+    pub version: String,
+    /// `parser`, `enricher`, `embedder`, `reranker` or `generator`.
+    pub role: String,
+    /// From its manifest.
+    pub description: String,
+    /// `wasm` or `native`.
+    pub kind: String,
+    /// Version of the interface, such as `0.1.0`.
+    pub wit: String,
+    /// Hex, of the component.
+    pub sha256: String,
+    /// Of the component.
+    pub size_bytes: u64,
+    /// File types, for parsers.
+    pub file_types: Vec<String>,
+    /// Interfaces that the component imports.
+    pub imports: Vec<String>,
+    /// What it asks for and what it was granted.
+    pub capabilities: Capabilities,
+    /// Fences by name: `memory_max_bytes`, `deadline_ms`, `output_max_bytes`.
+    #[schema(value_type = Object)]
+    pub limits: JsonMap,
+    /// Declared model files.
+    pub models: Vec<PluginModelFile>,
+    /// `ready` or `failed`.
+    pub state: String,
+    /// Why it failed, and what to do.
+    #[schema(required = true)]
+    pub problem: Option<String>,
+    /// Since start.
+    pub calls: u64,
+    /// Since start.
+    pub traps: u64,
+}

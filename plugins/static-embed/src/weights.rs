@@ -1,0 +1,166 @@
+//! The table of token vectors: half-precision rows of a safetensors file, kept as they are.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use serde::Deserialize;
+use smartrag_sdk::{Error, ModelFile, Result};
+
+const TENSOR: &str = "embedding.weight";
+/// Bytes; the real header has 82.
+const HEADER_MAX: u64 = 1 << 20;
+
+/// A vector for each token.
+pub struct Weights {
+    /// IEEE 754 binary16, row by row.
+    values: Vec<u16>,
+    dimension: usize,
+}
+
+#[derive(Deserialize)]
+struct Tensor {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+impl Weights {
+    /// Reads the file piece by piece: a second copy of 16 MB would stay with the guest for good.
+    pub fn read(file: &ModelFile) -> Result<Self> {
+        let mut reader = file.reader();
+        let mut length = [0; 8];
+        reader.read_exact(&mut length).map_err(damaged)?;
+        let length = u64::from_le_bytes(length);
+        if length > HEADER_MAX {
+            return Err(damaged("its header is too long"));
+        }
+        let mut header = vec![0; length as usize];
+        reader.read_exact(&mut header).map_err(damaged)?;
+        let (rows, dimension) = shape(&header, file.size() - 8 - length)?;
+        let values = read_halves(&mut reader, rows * dimension)?;
+        Ok(Self { values, dimension })
+    }
+
+    /// Length of a vector.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Number of tokens.
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.dimension
+    }
+
+    /// Adds the vector of token `id`; an id beyond the table counts as its last, as in the reference.
+    pub fn add_row(&self, id: u32, sums: &mut [f32]) {
+        let start = (id as usize).min(self.rows() - 1) * self.dimension;
+        add_halves(&self.values[start..start + self.dimension], sums);
+    }
+}
+
+/// Rows and columns of the one tensor, which fills the `size` bytes behind the header.
+fn shape(header: &[u8], size: u64) -> Result<(usize, usize)> {
+    let tensors: HashMap<String, serde_json::Value> = serde_json::from_slice(header).map_err(damaged)?;
+    let tensor = tensors.get(TENSOR).ok_or_else(|| damaged(format!("it has no tensor {TENSOR}")))?;
+    let tensor = Tensor::deserialize(tensor).map_err(damaged)?;
+    match tensor.shape[..] {
+        [rows @ (1..), columns @ (1..)]
+            if tensor.dtype == "F16"
+                && tensor.data_offsets == (0, size)
+                && rows.checked_mul(columns).is_some_and(|values| values as u64 * 2 == size) =>
+        {
+            Ok((rows, columns))
+        }
+        _ => Err(damaged(format!("{TENSOR} is not one F16 table that fills the file"))),
+    }
+}
+
+fn read_halves(reader: &mut impl Read, count: usize) -> Result<Vec<u16>> {
+    let mut values = Vec::with_capacity(count);
+    let mut buffer = [0; 1 << 13];
+    while values.len() < count {
+        let bytes = (2 * (count - values.len())).min(buffer.len());
+        reader.read_exact(&mut buffer[..bytes]).map_err(damaged)?;
+        values.extend(buffer[..bytes].chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])));
+    }
+    Ok(values)
+}
+
+fn damaged(reason: impl ToString) -> Error {
+    let reason = reason.to_string();
+    Error::missing_model(
+        "weights",
+        format!("the weights file can't be read: {reason}; run scripts/fetch-models.sh"),
+    )
+}
+
+// The compiler turns this loop into SIMD where it may; every host of ours has wasm's.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+fn add_halves(halves: &[u16], sums: &mut [f32]) {
+    for (sum, &half) in sums.iter_mut().zip(halves) {
+        *sum += to_f32(half);
+    }
+}
+
+/// Exact for every finite half: moves exponent and mantissa into place, then corrects the bias (127 - 15) by a
+/// multiplication, which gets the subnormals right as well.
+#[inline(always)]
+fn to_f32(half: u16) -> f32 {
+    const BIAS: f32 = f32::from_bits((127 + 127 - 15) << 23);
+    let sign = u32::from(half & 0x8000) << 16;
+    let magnitude = f32::from_bits(u32::from(half & 0x7fff) << 13) * BIAS;
+    f32::from_bits(magnitude.to_bits() | sign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(header: &str, data: &[u16]) -> ModelFile {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend(data.iter().flat_map(|half| half.to_le_bytes()));
+        ModelFile::from_bytes(bytes)
+    }
+
+    const HEADER: &str =
+        r#"{"__metadata__":{"a":"b"},"embedding.weight":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]}}"#;
+
+    #[test]
+    fn halves_are_exact() {
+        let cases = [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x83ff, -6.097_555e-5),
+        ];
+        for (half, value) in cases {
+            assert_eq!(to_f32(half), value, "{half:#06x}");
+        }
+    }
+
+    #[test]
+    fn rows_are_added() -> Result<()> {
+        let weights = Weights::read(&file(HEADER, &[0x3c00, 0, 0x4000, 0xbc00]))?;
+        let mut sums = [0.0; 2];
+        weights.add_row(0, &mut sums);
+        weights.add_row(1, &mut sums);
+        assert_eq!((sums, weights.rows()), ([3.0, -1.0], 2));
+        weights.add_row(99, &mut sums);
+        assert_eq!(sums, [5.0, -2.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let wrong_type = HEADER.replace("F16", "F32");
+        let no_tensor = HEADER.replace("embedding", "other");
+        for (header, values) in [(HEADER, 3), (HEADER, 5), (&wrong_type, 4), (&no_tensor, 4), ("{", 4)] {
+            let error = Weights::read(&file(header, &vec![0; values])).err().map(|e| e.message);
+            assert!(error.is_some_and(|message| message.contains("fetch-models")), "{header} {values}");
+        }
+        assert!(Weights::read(&ModelFile::from_bytes(vec![255; 20])).is_err());
+        assert!(Weights::read(&ModelFile::from_bytes(vec![])).is_err());
+    }
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Everything that proves the project: ./scripts/test.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+
+step "1/7 tools"
+need_everything
+
+step "2/7 the embedder's weights"
+./scripts/fetch-models.sh
+
+step "3/7 format"
+"$CARGO" fmt --all --check
+
+step "4/7 clippy, warnings denied"
+"$CARGO" clippy --workspace --all-targets --locked -- -D warnings
+
+step "5/7 docs, warnings denied"
+RUSTDOCFLAGS="-D warnings" "$CARGO" doc --workspace --no-deps --locked --quiet
+
+step "6/7 the daemon and its plugins"
+"$CARGO" build --locked
+SMARTRAG_BIN="$CARGO_TARGET_DIR/debug/smartrag" ./scripts/build-plugins.sh
+
+step "7/7 tests (licences and the shape of the code are among them)"
+if "$CARGO" nextest --version >/dev/null 2>&1; then
+    "$CARGO" nextest run --workspace --locked --no-fail-fast
+else
+    "$CARGO" test --workspace --locked --no-fail-fast --lib --bins --tests
+fi
+"$CARGO" test --workspace --locked --doc
