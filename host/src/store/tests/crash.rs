@@ -141,7 +141,7 @@ fn check_acknowledged(store: &Store, done: &Acknowledged) {
     assert!(session.is_some() || !done.session);
     if done.messages > 0 {
         let messages = store.messages(&owner, ConversationId::from_bytes([1; 16]), 100).unwrap().len();
-        assert!(messages >= done.messages && messages % 2 == 0);
+        assert!(messages >= done.messages && messages.is_multiple_of(2));
     }
 }
 

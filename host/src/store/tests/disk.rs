@@ -62,7 +62,7 @@ impl Disk {
         for change in &state.since {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             match change {
-                _ if seed == 0 || (random >> 60) % 2 == 0 => {}
+                _ if seed == 0 || (random >> 60).is_multiple_of(2) => {}
                 Change::Len(len) => image.resize(*len, 0),
                 Change::Bytes(offset, bytes) => {
                     image.resize(image.len().max(offset + bytes.len()), 0);

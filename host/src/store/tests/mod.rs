@@ -5,7 +5,6 @@ mod disk;
 mod files;
 mod ledger;
 mod lists;
-mod measure;
 mod model;
 
 use std::path::Path;
