@@ -23,7 +23,7 @@ impl Allowed {
         let next = chunk.index..chunk.index.saturating_add(1);
         let indexes = self.0.entry(chunk.document.0.as_u128()).or_default();
         let last = indexes.more.last_mut().unwrap_or(&mut indexes.first);
-        if last.is_empty() {
+        if last.start == last.end {
             *last = next;
         } else if last.end == chunk.index {
             last.end = next.end;

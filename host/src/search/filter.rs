@@ -35,6 +35,13 @@ pub fn language_term(code: &str) -> Vec<u8> {
 /// What all [`language_term`]s begin with.
 pub const LANGUAGE: u8 = 0;
 
+/// The term that the chunks of one version of a document share; no filter reaches it.
+pub fn version_term(id: DocumentId, version: u64) -> Vec<u8> {
+    [&[VERSION], id.as_bytes().as_slice(), &version.to_be_bytes()].concat()
+}
+
+const VERSION: u8 = 8;
+
 /// The term that all chunks of a document share.
 pub fn document_term(id: DocumentId) -> Vec<u8> {
     term(&Field::DocumentId, &Value::Document(id))

@@ -25,9 +25,10 @@ pub fn fuse(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion, limit
         hit.scores.vector = Some(*score);
     }
     let mut hits: Vec<Hit> = hits.into_values().collect();
-    hits.iter_mut().for_each(|hit| hit.score = hit.score.clamp(0.0, 1.0));
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
     hits.truncate(limit);
+    // Cosines may be negative; they keep their order.
+    hits.iter_mut().for_each(|hit| hit.score = hit.score.clamp(0.0, 1.0));
     hits
 }
 

@@ -173,3 +173,6 @@ fn rest_when_idle(shared: Weak<Shared>) -> Result<()> {
     std::thread::Builder::new().name("search-rest".into()).spawn(work)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

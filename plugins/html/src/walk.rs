@@ -80,7 +80,7 @@ impl Walker {
         }
         match role {
             Role::Inline => {}
-            Role::Break => self.text.push('\n'),
+            Role::Break => self.line_break(),
             Role::Image => self.image(element),
             Role::Table => self.open_table(element),
             _ => self.open_block(role, element),
@@ -115,6 +115,14 @@ impl Walker {
         self.flush();
         if !tables::is_layout(element) {
             self.table = Some(Reading { depth: 1, ..Reading::default() });
+        }
+    }
+
+    /// Two breaks in a row end a paragraph.
+    fn line_break(&mut self) {
+        match self.text.trim_end_matches(' ').ends_with('\n') && self.pre == 0 && self.heading.is_none() {
+            true => self.flush(),
+            false => self.text.push('\n'),
         }
     }
 
@@ -309,6 +317,12 @@ mod tests {
         let html = "<table><tr><td><h2>T</h2><table><tr><td>1<td>2</table></td></tr></table>";
         let expected = [(BlockKind::Heading, 2, "T".to_owned()), (BlockKind::Table, 0, "1 | 2".to_owned())];
         assert_eq!(blocks(html), expected);
+    }
+
+    #[test]
+    fn two_breaks_end_a_paragraph() {
+        let texts: Vec<_> = blocks("a<br>b<br> <br>c").into_iter().map(|(_, _, text)| text).collect();
+        assert_eq!(texts, ["a\nb", "c"]);
     }
 
     #[test]

@@ -16,11 +16,16 @@ pub fn is_right_to_left(glyphs: &[GlyphText]) -> bool {
     right > left
 }
 
+/// Whether the letter is written from right to left.
+pub fn is_rtl_letter(c: char) -> bool {
+    matches!(bidi_class(c), BidiClass::R | BidiClass::AL)
+}
+
 /// The text of glyphs that stand in visual order. Reordering runs by their levels undoes itself, so the algorithm
 /// that lays a line out also reads it back.
 pub fn logical(visual: &[GlyphText], rtl: bool) -> String {
     let mut text = String::with_capacity(visual.len() + 8);
-    let has_rtl = rtl || visual.iter().any(|g| matches!(bidi_class(g.first()), BidiClass::R | BidiClass::AL));
+    let has_rtl = rtl || visual.iter().any(|g| is_rtl_letter(g.first()));
     if !has_rtl {
         visual.iter().for_each(|g| g.push_to(&mut text));
         return text;

@@ -5,6 +5,8 @@ use crate::geometry::{Rect, bounds, median};
 
 /// Cuts within cuts at most.
 const DEPTH_MAX: usize = 16;
+/// Pieces of a region that is cut at most: pages of text have some hundreds.
+const ITEMS_MAX: usize = 4_000;
 /// Places tried for a gutter.
 const CANDIDATES: usize = 200;
 /// Lines of a column at least.
@@ -45,7 +47,7 @@ pub fn regions(items: &[Item], rtl: bool) -> Vec<Vec<usize>> {
 
 /// The parts of a region in reading order, or nothing if it is of one piece. `region` is sorted by baseline.
 fn cut(items: &[Item], region: &[usize], rtl: bool) -> Option<Vec<Vec<usize>>> {
-    if region.len() < 2 * COLUMN_LINES_MIN {
+    if region.len() < 2 * COLUMN_LINES_MIN || region.len() > ITEMS_MAX {
         return None;
     }
     let around = bounds(region.iter().map(|&i| &items[i].rect));
@@ -67,7 +69,7 @@ fn candidates(items: &[Item], region: &[usize], around: &Rect) -> Vec<f32> {
         let at = ((items[i].rect.x0 - around.x0) / step) as usize;
         begins[at.min(bins + 1)] = true;
     }
-    (1..bins + 2).filter(|&b| begins[b]).map(|b| around.x0 + (b as f32 + 0.0) * step - 0.01).collect()
+    (1..bins + 2).filter(|&b| begins[b]).map(|b| around.x0 + b as f32 * step - 0.01).collect()
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -10,6 +10,10 @@ const EDGE: f32 = 0.2;
 const ROWS: usize = 3;
 /// Points by which it may move from page to page.
 const DRIFT: f32 = 4.0;
+/// Distance of furniture from the text at least, in ems.
+const GAP_MIN: f32 = 1.6;
+/// The same for a page number that only looks like one.
+const GAP_MIN_OF_NUMBER: f32 = 2.2;
 /// Share of the page's height, at each end, in which a lone number is a page number.
 const NUMBER_EDGE: f32 = 0.12;
 
@@ -65,13 +69,14 @@ impl Furniture {
             for (depth, row) in rows.iter().enumerate().take(ROWS) {
                 let segments = || row.iter().map(|&i| &main.segments[i]);
                 let marked = segments().all(|s| s.artifact);
-                let known = marked
-                    || segments().any(|s| self.repeats(number, edge, s))
-                    || (depth == 0 && segments().any(|s| is_page_number(s, page)));
-                if !known {
+                let repeated = segments().any(|s| self.repeats(number, edge, s));
+                let numbered = depth == 0 && segments().any(|s| is_page_number(s, page));
+                if !(marked || repeated || numbered) {
                     break;
                 }
-                if marked || rows.get(depth + 1).is_none_or(|next| apart(&main.segments, row, next)) {
+                // A number alone proves less than repetition.
+                let gap = if repeated { GAP_MIN } else { GAP_MIN_OF_NUMBER };
+                if marked || rows.get(depth + 1).is_none_or(|next| apart(&main.segments, row, next, gap)) {
                     certain = depth + 1;
                 }
             }
@@ -110,10 +115,10 @@ fn edge_rows(segments: &[Segment], page: &PageText, edge: Edge) -> Vec<Vec<usize
     rows[..rows.len().min(near + 1)].iter().map(|row| row.to_vec()).collect()
 }
 
-/// Whether more than the usual distance of lines lies between two rows.
-fn apart(segments: &[Segment], row: &[usize], next: &[usize]) -> bool {
+/// Whether two rows are more than `gap` ems apart.
+fn apart(segments: &[Segment], row: &[usize], next: &[usize], gap: f32) -> bool {
     let (a, b) = (&segments[row[0]], &segments[next[0]]);
-    (a.baseline - b.baseline).abs() > 1.6 * a.size.max(b.size)
+    (a.baseline - b.baseline).abs() > gap * a.size.max(b.size)
 }
 
 fn end_of(index: usize, main: &Direction, page: &PageText) -> Edge {

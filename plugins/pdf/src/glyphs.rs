@@ -39,8 +39,6 @@ pub struct Glyph {
     pub invisible: bool,
     /// Marked as page furniture.
     pub artifact: bool,
-    /// Set from top to bottom.
-    pub vertical: bool,
 }
 
 /// All of a page.
@@ -147,7 +145,6 @@ impl<'f> Collector<'f> {
                 degrees: place.degrees,
                 invisible,
                 artifact,
-                vertical,
             };
             self.push_glyph(glyph);
         }

@@ -116,7 +116,7 @@ fn direction_blocks(direction: Direction, body: &Body, words: &Words) -> Vec<Blo
 fn ruled_tables(segments: &mut Vec<Segment>, rules: &[Rect], words: &Words) -> Vec<Option<Found>> {
     let mut tables = Vec::new();
     for grid in grids(rules) {
-        let Some((found, used)) = tables::ruled(&grid, segments, words) else { continue };
+        let Some((found, used)) = tables::ruled(grid, segments, words) else { continue };
         let mut index = 0;
         segments.retain(|_| {
             index += 1;

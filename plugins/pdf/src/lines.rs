@@ -9,6 +9,10 @@ use crate::unicode::{GlyphText, UNMAPPED, is_ideographic, nfc};
 const SEGMENT_GAP: f32 = 1.0;
 /// Baselines closer than this many ems are one.
 const SAME_BASELINE: f32 = 0.2;
+/// Pieces on either side that a superscript may belong to.
+const NEIGHBOURS_MAX: usize = 300;
+/// Ruled lines looked at between two glyphs.
+const WALLS_MAX: usize = 100;
 /// Dots that are a leader at least.
 const LEADER_DOTS_MIN: usize = 5;
 /// What is left of a leader.
@@ -54,7 +58,8 @@ struct Placed<'g> {
     y: f32,
 }
 
-/// Segments of the glyphs of one direction; `walls` are vertical ruled lines, which part words.
+/// Segments of the glyphs of one direction; `walls` are vertical ruled lines, sorted by
+/// x, which part words.
 pub fn segments(glyphs: &[&Glyph], turn: Turn, walls: &[Rect]) -> Vec<Segment> {
     let mut placed: Vec<Placed<'_>> = glyphs.iter().map(|g| place(g, turn)).collect();
     placed.sort_by(|a, b| a.y.total_cmp(&b.y));
@@ -118,8 +123,11 @@ fn split_row<'g>(mut row: Vec<Placed<'g>>, walls: &[Rect]) -> Vec<Vec<Placed<'g>
     pieces
 }
 
+/// Whether a ruled line stands between two glyphs; `walls` are sorted.
 fn walled(walls: &[Rect], from: f32, to: f32, y: f32) -> bool {
-    walls.iter().any(|w| w.x0 >= from - 1.0 && w.x1 <= to + 1.0 && w.y0 <= y && w.y1 >= y)
+    let first = walls.partition_point(|w| w.x0 < from - 1.0);
+    let between = walls[first..].iter().take_while(|w| w.x0 <= to + 1.0);
+    between.take(WALLS_MAX).any(|w| w.x1 <= to + 1.0 && w.y0 <= y && w.y1 >= y)
 }
 
 /// Superscripts and subscripts join the line that they stand at.
@@ -133,8 +141,8 @@ fn attach_scripts(pieces: &mut Vec<Vec<Placed<'_>>>) {
             continue;
         }
         let near = |other: &usize| (outlines[*other].1 - outlines[index].1).abs() <= 2.0 * outlines[index].2;
-        let before = order[..position].iter().rev().take_while(|i| near(i));
-        let after = order[position + 1..].iter().take_while(|i| near(i));
+        let before = order[..position].iter().rev().take_while(|i| near(i)).take(NEIGHBOURS_MAX);
+        let after = order[position + 1..].iter().take_while(|i| near(i)).take(NEIGHBOURS_MAX);
         target[index] =
             before.chain(after).copied().find(|&host| is_script(&outlines[index], &outlines[host]));
     }
@@ -226,7 +234,7 @@ fn text_of(piece: &[Placed<'_>]) -> (String, bool) {
             continue;
         }
         if let Some(last) = last
-            && (pending || is_word_gap(last, item, threshold))
+            && (pending || is_word_gap(last, item, threshold) || change_of_direction(last, item))
         {
             visual.push(GlyphText::Char(' '));
         }
@@ -245,6 +253,12 @@ fn is_word_gap(last: &Placed<'_>, next: &Placed<'_>, threshold: f32) -> bool {
     next.x0 - last.x1 > threshold * last.glyph.size.min(next.glyph.size)
 }
 
+/// Office programs lose the space between a foreign word and the right-to-left text around it.
+fn change_of_direction(last: &Placed<'_>, next: &Placed<'_>) -> bool {
+    let (a, b) = (last.glyph.text.first(), next.glyph.text.first());
+    a.is_alphabetic() && b.is_alphabetic() && bidi::is_rtl_letter(a) != bidi::is_rtl_letter(b)
+}
+
 /// In ems. Tracked-out lines have wide gaps everywhere; lines with real spaces need no guess.
 fn word_gap(piece: &[Placed<'_>], spaced: bool) -> f32 {
     let mut gaps: Vec<f32> = piece
@@ -252,7 +266,7 @@ fn word_gap(piece: &[Placed<'_>], spaced: bool) -> f32 {
         .filter(|pair| !pair[0].glyph.text.is_space() && !pair[1].glyph.text.is_space())
         .map(|pair| (pair[1].x0 - pair[0].x1) / pair[0].glyph.size)
         .collect();
-    let base = if spaced { 0.25 } else { 0.15 };
+    let base = if spaced { 0.2 } else { 0.15 };
     if gaps.len() < 6 {
         return base;
     }

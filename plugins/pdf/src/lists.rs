@@ -43,6 +43,11 @@ pub fn marker(line: &str) -> Option<Marker> {
     (number || letter || roman).then_some(Marker::Weak)
 }
 
+/// Whether the line begins with a bullet or dash, as no heading does.
+pub fn is_dashed(line: &str) -> bool {
+    marker(line).is_some() && !line.starts_with(|c: char| c.is_alphanumeric() || c == '(')
+}
+
 /// A bullet from a font without meanings becomes one that can be read.
 pub fn readable(line: &str) -> String {
     match line.split_once(' ') {
@@ -62,6 +67,7 @@ mod tests {
         assert_eq!(marker("(a) one"), Some(Marker::Weak));
         assert_eq!(marker("iv) one"), Some(Marker::Weak));
         assert_eq!(marker("3.1 Title"), None);
+        assert!(is_dashed("* one") && is_dashed("• one") && !is_dashed("1. One") && !is_dashed("One"));
         assert_eq!(marker("A. Smith"), None);
         assert_eq!(marker("– one"), Some(Marker::Weak));
         assert_eq!(marker("•"), None);

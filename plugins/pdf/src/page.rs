@@ -134,7 +134,8 @@ fn directions(drawing: &Drawing, unreadable: bool) -> Vec<Direction> {
         .map(|(degrees, glyphs)| {
             let turn = Turn::new(degrees);
             let rules: Vec<Rect> = drawing.rules.iter().map(|r| turn.rect(r)).collect();
-            let walls: Vec<Rect> = rules.iter().copied().filter(is_vertical).collect();
+            let mut walls: Vec<Rect> = rules.iter().copied().filter(is_vertical).collect();
+            walls.sort_by(|a, b| a.x0.total_cmp(&b.x0));
             let mut segments = segments(&glyphs, turn, &walls);
             if unreadable {
                 segments.retain(|s| !is_unmapped(&s.text));

@@ -2,7 +2,7 @@
 
 use crate::geometry::{Rect, bounds, median};
 use crate::lines::{LEADER, Segment};
-use crate::lists::{Marker, marker, readable};
+use crate::lists::{Marker, is_dashed, marker, readable};
 use crate::styles::Body;
 use crate::text::{Words, append_line};
 use smartrag_sdk::parser::BlockKind;
@@ -177,7 +177,8 @@ fn begins_paragraph(so_far: &[Line], next: &Line, measure: &Measure, body: &Body
         return true;
     }
     let all_bold = so_far.iter().all(|l| body.is_bolder(l.stem));
-    if all_bold != body.is_bolder(next.stem) && (all_bold || next.text.chars().count() < 100) {
+    let goes_on = next.text.starts_with(char::is_lowercase) && !ends_sentence(&last.text);
+    if !goes_on && all_bold != body.is_bolder(next.stem) && (all_bold || next.text.chars().count() < 100) {
         return true;
     }
     if is_caption(&next.text) && ends_sentence(&last.text) {
@@ -277,7 +278,7 @@ fn is_heading(group: &[Line], size: f32, body: &Body) -> bool {
         return false;
     }
     let text = &group[group.len() - 1].text;
-    if marker(&group[0].text) == Some(Marker::Bullet) {
+    if is_dashed(&group[0].text) {
         return false;
     }
     if text.ends_with([',', ';', '-']) {

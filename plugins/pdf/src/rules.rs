@@ -7,7 +7,7 @@ const NEAR: f32 = 3.0;
 /// Lines looked at on one page.
 const LINES_MAX: usize = 2_000;
 /// Rows and columns of a grid at most.
-const EDGES_MAX: usize = 300;
+const EDGES_MAX: usize = 200;
 
 /// A grid of ruled lines.
 #[derive(Clone, Debug)]
@@ -46,6 +46,14 @@ impl Grid {
     pub fn closed_below(&self, row: usize, column: usize) -> bool {
         let (x, y) = ((self.xs[column] + self.xs[column + 1]) / 2.0, self.ys[row + 1]);
         self.horizontal.iter().any(|l| (l.center().1 - y).abs() <= NEAR && l.x0 <= x && l.x1 >= x)
+    }
+
+    /// Adds a line across the whole grid.
+    pub fn split_row(&mut self, y: f32) {
+        let at = self.ys.partition_point(|edge| *edge <= y);
+        let (Some(&x0), Some(&x1)) = (self.xs.first(), self.xs.last()) else { return };
+        self.ys.insert(at, y);
+        self.horizontal.push(Rect { x0, x1, y0: y, y1: y });
     }
 
     /// Row and column of a point.
@@ -108,8 +116,8 @@ fn connected(lines: &[Rect], verticals: usize) -> Vec<Vec<usize>> {
     }
     for v in 0..verticals {
         let reach = lines[v].inflated(NEAR);
-        for h in verticals..lines.len() {
-            if reach.overlap_x(&lines[h]) >= 0.0 && reach.overlap_y(&lines[h]) >= 0.0 {
+        for (h, line) in lines.iter().enumerate().skip(verticals) {
+            if reach.overlap_x(line) >= 0.0 && reach.overlap_y(line) >= 0.0 {
                 let (a, b) = (root(&mut parent, v), root(&mut parent, h));
                 parent[a] = b;
             }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 /// A heading is larger than the body by this factor.
 const HEADING_SIZE: f32 = 1.12;
-/// Bold type has thicker strokes than the body by this factor.
-const BOLD_STEM: f32 = 1.22;
+/// Bold type has thicker strokes than the body by this factor: about 1.5 within a family; sans-serif beside serif
+/// type has 1.3.
+const BOLD_STEM: f32 = 1.35;
 /// Sizes closer than this factor are one.
 const SAME_SIZE: f32 = 1.06;
 
@@ -123,7 +124,7 @@ mod tests {
         }
         let body = styles.body();
         assert_eq!(body.size, 10.0);
-        assert!(body.is_bolder(0.11) && !body.is_bolder(0.085));
+        assert!(body.is_bolder(0.12) && !body.is_bolder(0.085));
         assert_eq!([20.0, 14.0, 10.0].map(|s| styles.level(s)), [1, 2, 3]);
     }
 }

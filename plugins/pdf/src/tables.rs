@@ -9,8 +9,12 @@ use smartrag_sdk::parser::Table;
 
 /// Characters in one cell at most; boxes with more frame text.
 const CELL_CHARS_MAX: usize = 1_500;
+/// Rows of a table at most.
+const ROWS_MAX: usize = 1_000;
 /// Rows of an unruled table at least.
 const ROWS_MIN: usize = 3;
+/// Lines of an unruled table at most.
+const RUN_MAX: usize = 300;
 /// Width of the gap between unruled columns at least, in ems.
 const GAP_MIN: f32 = 0.8;
 /// Distance of the rows of an unruled table at most, in ems.
@@ -28,7 +32,9 @@ pub struct Found {
 }
 
 /// The table that a grid makes of the segments in it, and their indices; nothing if the grid frames something else.
-pub fn ruled(grid: &Grid, segments: &[Segment], words: &Words) -> Option<(Found, Vec<usize>)> {
+pub fn ruled(mut grid: Grid, segments: &[Segment], words: &Words) -> Option<(Found, Vec<usize>)> {
+    split_open_rows(&mut grid, segments);
+    let grid = &grid;
     let mut cells: Vec<Vec<usize>> = vec![Vec::new(); grid.rows() * grid.columns()];
     let owner = owners(grid);
     let mut used = Vec::new();
@@ -56,7 +62,32 @@ pub fn ruled(grid: &Grid, segments: &[Segment], words: &Words) -> Option<(Found,
     }
     let rect = bounds(used.iter().map(|&i| &segments[i].rect)).union(&grid.rect());
     let chars = texts.iter().map(String::len).sum();
-    Some((Found { rect, table: build(grid, &owner, &texts), chars }, used))
+    let rtl = used.iter().filter(|&&i| segments[i].rtl).count() * 2 > used.len();
+    Some((Found { rect, table: build(grid, &owner, &texts, rtl), chars }, used))
+}
+
+/// Many tables are ruled only around their body. Where every line of text in a row of the grid begins in the first
+/// column and has something in another, each is a row.
+fn split_open_rows(grid: &mut Grid, segments: &[Segment]) {
+    let mut inside: Vec<(usize, usize, &Segment)> = segments
+        .iter()
+        .filter_map(|s| grid.locate(s.rect.center()).map(|(row, column)| (row, column, s)))
+        .collect();
+    inside.sort_by(|a, b| a.0.cmp(&b.0).then(a.2.baseline.total_cmp(&b.2.baseline)));
+    let mut cuts = Vec::new();
+    for row in inside.chunk_by(|a, b| a.0 == b.0) {
+        let lines: Vec<&[(usize, usize, &Segment)]> =
+            row.chunk_by(|a, b| b.2.baseline - a.2.baseline <= 0.3 * a.2.size).collect();
+        let whole = |line: &&[(usize, usize, &Segment)]| {
+            line.iter().any(|c| c.1 == 0) && line.iter().any(|c| c.1 > 0)
+        };
+        if lines.len() >= ROWS_MIN && lines.iter().all(whole) {
+            cuts.extend(lines.windows(2).map(|pair| (pair[0][0].2.rect.y1 + pair[1][0].2.rect.y0) / 2.0));
+        }
+    }
+    if grid.rows() + cuts.len() <= ROWS_MAX {
+        cuts.into_iter().for_each(|y| grid.split_row(y));
+    }
 }
 
 /// For each cell of the grid, the top left cell of the merged one that it belongs to.
@@ -110,21 +141,26 @@ fn cell_text(cell: &mut [usize], segments: &[Segment], words: &Words) -> String 
     text
 }
 
-fn build(grid: &Grid, owner: &[usize], texts: &[String]) -> Table {
+/// Columns are counted from the right where the text runs from there.
+fn build(grid: &Grid, owner: &[usize], texts: &[String], rtl: bool) -> Table {
     let columns = grid.columns();
     let mut table = Table::new();
     let first: Vec<&String> = (0..columns).map(|c| &texts[owner[c]]).collect();
     let header = looks_like_header(&first);
     for row in 0..grid.rows() {
         table.row();
-        for column in 0..columns {
+        for position in 0..columns {
+            let column = if rtl { columns - 1 - position } else { position };
             let here = row * columns + column;
-            if owner[here] != here {
+            let own = owner[here];
+            let column_span = owner[row * columns..(row + 1) * columns].iter().filter(|&&o| o == own).count();
+            // The side of a merged cell that is met first stands for it.
+            let near = if rtl { own % columns + column_span - 1 } else { own % columns };
+            if own / columns != row || column != near {
                 continue;
             }
-            let column_span = width(owner, here, columns);
-            let row_span = (row..grid.rows()).take_while(|r| owner[r * columns + column] == here).count();
-            table.spanning_cell(&texts[here], row_span as u32, column_span as u32, header && row == 0);
+            let row_span = (row..grid.rows()).take_while(|r| owner[r * columns + column] == own).count();
+            table.spanning_cell(&texts[own], row_span as u32, column_span as u32, header && row == 0);
         }
     }
     table
@@ -171,7 +207,7 @@ fn run_end(lines: &[Line], start: usize) -> usize {
     }
     let mut end = start + 1;
     let mut last_full = end;
-    while end < lines.len() {
+    while end < lines.len().min(start + RUN_MAX) {
         let (above, line) = (&lines[end - 1], &lines[end]);
         let distance = line.baseline - above.baseline;
         let single = line.parts.len() < 2;

@@ -1,20 +1,30 @@
 //! The plugins of this machine, without a daemon.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use crate::config::{self, Config};
-use crate::plugins::{Error, ModelFile, Places, PluginInfo, PluginState, Plugins};
+use crate::plugins::{ModelFile, Places, PluginInfo, PluginState, Plugins};
 use crate::wire::{Capabilities, PluginModelFile, PluginRecord};
 
 /// What a daemon with this configuration would tell of its plugins.
-pub(in crate::cli) fn load(config: &Config) -> Result<Vec<PluginRecord>, Error> {
+pub(in crate::cli) fn load(config: &Config) -> anyhow::Result<Vec<PluginRecord>> {
     Ok(infos(config)?.into_iter().map(record).collect())
 }
 
 /// Loads the plugins as a daemon with this configuration would.
-pub(super) fn infos(config: &Config) -> Result<Vec<PluginInfo>, Error> {
+pub(super) fn infos(config: &Config) -> anyhow::Result<Vec<PluginInfo>> {
     let found = config::places(config);
-    let places =
-        Places { plugin_dirs: found.plugin_dirs, model_dirs: found.model_dirs, cache_dir: found.cache_dir };
+    let scratch = tempfile::tempdir()?;
+    let cache_dir = if is_ours(&config.data_dir) { found.cache_dir } else { scratch.path().to_owned() };
+    let places = Places { plugin_dirs: found.plugin_dirs, model_dirs: found.model_dirs, cache_dir };
     Ok(Plugins::load(&places, &config.plugins)?.list())
+}
+
+/// Whether the daemon's directory belongs to whoever runs us: else root would leave files there that the daemon
+/// can't use.
+fn is_ours(data_dir: &Path) -> bool {
+    data_dir.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
 }
 
 fn record(info: PluginInfo) -> PluginRecord {

@@ -2,14 +2,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
+use wasmtime::component::{Component, Linker};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use super::{Places, Plugins, WIT_VERSION};
 use crate::config::PluginsConfig;
-use crate::types::Role;
+use crate::plugins::models::{Models, Verifier};
+use crate::plugins::wasm::engine::Engine;
+use crate::plugins::wasm::guest::{Common, Guest};
+use crate::plugins::wasm::host;
+use crate::plugins::wasm::limits::Limits;
+use crate::plugins::wasm::pool::Pool;
+use crate::plugins::wasm::reranker::RerankerWorld;
+use crate::types::{PluginId, Role};
 
 /// Memory, allocator, and a message for every guest. Results are written at 64; 1024 holds text.
 const COMMON: &str = r#"
@@ -199,6 +209,25 @@ pub fn component(role: Role, module: &str) -> Vec<u8> {
     let world = resolve.select_world(&[package], Some(&format!("{role}-plugin"))).unwrap();
     embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().validate(true).module(&bytes).unwrap().encode().unwrap()
+}
+
+/// A pool of a reranker, outside of any registry, with a short deadline.
+pub fn reranker_pool(module: &str, max: usize) -> Arc<Pool<RerankerWorld>> {
+    let engine = Engine::start().unwrap();
+    let mut linker = Linker::new(engine.wasm());
+    host::link(&mut linker).unwrap();
+    let component = Component::from_binary(engine.wasm(), &component(Role::Reranker, module)).unwrap();
+    let world = RerankerWorld::new(linker.instantiate_pre(&component).unwrap()).unwrap();
+    let limits = Limits { memory_max: 8 << 20, deadline: Duration::from_millis(100), output_max: 1 << 20 };
+    let verifier = Arc::new(Verifier::new(None));
+    let common = Common {
+        id: PluginId { name: "guest".into(), version: "1".into(), sha256: String::new() },
+        limits,
+        models: Arc::new(Models::new(Vec::new(), Arc::from([]), verifier)),
+        stats: Arc::default(),
+        engine,
+    };
+    Pool::new(Guest::new(Arc::new(world), common, "{}"), max)
 }
 
 /// A host with directories of its own.

@@ -1,4 +1,4 @@
-mod guests;
+pub mod guests;
 
 use std::fs;
 

@@ -1,5 +1,5 @@
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use wasmtime::Config;
@@ -13,7 +13,7 @@ const STACK_MAX: usize = 1 << 20;
 /// Something that keeps idle instances.
 pub trait Idle: Send + Sync {
     /// Lets go of instances that have been idle for long.
-    fn sweep(&self);
+    fn sweep(&self, now: Instant);
 }
 
 /// The WebAssembly engine and its clock. The clock's thread ends with the last handle.
@@ -48,7 +48,7 @@ impl Engine {
             pools.retain(|pool| pool.strong_count() > 0);
             pools.clone()
         };
-        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.sweep());
+        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.sweep(Instant::now()));
     }
 }
 

@@ -96,9 +96,10 @@ impl<W: World> Pool<W> {
 }
 
 impl<W: World> Idle for Pool<W> {
-    fn sweep(&self) {
+    fn sweep(&self, now: Instant) {
         let mut slots = self.slots.lock();
-        let stale = slots.idle.iter().take_while(|(since, _)| since.elapsed() > IDLE_MAX).count();
+        let is_stale = |since: &Instant| now.saturating_duration_since(*since) > IDLE_MAX;
+        let stale = slots.idle.iter().take_while(|(since, _)| is_stale(since)).count();
         let surplus = slots.idle.len().saturating_sub(1).min(stale);
         let gone: Vec<_> = slots.idle.drain(..surplus).collect();
         // Unmapping takes its time: not under the lock.
@@ -148,5 +149,47 @@ impl<W: World> Lease<W> {
 impl<W: World> Drop for Lease<W> {
     fn drop(&mut self) {
         self.pool.give_back(self.instance.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::tests::guests::{reranker, reranker_pool};
+
+    #[test]
+    fn surplus_instances_go_when_idle() {
+        let pool = reranker_pool(&reranker("0.5"), 3);
+        let leases: Vec<_> = (0..3).map(|_| pool.lease().unwrap()).collect();
+        drop(leases);
+        let idle = || pool.slots.lock().idle.len();
+        pool.sweep(Instant::now());
+        assert_eq!(idle(), 3);
+        pool.sweep(Instant::now() + IDLE_MAX * 2);
+        assert_eq!(idle(), 1, "one stays warm");
+    }
+
+    #[test]
+    fn a_full_pool_waits_and_then_says_so() {
+        let pool = reranker_pool(&reranker("0.5"), 1);
+        let lease = pool.lease().unwrap();
+        let error = pool.lease().err().unwrap();
+        assert_eq!(error.kind, FaultKind::Unavailable);
+        assert!(error.retryable);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| pool.lease().map(drop));
+            drop(lease);
+            waiting.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_guest_that_can_not_start_gives_its_place_back() {
+        let module =
+            reranker("0.5").replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 9999)");
+        let pool = reranker_pool(&module, 1);
+        for _ in 0..3 {
+            assert_eq!(pool.lease().err().unwrap().kind.code(), "limit_memory");
+        }
     }
 }

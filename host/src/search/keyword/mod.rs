@@ -8,7 +8,7 @@ mod schema;
 mod segment;
 mod similar;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +44,10 @@ pub struct KeywordIndex {
     /// Commits and merges; it gets whole segments, see [`segment`].
     writer: Option<IndexWriter>,
     cursor: u64,
+    /// Tantivy's number of the last commit: the version of the rows that are written next.
+    version: u64,
+    /// Whether the last change failed.
+    stale: bool,
     last_used: Instant,
 }
 
@@ -65,8 +69,9 @@ impl KeywordIndex {
         let index = builder.open_or_create(UnsyncedDirectory::open(path)?)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let cursor = cursor(&index).ok_or_else(|| damaged(path, "it is of another version"))?;
+        let version = index.load_metas()?.opstamp;
         let (path, last_used) = (path.to_path_buf(), Instant::now());
-        Ok(Self { path, index, reader, fields, writer: None, cursor, last_used })
+        Ok(Self { path, index, reader, fields, writer: None, cursor, version, stale: false, last_used })
     }
 
     /// The journal entry up to which the index is complete.
@@ -77,11 +82,22 @@ impl KeywordIndex {
     /// Puts changes in force, in the given order, and moves the cursor. On an error nothing is changed, and the index
     /// can be used further.
     pub fn apply(&mut self, changes: &[Change], cursor: u64) -> Result<()> {
-        let applied = self.try_apply(changes, cursor.max(self.cursor));
-        if applied.is_err() {
-            self.writer = None;
+        if self.stale {
+            self.catch_up()?;
         }
+        let applied = self.try_apply(changes, cursor.max(self.cursor));
+        self.stale = applied.is_err();
         applied
+    }
+
+    /// After an error nobody knows how far a commit got, but the directory does.
+    fn catch_up(&mut self) -> Result<()> {
+        self.writer = None;
+        self.reader.reload()?;
+        self.version = self.index.load_metas()?.opstamp;
+        self.cursor = cursor(&self.index).unwrap_or(self.cursor);
+        self.stale = false;
+        Ok(())
     }
 
     fn try_apply(&mut self, changes: &[Change], cursor: u64) -> Result<()> {
@@ -90,22 +106,32 @@ impl KeywordIndex {
             self.delete(*document)?;
         }
         let documents: Vec<&IndexDocument> = latest.into_values().flatten().collect();
-        for segment in segment::write(&self.index, self.fields, &documents)? {
+        for segment in segment::write(&self.index, self.fields, self.version, &documents)? {
             self.writer()?.add_segment(segment)?;
         }
         let mut prepared = self.writer()?.prepare_commit()?;
         prepared.set_payload(&schema::payload(cursor));
-        prepared.commit()?;
+        self.version = prepared.commit()?;
         self.reader.reload()?;
         self.cursor = cursor;
         self.last_used = Instant::now();
         Ok(())
     }
 
-    /// A deletion makes tantivy look into every segment: not for documents that are new.
+    /// Deletes a document as it is by its versions: a deletion by its id would reach the rows of the new version, too,
+    /// which tantivy gets as a finished segment.
     fn delete(&mut self, document: DocumentId) -> Result<()> {
-        let term = Term::from_field_bytes(self.fields.attributes, &filter::document_term(document));
-        if self.reader.searcher().doc_freq(&term)? > 0 {
+        let mut versions = BTreeSet::new();
+        let (first, last) = (filter::version_term(document, 0), filter::version_term(document, u64::MAX));
+        for segment in self.reader.searcher().segment_readers() {
+            let attributes = segment.inverted_index(self.fields.attributes)?;
+            let mut terms = attributes.terms().range().ge(&first).le(&last).into_stream()?;
+            while terms.advance() {
+                versions.insert(terms.key().to_vec());
+            }
+        }
+        for version in versions {
+            let term = Term::from_field_bytes(self.fields.attributes, &version);
             self.writer()?.delete_term(term);
         }
         Ok(())
@@ -163,7 +189,7 @@ fn latest(changes: &[Change]) -> BTreeMap<DocumentId, Option<&IndexDocument>> {
 fn merge_policy() -> LogMergePolicy {
     let mut policy = LogMergePolicy::default();
     policy.set_min_num_segments(8);
-    policy.set_min_layer_size(512);
+    policy.set_min_layer_size(64);
     policy.set_level_log_size(3.0);
     policy.set_del_docs_ratio_before_merge(0.3);
     policy

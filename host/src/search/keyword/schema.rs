@@ -46,10 +46,15 @@ pub fn schema() -> (Schema, Fields) {
 }
 
 impl Fields {
-    /// The rows of a document, a chunk each.
-    pub fn rows<'a>(&self, document: &'a IndexDocument) -> impl Iterator<Item = TantivyDocument> + use<'a> {
+    /// The rows of a version of a document, a chunk each.
+    pub fn rows<'a>(
+        &self,
+        document: &'a IndexDocument,
+        version: u64,
+    ) -> impl Iterator<Item = TantivyDocument> + use<'a> {
         let fields = *self;
-        let shared = filter::document_terms(&document.document);
+        let mut shared = filter::document_terms(&document.document);
+        shared.push(filter::version_term(document.document.id, version));
         document.chunks.iter().map(move |chunk| fields.row(&document.document, chunk, &shared))
     }
 

@@ -16,13 +16,18 @@ const BUDGET_MIN: usize = 100_000;
 const BUDGET_A_BYTE: usize = 4;
 
 /// Segments with all chunks of these documents, not yet part of the index.
-pub fn write(index: &Index, fields: Fields, documents: &[&IndexDocument]) -> Result<Vec<SegmentMeta>> {
+pub fn write(
+    index: &Index,
+    fields: Fields,
+    version: u64,
+    documents: &[&IndexDocument],
+) -> Result<Vec<SegmentMeta>> {
     let mut segments = Vec::new();
     let mut rest = documents;
     while !rest.is_empty() {
         let (bytes, count) = portion(rest);
         let (these, others) = rest.split_at(count);
-        segments.extend(write_one(index, fields, these, bytes)?);
+        segments.extend(write_one(index, fields, version, these, bytes)?);
         rest = others;
     }
     Ok(segments)
@@ -45,14 +50,14 @@ fn portion(documents: &[&IndexDocument]) -> (usize, usize) {
 fn write_one(
     index: &Index,
     fields: Fields,
+    version: u64,
     documents: &[&IndexDocument],
     bytes: usize,
 ) -> Result<Option<SegmentMeta>> {
     let budget = (bytes * BUDGET_A_BYTE).clamp(BUDGET_MIN, TEXT_BYTES_MAX * BUDGET_A_BYTE);
     let segment = index.new_segment();
     let mut writer = SegmentWriter::for_segment(budget, segment.clone())?;
-    for row in documents.iter().flat_map(|document| fields.rows(document)) {
-        // Deletions of the same commit were given before: they concern earlier segments only.
+    for row in documents.iter().flat_map(|document| fields.rows(document, version)) {
         writer.add_document::<TantivyDocument>(AddOperation { opstamp: 0, document: row })?;
     }
     let rows = writer.max_doc();

@@ -1,0 +1,237 @@
+//! Filters against a naive evaluation, on all ways of searching.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+
+const NUMBERS: [f64; 7] = [-1e300, -2.5, -0.0, 0.0, 3.0, 3.5, 1e18];
+const TEXTS: [&str; 6] = ["", "a", "ab", "ä", "2024-05-01T00:00:00Z", "2024-05-01T01:00:00+02:00"];
+
+fn long(end: char) -> String {
+    format!("{}{end}", "long ".repeat(100))
+}
+
+fn scalar() -> impl Strategy<Value = Json> {
+    prop_oneof![
+        proptest::sample::select(&NUMBERS[..]).prop_map(|number| json!(number)),
+        Just(json!(3)),
+        proptest::sample::select(&TEXTS[..]).prop_map(|text| json!(text)),
+        prop_oneof![Just('x'), Just('y')].prop_map(|end| json!(long(end))),
+        any::<bool>().prop_map(|value| json!(value)),
+        Just(Json::Null),
+    ]
+}
+
+fn metadata() -> impl Strategy<Value = JsonMap> {
+    let value = prop_oneof![
+        3 => scalar(),
+        1 => proptest::collection::vec(scalar(), 0..3).prop_map(Json::Array),
+        1 => proptest::collection::btree_map(key(), scalar(), 0..3).prop_map(|map| json!(map)),
+    ];
+    proptest::collection::btree_map(key(), value, 0..3).prop_map(|map| map.into_iter().collect())
+}
+
+fn key() -> impl Strategy<Value = String> {
+    proptest::sample::select(vec!["a", "b", "a\0b", ""]).prop_map(str::to_owned)
+}
+
+fn field() -> impl Strategy<Value = Field> {
+    let path = proptest::collection::vec(key(), 1..3).prop_map(Field::Metadata);
+    let own = vec![Field::FileType, Field::Tags, Field::DocumentId, Field::Filename, Field::UploadTime];
+    prop_oneof![3 => path, 2 => proptest::sample::select(own)]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        proptest::sample::select(&NUMBERS[..]).prop_map(Value::Number),
+        proptest::sample::select(&TEXTS[..]).prop_map(|text| Value::Text(text.into())),
+        prop_oneof![Just('x'), Just('y')].prop_map(|end| Value::Text(long(end))),
+        proptest::sample::select(vec!["pdf", "txt", "1.txt", "t0", "t1"])
+            .prop_map(|text| Value::Text(text.into())),
+        any::<bool>().prop_map(Value::Bool),
+        (0i64..4).prop_map(|time| Value::Time(1_700_000_000_000 + time)),
+        Just(Value::Time(1_714_521_600_000)),
+        (0u8..4).prop_map(|number| Value::Document(document_id(number))),
+    ]
+}
+
+fn bounds() -> impl Strategy<Value = Bounds> {
+    let bound = || proptest::option::of(value());
+    let short = |value: &Option<Value>| !matches!(value, Some(Value::Text(text)) if text.len() > 256);
+    (bound(), bound(), bound(), bound())
+        .prop_map(|(gt, gte, lt, lte)| Bounds { gt, gte, lt, lte })
+        .prop_filter("a range has a bound", |bounds| *bounds != Bounds::default())
+        .prop_filter("long texts have no order", move |bounds| {
+            [&bounds.gt, &bounds.gte, &bounds.lt, &bounds.lte].into_iter().all(short)
+        })
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let values = || proptest::collection::vec(value(), 0..3);
+    let leaf = prop_oneof![
+        (field(), values()).prop_map(|(field, values)| Filter::Any(field, values)),
+        (field(), values()).prop_map(|(field, values)| Filter::All(field, values)),
+        (field(), bounds()).prop_map(|(field, bounds)| Filter::Range(field, bounds)),
+        (field(), any::<bool>()).prop_map(|(field, there)| Filter::Exists(field, there)),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Filter::And),
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Filter::Or),
+            inner.prop_map(|filter| Filter::Not(Box::new(filter))),
+        ]
+    })
+}
+
+/// Tags and metadata of a document, and of each of its chunks.
+type Described = (Vec<usize>, JsonMap, Vec<JsonMap>);
+
+fn described() -> impl Strategy<Value = Described> {
+    let tags = proptest::collection::vec(0usize..2, 0..2);
+    (tags, metadata(), proptest::collection::vec(metadata(), 1..3))
+}
+
+fn make(number: u8, (tags, metadata, chunks): &Described) -> IndexDocument {
+    let mut described = document(number);
+    described.tags = tags.iter().map(|tag| format!("t{tag}")).collect();
+    described.file_type = if number.is_multiple_of(2) { "pdf".into() } else { "txt".into() };
+    described.metadata = metadata.clone();
+    let rows = chunks.iter().enumerate().map(|(index, metadata)| {
+        let mut row = chunk(index as u32, "word", Some("en"));
+        row.metadata = metadata.clone();
+        row
+    });
+    let vectors = chunks.iter().flat_map(|_| [1.0, 0.5]).collect();
+    indexed(described, rows.collect(), vectors)
+}
+
+/// Everything under a path, lists by their members.
+fn under<'a>(value: &'a Json, path: &[String]) -> Vec<&'a Json> {
+    match (value, path) {
+        (Json::Null, _) => Vec::new(),
+        (Json::Array(members), _) => {
+            let own = path.is_empty().then_some(value);
+            own.into_iter().chain(members.iter().flat_map(|member| under(member, path))).collect()
+        }
+        (_, []) => vec![value],
+        (Json::Object(members), [first, rest @ ..]) => {
+            members.get(first).map(|value| under(value, rest)).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The values of a field, and whether it is there.
+fn values(document: &Document, chunk: &Chunk, field: &Field) -> (Vec<Value>, bool) {
+    let found = match field {
+        Field::FileType => vec![Value::Text(document.file_type.clone())],
+        Field::Filename => vec![Value::Text(document.filename.clone())],
+        Field::DocumentId => vec![Value::Document(document.id)],
+        Field::UploadTime => vec![Value::Time(document.upload_time)],
+        Field::Tags => document.tags.iter().cloned().map(Value::Text).collect(),
+        Field::Metadata(path) => {
+            let both = [&document.metadata, &chunk.metadata].map(|map| Json::Object(map.clone()));
+            let found: Vec<&Json> = both.iter().flat_map(|object| under(object, path)).collect();
+            return (found.iter().flat_map(|value| scalars(value)).collect(), !found.is_empty());
+        }
+    };
+    let there = !found.is_empty();
+    (found, there)
+}
+
+fn scalars(value: &Json) -> Vec<Value> {
+    match value {
+        Json::Bool(value) => vec![Value::Bool(*value)],
+        Json::Number(number) => vec![Value::Number(number.as_f64().unwrap())],
+        Json::String(text) => {
+            let time = text.parse::<jiff::Timestamp>().ok().map(|time| Value::Time(time.as_millisecond()));
+            std::iter::once(Value::Text(text.clone())).chain(time).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn order(a: &Value, b: &Value) -> Option<std::cmp::Ordering> {
+    match (a, b) {
+        (Value::Text(a), Value::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+        (Value::Number(a), Value::Number(b)) => a.partial_cmp(b),
+        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
+        (Value::Time(a), Value::Time(b)) => Some(a.cmp(b)),
+        (Value::Document(a), Value::Document(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+
+fn within(value: &Value, bounds: &Bounds) -> bool {
+    let meets = |bound: &Option<Value>, test: fn(std::cmp::Ordering) -> bool| {
+        bound.as_ref().is_none_or(|bound| order(value, bound).is_some_and(test))
+    };
+    meets(&bounds.gt, std::cmp::Ordering::is_gt)
+        && meets(&bounds.gte, std::cmp::Ordering::is_ge)
+        && meets(&bounds.lt, std::cmp::Ordering::is_lt)
+        && meets(&bounds.lte, std::cmp::Ordering::is_le)
+}
+
+fn passes(document: &Document, chunk: &Chunk, filter: &Filter) -> bool {
+    let part = |filter: &Filter| passes(document, chunk, filter);
+    let has = |field: &Field, value: &Value| {
+        values(document, chunk, field)
+            .0
+            .iter()
+            .any(|own| order(own, value).is_some_and(std::cmp::Ordering::is_eq))
+    };
+    match filter {
+        Filter::And(parts) => parts.iter().all(part),
+        Filter::Or(parts) => parts.iter().any(part),
+        Filter::Not(filter) => !part(filter),
+        Filter::Any(field, values) => values.iter().any(|value| has(field, value)),
+        Filter::All(field, values) => values.iter().all(|value| has(field, value)),
+        Filter::Range(field, bounds) => {
+            values(document, chunk, field).0.iter().any(|value| within(value, bounds))
+        }
+        Filter::Exists(field, there) => values(document, chunk, field).1 == *there,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn filters_let_through_what_a_naive_evaluation_does(
+        described in proptest::collection::vec(described(), 1..5),
+        filters in proptest::collection::vec(filter(), 12),
+        deleted in 0u8..5,
+    ) {
+        let documents: Vec<_> = described.iter().enumerate().map(|(number, d)| make(number as u8, d)).collect();
+        let (_directory, search) = collection(&documents.iter().cloned().map(Change::Put).collect::<Vec<_>>());
+        search.apply(ID, &[Change::Delete(document_id(deleted))], 2).unwrap();
+        for filter in filters {
+            let wanted: BTreeSet<ChunkId> = documents
+                .iter()
+                .filter(|document| document.document.id != document_id(deleted))
+                .flat_map(|document| document.chunks.iter().map(move |chunk| (&document.document, chunk)))
+                .filter(|(document, chunk)| passes(document, chunk, &filter))
+                .map(|(document, chunk)| ChunkId { document: document.id, index: chunk.index })
+                .collect();
+            for mode in [SearchMode::Keyword, SearchMode::Vector, SearchMode::Hybrid] {
+                let vector = Some(vec![1.0, 0.0]);
+                let filtered = SearchQuery { mode, vector, filter: Some(filter.clone()), ..query("words") };
+                let hits = search.search(ID, &filtered).unwrap().hits;
+                let found: BTreeSet<ChunkId> = hits.iter().map(|hit| hit.chunk).collect();
+                prop_assert_eq!(&found, &wanted, "{:?} {:?}", mode, filter);
+                let few = search.search(ID, &SearchQuery { limit: 1, candidates: 1, ..filtered }).unwrap().hits;
+                prop_assert_eq!(few.len(), wanted.len().min(1));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_range_without_bounds_says_so() {
+    let (_directory, search) = collection(&[put(1, "word", None)]);
+    let filter = Filter::Range(Field::UploadTime, Bounds::default());
+    let refused = search.search(ID, &SearchQuery { filter: Some(filter), ..query("word") });
+    assert!(matches!(refused, Err(Error::Filter(_))));
+}

@@ -1,0 +1,163 @@
+//! Sentences to an answer.
+
+use smartrag_sdk::generator::{Passage, Request};
+use smartrag_words::Language;
+
+use crate::config::Config;
+use crate::count_tokens;
+use crate::evidence::{Candidate, gather};
+use crate::question::Question;
+use crate::select::select;
+
+/// A finished answer.
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+    /// With its citations.
+    pub text: String,
+    /// Whether it only says that the documents do not say.
+    pub abstained: bool,
+    /// Words and marks that were read.
+    pub prompt_tokens: u32,
+}
+
+impl Answer {
+    /// Answers, or abstains in the language of the request.
+    pub fn to(request: &Request, config: &Config) -> Self {
+        let question = Question::new(&request.question);
+        let candidates = gather(&question, &request.passages);
+        let chosen = select(&candidates, config);
+        let read = request.passages.iter().map(|passage| count_tokens(&passage.text)).sum::<u32>();
+        Self {
+            text: match chosen[..] {
+                [] => abstention(&request.language).into(),
+                _ => {
+                    chosen.iter().map(|one| say(one, &request.passages, config)).collect::<Vec<_>>().join(" ")
+                }
+            },
+            abstained: chosen.is_empty(),
+            prompt_tokens: read + count_tokens(&request.question),
+        }
+    }
+}
+
+fn abstention(language: &str) -> &'static str {
+    match Language::from_tag(language) {
+        Some(Language::German) => "Die Dokumente geben darauf keine ausreichend belegte Antwort.",
+        _ => "The documents do not give a sufficiently supported answer to this.",
+    }
+}
+
+/// The sentence on one line, with its citation.
+fn say(candidate: &Candidate, passages: &[Passage], config: &Config) -> String {
+    let passage = &passages[candidate.passage];
+    let sentence = passage.text[candidate.span.clone()].split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{} [{}]", shorten(&sentence, config.sentence_chars_max), passage.citation)
+}
+
+/// Cuts behind a clause, or else behind a word.
+fn shorten(sentence: &str, chars_max: usize) -> String {
+    let Some((end, _)) = sentence.char_indices().nth(chars_max) else { return sentence.into() };
+    let head = &sentence[..end];
+    let clause = head.rfind([',', ';', ':', '–']).filter(|at| 2 * at > end);
+    let cut = clause.or_else(|| head.rfind(' ')).unwrap_or(end);
+    format!("{} …", head[..cut].trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use smartrag_sdk::Span;
+    use smartrag_sdk::generator::{Options, Sentence};
+
+    use super::*;
+
+    const BRIDGE: &str = "Die Brücke ist aus Stahl. Sie wurde 1877 gebaut und\nverbindet zwei Stadtteile.";
+
+    fn passage(citation: u32, text: &str) -> Passage {
+        let mut start = 0;
+        let spans = text.split_inclusive(". ").map(|sentence| {
+            start += sentence.len();
+            Span { start: (start - sentence.len()) as u32, end: start as u32 }
+        });
+        Passage {
+            citation,
+            text: text.into(),
+            title: "a.md".into(),
+            heading_path: vec![],
+            language: None,
+            score: 1.0,
+            similarity: Some(0.5),
+            sentences: spans.map(|span| Sentence { span, similarity: Some(0.5) }).collect(),
+        }
+    }
+
+    fn request(question: &str, language: &str, passages: Vec<Passage>) -> Request {
+        let options = Options {
+            temperature: None,
+            top_p: None,
+            max_tokens: None,
+            seed: None,
+            stop: vec![],
+            extra: vec![],
+        };
+        Request {
+            model: None,
+            question: question.into(),
+            language: language.into(),
+            messages: vec![],
+            passages,
+            options,
+        }
+    }
+
+    #[test]
+    fn the_best_sentence_is_cited() {
+        let passages = vec![passage(1, "Das Wetter war schön. Es regnete nie."), passage(2, BRIDGE)];
+        let answer =
+            Answer::to(&request("Wann wurde die Brücke gebaut?", "de", passages), &Config::default());
+        assert!(
+            answer.text.contains("Sie wurde 1877 gebaut und verbindet zwei Stadtteile. [2]"),
+            "{answer:?}"
+        );
+        assert!(!answer.abstained && answer.prompt_tokens > 20);
+    }
+
+    #[test]
+    fn it_abstains_in_the_language_of_the_request() {
+        for (language, word) in [("de-AT", "Dokumente"), ("en", "documents"), ("fr", "documents")] {
+            let mut passages = vec![passage(1, BRIDGE)];
+            passages[0].similarity = Some(0.1);
+            passages[0].sentences.iter_mut().for_each(|sentence| sentence.similarity = Some(0.1));
+            let answer =
+                Answer::to(&request("Who invented the telephone?", language, passages), &Config::default());
+            assert!(answer.abstained && answer.text.contains(word), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn without_sentences_the_passage_stands_for_them() {
+        let mut passages = vec![passage(7, BRIDGE)];
+        passages[0].sentences.clear();
+        let answer =
+            Answer::to(&request("Wann wurde die Brücke gebaut?", "de", passages), &Config::default());
+        assert!(answer.text.ends_with("Stadtteile. [7]"), "{answer:?}");
+    }
+
+    #[test]
+    fn long_sentences_are_cut_behind_a_clause() {
+        let long = format!("{}, {}", "wort ".repeat(15).trim(), "mehr ".repeat(50));
+        assert_eq!(shorten(&long, 80), format!("{} …", "wort ".repeat(15).trim()));
+        assert!(shorten(&"x".repeat(500), 80).ends_with("x …"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_request_is_answered(question in "\\PC{1,30}", text in "\\PC{0,60}", span in (0u32..70, 0u32..70)) {
+            let mut passages = vec![passage(1, &text)];
+            passages[0].sentences.push(Sentence { span: Span { start: span.0, end: span.1 }, similarity: None });
+            passages[0].similarity = None;
+            let bold = Config { support_min: 0.0, ..Default::default() };
+            prop_assert!(!Answer::to(&request(&question, "en", passages), &bold).text.is_empty());
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The REST API as a client meets it.
+
+use serde_json::{Value, json};
+
+use crate::support::{TestDaemon, samples};
+
+async fn with_samples() -> TestDaemon {
+    let daemon = TestDaemon::start();
+    let samples = samples();
+    let files: Vec<_> = samples.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    for item in daemon.upload("", &files).await {
+        assert_eq!(item["status"], "ready", "{item}");
+    }
+    daemon
+}
+
+#[tokio::test]
+async fn questions_are_answered_from_documents_with_citations() {
+    let daemon = with_samples().await;
+    let cases = [
+        ("How often are water samples taken?", "six hours", "tidewater-staff-guide.docx"),
+        ("How much does a raised bed cost?", "35", "community-garden.html"),
+        ("Wie viel kostet ein Ersatzschlüssel?", "45 Euro", "hausordnung.md"),
+        ("Was prüft man bei Fehler E-17?", "F4", "nordlicht-handbuch.pdf"),
+    ];
+    for (question, expected, file) in cases {
+        let answer = daemon.post("/api/v1/query", &json!({"query": question})).await.ok();
+        let text = answer["answer"].as_str().unwrap();
+        assert!(text.contains(expected), "{question}: {answer:#}");
+        let cited =
+            answer["sources"].as_array().unwrap().iter().find(|source| source["filename"] == file).unwrap();
+        assert!(text.contains(&format!("[{}]", cited["citation"])), "{question}: {answer:#}");
+        assert_eq!(answer["backend"], "extractive");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_cites_the_page() {
+    let daemon = with_samples().await;
+    let answer = daemon.post("/api/v1/query", &json!({"query": "Was prüft man bei Fehler E-17?"})).await.ok();
+    let first = &answer["sources"][0];
+    assert_eq!(
+        (first["filename"].as_str(), first["page_number"].as_u64()),
+        (Some("nordlicht-handbuch.pdf"), Some(2))
+    );
+    assert_eq!(first["heading_path"].as_array().unwrap().last().unwrap(), "4 Störungen");
+}
+
+#[tokio::test]
+async fn weak_evidence_is_said_in_the_language_of_the_question() {
+    let daemon = with_samples().await;
+    let ask = async |query: &str| daemon.post("/api/v1/query", &json!({"query": query})).await.ok();
+    let english = ask("Who won the football world championship of 1954?").await;
+    assert_eq!(english["finish_reason"], "abstained", "{english:#}");
+    let german = ask("Wer gewann die Fußballweltmeisterschaft von 1954?").await;
+    assert_eq!(german["finish_reason"], "abstained", "{german:#}");
+    assert_ne!(english["answer"], german["answer"]);
+}
+
+#[tokio::test]
+async fn streams_carry_type_and_chunk_on_every_line() {
+    let daemon = with_samples().await;
+    let body = json!({"query": "How often are water samples taken?"});
+    let whole = daemon.post("/api/v1/query", &body).await.ok();
+    let stream = daemon.post("/api/v1/query/stream", &body).await;
+    assert_eq!(stream.headers["content-type"], "application/x-ndjson");
+    let lines: Vec<Value> = stream.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["type"].is_string() && line["chunk"].is_string()), "{lines:#?}");
+    let types: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!((types[0], *types.last().unwrap()), ("sources", "done"));
+    let text: String = lines.iter().map(|line| line["chunk"].as_str().unwrap()).collect();
+    assert_eq!(text, whole["answer"].as_str().unwrap());
+
+    let sse =
+        daemon.request("POST", "/api/v1/query/stream").header("accept", "text/event-stream").json(&body);
+    let sse = daemon.send(sse).await;
+    assert_eq!(sse.headers["content-type"], "text/event-stream");
+    let events = sse.body.lines().filter_map(|line| line.strip_prefix("data:"));
+    let text: String = events
+        .map(|event| serde_json::from_str::<Value>(event).unwrap()["chunk"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(text, whole["answer"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn a_conversation_goes_on() {
+    let daemon = with_samples().await;
+    let first =
+        daemon.post("/api/v1/query", &json!({"query": "Who calibrates the spectrometer?"})).await.ok();
+    let body = json!({"query": "And how often is it done?", "conversation_id": first["conversation_id"]});
+    let second = daemon.post("/api/v1/query", &body).await.ok();
+    assert_eq!(second["conversation_id"], first["conversation_id"]);
+    assert!(second["answer"].as_str().unwrap().contains("Monday"), "{second:#}");
+    let foreign = json!({"query": "x", "conversation_id": uuid::Uuid::now_v7().to_string()});
+    daemon.post("/api/v1/query", &foreign).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn every_chunk_is_a_piece_of_the_text() {
+    let daemon = with_samples().await;
+    let documents = daemon.get("/api/v1/documents").await.ok();
+    for document in documents["items"].as_array().unwrap() {
+        let id = document["document_id"].as_str().unwrap();
+        let text: Vec<char> =
+            daemon.get(&format!("/api/v1/documents/{id}/text")).await.body.chars().collect();
+        let chunks = daemon.get(&format!("/api/v1/documents/{id}/chunks")).await.ok();
+        let chunks = chunks["items"].as_array().unwrap();
+        assert_eq!(chunks.len() as u64, document["chunk_count"].as_u64().unwrap());
+        for chunk in chunks {
+            let at = |key: &str| chunk[key].as_u64().unwrap() as usize;
+            let piece: String = text[at("char_start")..at("char_end")].iter().collect();
+            assert_eq!(piece, chunk["text"].as_str().unwrap());
+        }
+        let provenance = &document["provenance"];
+        assert_eq!(provenance["parser"]["sha256"].as_str().unwrap().len(), 64, "{provenance}");
+        assert_eq!(provenance["embedder"]["name"], "static-embed");
+    }
+}
+
+#[tokio::test]
+async fn modes_and_filters() {
+    let daemon = with_samples().await;
+    for mode in ["keyword", "vector", "hybrid"] {
+        let hits = daemon.search(&json!({"query": "water samples at the buoys", "mode": mode})).await;
+        assert_eq!(hits[0]["filename"], "tidewater-staff-guide.docx", "{mode}: {hits:#?}");
+    }
+    let body = json!({"filename": "tagged.txt", "text": "Water is wet.", "tags": ["a", "b"], "metadata": {"year": 1999}});
+    let tagged = daemon.post("/api/v1/documents?wait=true", &body).await.ok()["document_id"].clone();
+    let filters = [
+        json!({"tags": {"any": ["b", "c"]}}),
+        json!({"tags": {"all": ["a", "b"]}}),
+        json!({"metadata.year": {"gte": 1999, "lt": 2000}}),
+        json!({"document_id": [tagged]}),
+        json!({"and": [{"file_type": ["txt"]}, {"not": {"tags": ["z"]}}]}),
+    ];
+    for filter in filters {
+        let hits = daemon.search(&json!({"query": "water", "filter": filter, "top_k": 100})).await;
+        assert!(
+            !hits.is_empty() && hits.iter().all(|hit| hit["document_id"] == tagged),
+            "{filter}: {hits:#?}"
+        );
+    }
+    let unknown = json!({"query": "water", "filter": {"colour": "red"}});
+    daemon.post("/api/v1/search", &unknown).await.problem(400, "unknown_filter_key");
+}
+
+#[tokio::test]
+async fn similar_documents_and_search_by_document() {
+    let daemon = with_samples().await;
+    let id = daemon
+        .add("sea.txt", "The sea station takes water samples at its buoys and calibrates instruments.")
+        .await;
+    let similar = daemon.get(&format!("/api/v1/search/similar/{id}?top_k=2")).await.ok();
+    assert_eq!(similar["results"][0]["filename"], "tidewater-staff-guide.docx", "{similar:#}");
+    let grouped = daemon.post("/api/v1/documents/search", &json!({"query": "water"})).await.ok();
+    let items = grouped["items"].as_array().unwrap();
+    let mut ids: Vec<_> = items.iter().map(|item| item["document"]["document_id"].to_string()).collect();
+    ids.dedup();
+    assert!(ids.len() == items.len() && ids.len() >= 2, "{grouped:#}");
+}
+
+#[tokio::test]
+async fn users_do_not_see_each_other() {
+    let daemon = TestDaemon::start();
+    for (user, secret) in [("ann", "The launch code is heron."), ("bob", "The launch code is walrus.")] {
+        let body = json!({"user_id": user});
+        let session = daemon.post("/api/v1/sessions", &body).await.ok()["session_id"].clone();
+        let body = json!({"filename": format!("{user}.txt"), "text": secret, "session_id": session});
+        daemon.post("/api/v1/documents?wait=true", &body).await.ok();
+        let hits = daemon.search(&json!({"query": "launch code", "session_id": session})).await;
+        assert_eq!(hits.len(), 1, "{hits:#?}");
+        assert_eq!(hits[0]["content"], secret);
+    }
+    let anns =
+        daemon.send(daemon.request("GET", "/api/v1/documents").header("X-SmartRAG-User", "ann")).await.ok();
+    let id = anns["items"][0]["document_id"].as_str().unwrap().to_owned();
+    let as_bob = |method, path: String| daemon.request(method, &path).header("X-SmartRAG-User", "bob");
+    for path in ["", "/content", "/text", "/chunks"] {
+        daemon.send(as_bob("GET", format!("/api/v1/documents/{id}{path}"))).await.problem(404, "not_found");
+    }
+    daemon.send(as_bob("DELETE", format!("/api/v1/documents/{id}"))).await.problem(404, "not_found");
+    assert!(daemon.search(&json!({"query": "launch code"})).await.is_empty(), "anonymous sees nothing");
+}
+
+#[tokio::test]
+async fn the_same_bytes_are_stored_once() {
+    let daemon = TestDaemon::start();
+    let file = ("a.txt", b"Only once.".to_vec());
+    let first = daemon.upload("", std::slice::from_ref(&file)).await;
+    let second = daemon.upload("", &[("b.txt", file.1.clone())]).await;
+    assert_eq!(first[0]["document_id"], second[0]["document_id"]);
+    assert_eq!((&first[0]["duplicate"], &second[0]["duplicate"]), (&json!(false), &json!(true)));
+    assert_eq!(daemon.search(&json!({"query": "once"})).await.len(), 1);
+
+    let send = |text: &str| {
+        let body = json!({"filename": "k.txt", "text": text});
+        daemon.request("POST", "/api/v1/documents").header("Idempotency-Key", "k1").json(&body)
+    };
+    let one = daemon.send(send("same")).await.ok();
+    assert_eq!(daemon.send(send("same")).await.ok()["document_id"], one["document_id"]);
+    daemon.send(send("other")).await.problem(422, "idempotency_mismatch");
+}
+
+#[tokio::test]
+async fn deleted_documents_are_gone_from_search_at_once() {
+    let daemon = TestDaemon::start();
+    let id = daemon.add("gone.txt", "A pelican on the pier.").await;
+    assert_eq!(daemon.search(&json!({"query": "pelican"})).await.len(), 1);
+    let purged = daemon.delete(&format!("/api/v1/documents/{id}")).await.ok();
+    assert!(purged.to_string().contains("chunks"), "{purged}");
+    assert!(daemon.search(&json!({"query": "pelican"})).await.is_empty());
+    daemon.get(&format!("/api/v1/documents/{id}")).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_bad_line_of_a_batch_fails_alone() {
+    let daemon = TestDaemon::start();
+    let body = "{\"filename\":\"1.txt\",\"text\":\"One heron.\"}\nnonsense\n{\"filename\":\"3.txt\",\"text\":\"Two herons.\"}\n";
+    let request = daemon.request("POST", "/api/v1/documents/batch?wait=true");
+    let answer = daemon.send(request.header("content-type", "application/x-ndjson").body(body)).await;
+    let lines: Vec<Value> = answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["line"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!((&lines[0]["status"], &lines[2]["status"]), (&json!("ready"), &json!("ready")));
+    assert_eq!(lines[1]["code"], "invalid_json", "{lines:#?}");
+    assert_eq!(daemon.search(&json!({"query": "heron"})).await.len(), 2);
+}
+
+#[tokio::test]
+async fn lists_are_paged_and_filtered() {
+    let daemon = TestDaemon::start();
+    for number in 0..5 {
+        daemon.add(&format!("{number}.txt"), &format!("Text number {number}.")).await;
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = daemon.get(&format!("/api/v1/documents?limit=2&sort=upload_time{cursor}")).await.ok();
+        seen.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["filename"].as_str().unwrap().to_owned()),
+        );
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["0.txt", "1.txt", "2.txt", "3.txt", "4.txt"]);
+    let named = daemon.get("/api/v1/documents?filename=3.txt&status=ready&file_type=txt").await.ok();
+    assert_eq!(named["items"].as_array().unwrap().len(), 1);
+    daemon.get("/api/v1/documents?cursor=nonsense").await.problem(400, "invalid_cursor");
+}
+
+#[tokio::test]
+async fn sessions_live_and_die() {
+    let daemon = TestDaemon::start();
+    let body = json!({"user_id": "ann", "title": "Work", "context": {"colour": "red"}});
+    let session = daemon.post("/api/v1/sessions", &body).await;
+    assert_eq!(session.status, 201);
+    let id = session.ok()["session_id"].as_str().unwrap().to_owned();
+    let asked = daemon.post("/api/v1/query", &json!({"query": "Anything?", "session_id": id})).await.ok();
+    assert!(asked["conversation_id"].is_string());
+    let shown = daemon
+        .send(daemon.request("GET", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann"))
+        .await;
+    assert_eq!(shown.ok()["context"]["colour"], "red");
+    let gone = daemon.request("DELETE", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann");
+    assert!((200..300).contains(&daemon.send(gone).await.status));
+    let shown = daemon.request("GET", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann");
+    daemon.send(shown).await.problem(404, "not_found");
+    // Unannounced sessions begin by being used.
+    daemon.search(&json!({"query": "x", "session_id": "user123"})).await;
+    daemon.get("/api/v1/sessions/user123").await.ok();
+}
+
+#[tokio::test]
+async fn embeddings_and_enrichment() {
+    let daemon = with_samples().await;
+    let answer = daemon.post("/api/v1/embed", &json!({"input": ["water", "Wasser", "water"]})).await.ok();
+    let rows = answer["embeddings"].as_array().unwrap();
+    assert_eq!((rows.len(), answer["dimension"].as_u64()), (3, Some(256)));
+    assert_eq!(rows[0], rows[2]);
+    assert_ne!(rows[0], rows[1]);
+    let prompt =
+        daemon.post("/api/v1/enrich", &json!({"query": "How often are water samples taken?"})).await.ok();
+    assert!(prompt["enhanced_prompt"].as_str().unwrap().contains("six hours"), "{prompt:#}");
+    assert_eq!(
+        prompt["metadata"]["sources_count"].as_u64().unwrap() as usize,
+        prompt["sources"].as_array().unwrap().len()
+    );
+    let text = json!({"text": "Die Module werden zweimal im Jahr mit weichem Wasser gereinigt."});
+    let annotations = daemon.post("/api/v1/enrich", &text).await.ok();
+    assert!(annotations.to_string().contains("\"code\":\"de\""), "{annotations}");
+}
+
+#[tokio::test]
+async fn operators_see_how_it_is() {
+    let daemon = with_samples().await;
+    for path in ["/health", "/api/v1/health"] {
+        let health = daemon.get(path).await.ok();
+        assert_eq!(health["status"], "healthy", "{health:#}");
+        for component in
+            ["database", "keyword_index", "vector_index", "plugins", "models", "disk_space", "memory"]
+        {
+            assert!(!health["components"][component].is_null(), "{component} in {health:#}");
+        }
+    }
+    assert_eq!(daemon.get("/health/live").await.status, 200);
+    assert_eq!(daemon.get("/health/ready").await.status, 200);
+    let metrics = daemon.get("/metrics").await.body;
+    for series in [
+        "smartrag_documents_total",
+        "smartrag_ingested_chunks_total",
+        "smartrag_queries_total",
+        "smartrag_active_sessions",
+    ] {
+        assert!(metrics.contains(series), "{series}");
+    }
+    let plugins = daemon.get("/api/v1/plugins").await.ok();
+    let names: Vec<_> =
+        plugins["items"].as_array().unwrap().iter().map(|plugin| plugin["name"].as_str().unwrap()).collect();
+    for name in [
+        "text",
+        "markdown",
+        "html",
+        "pdf",
+        "docx",
+        "static-embed",
+        "language",
+        "keywords",
+        "lexical",
+        "extractive",
+    ] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    assert!(plugins.to_string().contains("\"calls\""));
+    let readiness = daemon.get("/api/v1/models/readiness").await.ok();
+    assert!(readiness.to_string().contains("sha256"), "{readiness}");
+    let models = daemon.get("/api/v1/models").await.ok();
+    assert!(models.to_string().contains("extractive"), "{models}");
+}
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let daemon = TestDaemon::start();
+    let document = daemon.get("/api/v1/openapi.json").await.ok();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert!(document["paths"].as_object().unwrap().len() > 20);
+    let docs = daemon.get("/docs/").await;
+    assert_eq!(docs.status, 200);
+    assert!(docs.body.contains("<html") || docs.body.contains("<!DOCTYPE"), "{}", docs.body);
+}
