@@ -27,7 +27,8 @@ async fn questions_are_answered_from_documents_with_citations() {
         let answer = daemon.post("/api/v1/query", &json!({"query": question})).await.ok();
         let text = answer["answer"].as_str().unwrap();
         assert!(text.contains(expected), "{question}: {answer:#}");
-        let cited = answer["sources"].as_array().unwrap().iter().find(|source| source["filename"] == file).unwrap();
+        let cited =
+            answer["sources"].as_array().unwrap().iter().find(|source| source["filename"] == file).unwrap();
         assert!(text.contains(&format!("[{}]", cited["citation"])), "{question}: {answer:#}");
         assert_eq!(answer["backend"], "extractive");
     }
@@ -38,7 +39,10 @@ async fn an_answer_cites_the_page() {
     let daemon = with_samples().await;
     let answer = daemon.post("/api/v1/query", &json!({"query": "Was prüft man bei Fehler E-17?"})).await.ok();
     let first = &answer["sources"][0];
-    assert_eq!((first["filename"].as_str(), first["page_number"].as_u64()), (Some("nordlicht-handbuch.pdf"), Some(2)));
+    assert_eq!(
+        (first["filename"].as_str(), first["page_number"].as_u64()),
+        (Some("nordlicht-handbuch.pdf"), Some(2))
+    );
     assert_eq!(first["heading_path"].as_array().unwrap().last().unwrap(), "4 Störungen");
 }
 
@@ -67,7 +71,8 @@ async fn streams_carry_type_and_chunk_on_every_line() {
     let text: String = lines.iter().map(|line| line["chunk"].as_str().unwrap()).collect();
     assert_eq!(text, whole["answer"].as_str().unwrap());
 
-    let sse = daemon.request("POST", "/api/v1/query/stream").header("accept", "text/event-stream").json(&body);
+    let sse =
+        daemon.request("POST", "/api/v1/query/stream").header("accept", "text/event-stream").json(&body);
     let sse = daemon.send(sse).await;
     assert_eq!(sse.headers["content-type"], "text/event-stream");
     let events = sse.body.lines().filter_map(|line| line.strip_prefix("data:"));
@@ -80,7 +85,8 @@ async fn streams_carry_type_and_chunk_on_every_line() {
 #[tokio::test]
 async fn a_conversation_goes_on() {
     let daemon = with_samples().await;
-    let first = daemon.post("/api/v1/query", &json!({"query": "Who calibrates the spectrometer?"})).await.ok();
+    let first =
+        daemon.post("/api/v1/query", &json!({"query": "Who calibrates the spectrometer?"})).await.ok();
     let body = json!({"query": "And how often is it done?", "conversation_id": first["conversation_id"]});
     let second = daemon.post("/api/v1/query", &body).await.ok();
     assert_eq!(second["conversation_id"], first["conversation_id"]);
@@ -95,7 +101,8 @@ async fn every_chunk_is_a_piece_of_the_text() {
     let documents = daemon.get("/api/v1/documents").await.ok();
     for document in documents["items"].as_array().unwrap() {
         let id = document["document_id"].as_str().unwrap();
-        let text: Vec<char> = daemon.get(&format!("/api/v1/documents/{id}/text")).await.body.chars().collect();
+        let text: Vec<char> =
+            daemon.get(&format!("/api/v1/documents/{id}/text")).await.body.chars().collect();
         let chunks = daemon.get(&format!("/api/v1/documents/{id}/chunks")).await.ok();
         let chunks = chunks["items"].as_array().unwrap();
         assert_eq!(chunks.len() as u64, document["chunk_count"].as_u64().unwrap());
@@ -128,7 +135,10 @@ async fn modes_and_filters() {
     ];
     for filter in filters {
         let hits = daemon.search(&json!({"query": "water", "filter": filter, "top_k": 100})).await;
-        assert!(!hits.is_empty() && hits.iter().all(|hit| hit["document_id"] == tagged), "{filter}: {hits:#?}");
+        assert!(
+            !hits.is_empty() && hits.iter().all(|hit| hit["document_id"] == tagged),
+            "{filter}: {hits:#?}"
+        );
     }
     let unknown = json!({"query": "water", "filter": {"colour": "red"}});
     daemon.post("/api/v1/search", &unknown).await.problem(400, "unknown_filter_key");
@@ -137,7 +147,9 @@ async fn modes_and_filters() {
 #[tokio::test]
 async fn similar_documents_and_search_by_document() {
     let daemon = with_samples().await;
-    let id = daemon.add("sea.txt", "The sea station takes water samples at its buoys and calibrates instruments.").await;
+    let id = daemon
+        .add("sea.txt", "The sea station takes water samples at its buoys and calibrates instruments.")
+        .await;
     let similar = daemon.get(&format!("/api/v1/search/similar/{id}?top_k=2")).await.ok();
     assert_eq!(similar["results"][0]["filename"], "tidewater-staff-guide.docx", "{similar:#}");
     let grouped = daemon.post("/api/v1/documents/search", &json!({"query": "water"})).await.ok();
@@ -159,7 +171,8 @@ async fn users_do_not_see_each_other() {
         assert_eq!(hits.len(), 1, "{hits:#?}");
         assert_eq!(hits[0]["content"], secret);
     }
-    let anns = daemon.send(daemon.request("GET", "/api/v1/documents").header("X-SmartRAG-User", "ann")).await.ok();
+    let anns =
+        daemon.send(daemon.request("GET", "/api/v1/documents").header("X-SmartRAG-User", "ann")).await.ok();
     let id = anns["items"][0]["document_id"].as_str().unwrap().to_owned();
     let as_bob = |method, path: String| daemon.request(method, &path).header("X-SmartRAG-User", "bob");
     for path in ["", "/content", "/text", "/chunks"] {
@@ -221,7 +234,13 @@ async fn lists_are_paged_and_filtered() {
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = daemon.get(&format!("/api/v1/documents?limit=2&sort=upload_time{cursor}")).await.ok();
-        seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["filename"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["filename"].as_str().unwrap().to_owned()),
+        );
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
@@ -242,7 +261,9 @@ async fn sessions_live_and_die() {
     let id = session.ok()["session_id"].as_str().unwrap().to_owned();
     let asked = daemon.post("/api/v1/query", &json!({"query": "Anything?", "session_id": id})).await.ok();
     assert!(asked["conversation_id"].is_string());
-    let shown = daemon.send(daemon.request("GET", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann")).await;
+    let shown = daemon
+        .send(daemon.request("GET", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann"))
+        .await;
     assert_eq!(shown.ok()["context"]["colour"], "red");
     let gone = daemon.request("DELETE", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann");
     assert!((200..300).contains(&daemon.send(gone).await.status));
@@ -261,9 +282,13 @@ async fn embeddings_and_enrichment() {
     assert_eq!((rows.len(), answer["dimension"].as_u64()), (3, Some(256)));
     assert_eq!(rows[0], rows[2]);
     assert_ne!(rows[0], rows[1]);
-    let prompt = daemon.post("/api/v1/enrich", &json!({"query": "How often are water samples taken?"})).await.ok();
+    let prompt =
+        daemon.post("/api/v1/enrich", &json!({"query": "How often are water samples taken?"})).await.ok();
     assert!(prompt["enhanced_prompt"].as_str().unwrap().contains("six hours"), "{prompt:#}");
-    assert_eq!(prompt["metadata"]["sources_count"].as_u64().unwrap() as usize, prompt["sources"].as_array().unwrap().len());
+    assert_eq!(
+        prompt["metadata"]["sources_count"].as_u64().unwrap() as usize,
+        prompt["sources"].as_array().unwrap().len()
+    );
     let text = json!({"text": "Die Module werden zweimal im Jahr mit weichem Wasser gereinigt."});
     let annotations = daemon.post("/api/v1/enrich", &text).await.ok();
     assert!(annotations.to_string().contains("\"code\":\"de\""), "{annotations}");
@@ -275,19 +300,38 @@ async fn operators_see_how_it_is() {
     for path in ["/health", "/api/v1/health"] {
         let health = daemon.get(path).await.ok();
         assert_eq!(health["status"], "healthy", "{health:#}");
-        for component in ["database", "keyword_index", "vector_index", "plugins", "models", "disk_space", "memory"] {
+        for component in
+            ["database", "keyword_index", "vector_index", "plugins", "models", "disk_space", "memory"]
+        {
             assert!(!health["components"][component].is_null(), "{component} in {health:#}");
         }
     }
     assert_eq!(daemon.get("/health/live").await.status, 200);
     assert_eq!(daemon.get("/health/ready").await.status, 200);
     let metrics = daemon.get("/metrics").await.body;
-    for series in ["smartrag_documents_total", "smartrag_ingested_chunks_total", "smartrag_queries_total", "smartrag_active_sessions"] {
+    for series in [
+        "smartrag_documents_total",
+        "smartrag_ingested_chunks_total",
+        "smartrag_queries_total",
+        "smartrag_active_sessions",
+    ] {
         assert!(metrics.contains(series), "{series}");
     }
     let plugins = daemon.get("/api/v1/plugins").await.ok();
-    let names: Vec<_> = plugins["items"].as_array().unwrap().iter().map(|plugin| plugin["name"].as_str().unwrap()).collect();
-    for name in ["text", "markdown", "html", "pdf", "docx", "static-embed", "language", "keywords", "lexical", "extractive"] {
+    let names: Vec<_> =
+        plugins["items"].as_array().unwrap().iter().map(|plugin| plugin["name"].as_str().unwrap()).collect();
+    for name in [
+        "text",
+        "markdown",
+        "html",
+        "pdf",
+        "docx",
+        "static-embed",
+        "language",
+        "keywords",
+        "lexical",
+        "extractive",
+    ] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     assert!(plugins.to_string().contains("\"calls\""));

@@ -84,6 +84,10 @@ impl From<PluginError> for ApiError {
             | FaultKind::MissingModel(_)
             | FaultKind::InvalidConfig
             | FaultKind::Denied(_) => (StatusCode::SERVICE_UNAVAILABLE, "backend_unavailable"),
+            // the host's own word for a name in the config that no installed plugin has
+            FaultKind::Other(code) if code == "unknown_plugin" => {
+                (StatusCode::SERVICE_UNAVAILABLE, "backend_unavailable")
+            }
             FaultKind::Timeout | FaultKind::Limit(Limit::Time) => {
                 (StatusCode::GATEWAY_TIMEOUT, "backend_timeout")
             }
@@ -126,6 +130,27 @@ mod tests {
             assert_eq!((fault.status.as_u16(), fault.code.as_ref()), (507, "storage_full"));
         }
         assert_eq!(ApiError::from(search::Error::Full).status.as_u16(), 507);
+    }
+
+    #[test]
+    fn faults_of_plugins_tell_whose_turn_it_is() {
+        let answer = |kind| {
+            let error = PluginError {
+                plugin: "x".into(),
+                kind,
+                message: "y".into(),
+                retryable: true,
+                retry_after_ms: Some(1500),
+            };
+            let fault = ApiError::from(error);
+            (fault.status.as_u16(), fault.code.to_string(), fault.retry_after_s)
+        };
+        let unavailable = (503, "backend_unavailable".to_string(), Some(2));
+        assert_eq!(answer(FaultKind::Unavailable), unavailable);
+        assert_eq!(answer(FaultKind::Other("unknown_plugin".into())), unavailable);
+        assert_eq!(answer(FaultKind::Timeout).0, 504);
+        assert_eq!(answer(FaultKind::Trap), (502, "backend_error".into(), Some(2)));
+        assert_eq!(answer(FaultKind::InvalidInput).1, "invalid_value");
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub(super) async fn readiness(State(app): State<Arc<App>>) -> Result<Answer<wire
 }
 
 fn check(plugins: &[PluginInfo], models: &[ModelStatus]) -> Readiness {
-    let items: Vec<Requirement> = plugins.iter().flat_map(requirements).collect();
+    let missing = models.iter().filter(|model| !plugins.iter().any(|plugin| plugin.id.name == model.plugin));
+    let items = plugins.iter().flat_map(requirements).chain(missing.map(missing_plugin));
+    let items: Vec<Requirement> = items.collect();
     let networked = plugins.iter().filter(|plugin| is_networked(plugin));
     Readiness {
         ready: items.iter().all(|item| item.present),
@@ -76,6 +78,18 @@ fn requirements(plugin: &PluginInfo) -> impl Iterator<Item = Requirement> {
         problem: file.problem.clone(),
     });
     std::iter::once(itself).chain(files)
+}
+
+/// A plugin that the config names and nobody has installed.
+fn missing_plugin(model: &ModelStatus) -> Requirement {
+    Requirement {
+        kind: "plugin".into(),
+        name: model.plugin.clone(),
+        plugin: model.plugin.clone(),
+        sha256: String::new(),
+        present: false,
+        problem: model.problem.clone().or_else(|| Some("is not installed".into())),
+    }
 }
 
 /// Whether the config lets the plugin leave the guest for an HTTP origin.
@@ -115,5 +129,73 @@ fn model_offline(model: Option<&ModelStatus>, plugins: &[PluginInfo]) -> (bool, 
     match plugins.iter().find(|plugin| plugin.id.name == model.plugin) {
         Some(plugin) if is_networked(plugin) => (false, format!("{} uses the network", model.plugin)),
         _ => (true, format!("by {}", model.plugin)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::ModelFile;
+    use crate::types::PluginId;
+
+    fn plugin(name: &str, role: Role, granted: &[&str]) -> PluginInfo {
+        PluginInfo {
+            id: PluginId { name: name.into(), version: "1".into(), sha256: "ab".into() },
+            role,
+            description: String::new(),
+            wit: "0.1.0".into(),
+            size_bytes: 1,
+            dir: "x".into(),
+            file_types: vec!["md".into()],
+            imports: vec![],
+            asked: vec![],
+            granted: granted.iter().map(ToString::to_string).collect(),
+            limits: Default::default(),
+            models: vec![],
+            state: PluginState::Ready,
+            calls: 0,
+            traps: 0,
+            busy_us: 0,
+            memory_peak_bytes: 0,
+        }
+    }
+
+    fn backend(plugin: &str) -> ModelStatus {
+        ModelStatus {
+            role: Role::Generator,
+            name: "llm".into(),
+            plugin: plugin.into(),
+            model: None,
+            is_default: true,
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn a_backend_on_the_network_is_no_offline_answer() {
+        let plugins =
+            [plugin("ollama", Role::Generator, &["http:127.0.0.1:11434"]), plugin("md", Role::Parser, &[])];
+        let readiness = check(&plugins, &[backend("ollama")]);
+        let offline =
+            |name: &str| readiness.features.iter().find(|feature| feature.name == name).unwrap().offline;
+        assert_eq!(readiness.networked_plugins, ["ollama"]);
+        assert!(!offline("answers") && !offline("vector_search") && offline("ingestion"));
+        assert!(readiness.ready);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let mut embedder = plugin("static", Role::Embedder, &[]);
+        embedder.models.push(ModelFile {
+            name: "weights".into(),
+            path: "w".into(),
+            sha256: "cd".into(),
+            found: None,
+            problem: Some("run fetch".into()),
+        });
+        let readiness = check(&[embedder], &[backend("extractive")]);
+        let absent: Vec<&str> =
+            readiness.items.iter().filter(|item| !item.present).map(|item| item.name.as_str()).collect();
+        assert_eq!((readiness.ready, absent), (false, vec!["weights", "extractive"]));
     }
 }

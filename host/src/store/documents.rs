@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable};
@@ -58,13 +59,10 @@ pub(super) fn chunks(
 }
 
 type Row = Result<(DocumentId, DocumentRecord)>;
+type Rows = Box<dyn Iterator<Item = Row>>;
 
 /// Documents of one collection in the order of the query.
-fn walk(
-    txn: &ReadTransaction,
-    collection: u32,
-    query: &DocumentQuery,
-) -> Result<Box<dyn Iterator<Item = Row>>> {
+fn walk(txn: &ReadTransaction, collection: u32, query: &DocumentQuery) -> Result<Rows> {
     let table = txn.open_table(DOCUMENTS)?;
     let (first, last) = ((collection, 0), (collection, u128::MAX));
     let after = query.after.map(number);
@@ -84,7 +82,7 @@ fn walk(
 
 /// Joins the sorted documents of several collections into one sorted list.
 struct Merge {
-    sides: Vec<(CollectionKey, std::iter::Peekable<Box<dyn Iterator<Item = Row>>>)>,
+    sides: Vec<(CollectionKey, Peekable<Rows>)>,
     descending: bool,
 }
 

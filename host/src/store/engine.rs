@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use super::blobs::sync_dir;
@@ -22,6 +22,18 @@ pub(super) struct Engine {
     open: Open,
     suspect: AtomicBool,
     generation: AtomicU64,
+    /// Whose turn it is to write.
+    turn: Mutex<()>,
+    /// Soft commits that want to be on disk.
+    written: AtomicU64,
+    synced: Mutex<Synced>,
+}
+
+/// Up to which ticket commits are on disk, and in which generation the last of them was made.
+#[derive(Default)]
+struct Synced {
+    ticket: u64,
+    generation: u64,
 }
 
 impl Engine {
@@ -37,7 +49,15 @@ impl Engine {
     /// Opens the database that `open` yields.
     pub(super) fn new(open: Open) -> Result<Self> {
         let database = RwLock::new(Some(opened(&open)?));
-        Ok(Self { database, open, suspect: AtomicBool::new(false), generation: AtomicU64::new(0) })
+        Ok(Self {
+            database,
+            open,
+            suspect: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+            turn: Mutex::new(()),
+            written: AtomicU64::new(0),
+            synced: Mutex::default(),
+        })
     }
 
     /// How often the database was opened anew: commits that were not durable may be gone since.
@@ -50,27 +70,49 @@ impl Engine {
         self.with(|database| work(&database.begin_read()?))
     }
 
-    /// All of `work` or, if it fails, nothing. On return it is on disk.
+    /// All of `work` or, if it fails, nothing. On return it is on disk. Writers that come at the same time share an
+    /// fsync: each commits softly, then one durable commit carries all that came before it.
     pub(super) fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T>) -> Result<T> {
-        self.commit(Durability::Immediate, work)
+        let (value, generation) = self.commit(Durability::None, work)?;
+        let ticket = self.written.fetch_add(1, Ordering::AcqRel) + 1;
+        self.sync(ticket, generation)?;
+        Ok(value)
     }
 
     /// As [`Self::write`], but on disk only with the next durable commit: for what is repeated after a crash.
     pub(super) fn write_soft<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T>) -> Result<T> {
-        self.commit(Durability::None, work)
+        Ok(self.commit(Durability::None, work)?.0)
     }
 
+    /// Returns when the commit with this ticket is on disk.
+    fn sync(&self, ticket: u64, generation: u64) -> Result<()> {
+        let mut synced = self.synced.lock();
+        if synced.ticket < ticket {
+            let written = self.written.load(Ordering::Acquire);
+            let ((), now) = self.commit(Durability::Immediate, |_| Ok(()))?;
+            *synced = Synced { ticket: written, generation: now };
+        }
+        if synced.generation != generation {
+            return Err(Error::Database("an I/O error interrupted the commit: try again".into()));
+        }
+        Ok(())
+    }
+
+    /// Commits; the value and the generation that it happened in.
     fn commit<T>(
         &self,
         durability: Durability,
         work: impl FnOnce(&WriteTransaction) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<(T, u64)> {
         self.with(|database| {
+            let turn = self.turn.lock();
             let mut txn = database.begin_write()?;
             txn.set_durability(durability)?;
             let value = work(&txn)?;
             txn.commit()?;
-            Ok(value)
+            // To the one who has waited longest: so the durable commit comes behind the soft ones that wait.
+            MutexGuard::unlock_fair(turn);
+            Ok((value, self.generation()))
         })
     }
 

@@ -2,8 +2,8 @@
 
 use hayro_interpret::font::{Glyph, OutlineGlyph};
 use hayro_interpret::kurbo::Shape;
+use rustc_hash::FxHashMap as HashMap;
 use skrifa::MetadataProvider;
-use std::collections::HashMap;
 
 /// Glyphs and characters remembered at most.
 const REMEMBERED_MAX: usize = 100_000;
@@ -61,8 +61,8 @@ fn measure_stem(glyph: &OutlineGlyph) -> f32 {
 }
 
 fn characters_by_glyph(font: &[u8]) -> HashMap<u32, char> {
-    let Ok(font) = skrifa::FontRef::new(font) else { return HashMap::new() };
-    let mut table = HashMap::new();
+    let Ok(font) = skrifa::FontRef::new(font) else { return HashMap::default() };
+    let mut table = HashMap::default();
     for (code, glyph) in font.charmap().mappings().take(REMEMBERED_MAX) {
         let Some(character) = char::from_u32(code).filter(|c| !('\u{E000}'..='\u{F8FF}').contains(c)) else {
             continue;

@@ -2,7 +2,7 @@
 
 use crate::glyphs::Glyph;
 use crate::unicode::UNMAPPED;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The same letter within this many ems is the same letter.
 const SAME_PLACE: f32 = 0.12;
@@ -14,31 +14,28 @@ pub fn remove(glyphs: &mut Vec<Glyph>) {
     if glyphs.iter().any(|g| g.invisible) && glyphs.iter().any(|g| !g.invisible) {
         remove_hidden_copies(glyphs);
     }
-    let mut seen: HashMap<(char, i32, i32), (f32, f32)> = HashMap::with_capacity(glyphs.len());
+    let mut seen: FxHashMap<(char, i32, i32), (f32, f32)> = FxHashMap::default();
     glyphs.retain(|glyph| {
         let letter = glyph.text.first();
         let (x, y) = glyph.origin;
-        let (column, row) = ((x / SQUARE).floor() as i32, (y / SQUARE).floor() as i32);
         let tolerance = (SAME_PLACE * glyph.size).min(SQUARE);
-        let again = around(column, row).any(|(c, r)| {
-            seen.get(&(letter, c, r))
-                .is_some_and(|&(ox, oy)| (ox - x).abs() <= tolerance && (oy - y).abs() <= tolerance)
-        });
+        let near = |v: f32| square(v - tolerance)..=square(v + tolerance);
+        let same = |&(ox, oy): &(f32, f32)| (ox - x).abs() <= tolerance && (oy - y).abs() <= tolerance;
+        let again = near(x).any(|c| near(y).any(|r| seen.get(&(letter, c, r)).is_some_and(same)));
         if !again {
-            seen.insert((letter, column, row), (x, y));
+            seen.insert((letter, square(x), square(y)), (x, y));
         }
         !again || glyph.text.is_space()
     });
 }
 
-fn around(column: i32, row: i32) -> impl Iterator<Item = (i32, i32)> {
-    (-1..=1).flat_map(move |dc| (-1..=1).map(move |dr| (column.saturating_add(dc), row.saturating_add(dr))))
+fn square(v: f32) -> i32 {
+    (v / SQUARE).floor() as i32
 }
 
 /// Invisible glyphs that lie under visible ones say the same, only worse.
 fn remove_hidden_copies(glyphs: &mut Vec<Glyph>) {
-    let square = |x: f32, y: f32| ((x / SQUARE) as i32, (y / SQUARE) as i32);
-    let mut covered: HashSet<(i32, i32)> = HashSet::new();
+    let mut covered: FxHashSet<(i32, i32)> = FxHashSet::default();
     for glyph in glyphs.iter().filter(|g| !g.invisible && g.text.first() != UNMAPPED && !g.text.is_space()) {
         let (across, along) = (glyph.size.min(100.0), glyph.end.0 - glyph.origin.0);
         let steps_x = (along.abs() / SQUARE) as i32 + 1;
@@ -47,13 +44,13 @@ fn remove_hidden_copies(glyphs: &mut Vec<Glyph>) {
             for y in 0..=steps_y {
                 let at =
                     (glyph.origin.0 + along.signum() * x as f32 * SQUARE, glyph.origin.1 - y as f32 * SQUARE);
-                covered.insert(square(at.0, at.1));
+                covered.insert((square(at.0), square(at.1)));
             }
         }
     }
     glyphs.retain(|glyph| {
         let middle =
             ((glyph.origin.0 + glyph.end.0) / 2.0, (glyph.origin.1 + glyph.end.1) / 2.0 - 0.3 * glyph.size);
-        !glyph.invisible || !covered.contains(&square(middle.0, middle.1))
+        !glyph.invisible || !covered.contains(&(square(middle.0), square(middle.1)))
     });
 }

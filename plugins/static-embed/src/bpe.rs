@@ -23,8 +23,8 @@ struct Symbol {
 #[derive(Default)]
 pub struct Joiner {
     symbols: Vec<Symbol>,
-    /// Rank, position of the left symbol, and the pair as it then was.
-    queue: BinaryHeap<Reverse<(u32, u32, (u32, u32))>>,
+    /// Rank of a pair and position of its left symbol. A rank is one pair's, and so tells whether it is still there.
+    queue: BinaryHeap<Reverse<(u32, u32)>>,
 }
 
 impl Joiner {
@@ -34,9 +34,10 @@ impl Joiner {
         for left in 0..characters.len() as u32 {
             self.offer(left, merges);
         }
-        while let Some(Reverse((_, left, pair))) = self.queue.pop() {
-            if self.pair(left) == Some(pair) {
-                self.merge(left, merges);
+        while let Some(Reverse((rank, left))) = self.queue.pop() {
+            match self.merge_at(left, merges) {
+                Some((still, id)) if still == rank => self.merge(left, id, merges),
+                _ => {}
             }
         }
         out.extend(self.symbols.iter().map(|symbol| symbol.id).filter(|&id| id != NONE));
@@ -58,28 +59,27 @@ impl Joiner {
         self.symbols.get(at as usize).copied().filter(|symbol| symbol.id != NONE)
     }
 
-    fn pair(&self, left: u32) -> Option<(u32, u32)> {
+    /// Rank and result of the merge that `left` and its right neighbour allow.
+    fn merge_at(&self, left: u32, merges: &Merges) -> Option<(u32, u32)> {
         let symbol = self.symbol(left)?;
-        Some((symbol.id, self.symbol(symbol.next)?.id))
+        merges.get(&(symbol.id, self.symbol(symbol.next)?.id)).copied()
     }
 
     fn offer(&mut self, left: u32, merges: &Merges) {
-        let Some(pair) = self.pair(left) else { return };
-        if let Some((rank, _)) = merges.get(&pair) {
-            self.queue.push(Reverse((*rank, left, pair)));
+        if let Some((rank, _)) = self.merge_at(left, merges) {
+            self.queue.push(Reverse((rank, left)));
         }
     }
 
-    fn merge(&mut self, left: u32, merges: &Merges) {
-        let (Some(first), Some(pair)) = (self.symbol(left), self.pair(left)) else { return };
-        let Some(&(_, id)) = merges.get(&pair) else { return };
-        let after = self.symbols[first.next as usize].next;
-        self.symbols[first.next as usize].id = NONE;
-        self.symbols[left as usize] = Symbol { id, next: after, ..first };
-        if let Some(symbol) = self.symbols.get_mut(after as usize) {
+    fn merge(&mut self, left: u32, id: u32, merges: &Merges) {
+        let Symbol { previous, next: right, .. } = self.symbols[left as usize];
+        let next = self.symbols[right as usize].next;
+        self.symbols[right as usize].id = NONE;
+        self.symbols[left as usize] = Symbol { id, previous, next };
+        if let Some(symbol) = self.symbols.get_mut(next as usize) {
             symbol.previous = left;
         }
-        self.offer(first.previous, merges);
+        self.offer(previous, merges);
         self.offer(left, merges);
     }
 }

@@ -27,8 +27,12 @@ fn template() -> PathBuf {
         let data = tempfile::tempdir_in(shared).unwrap();
         let mut child = serve(data.path()).spawn().unwrap();
         let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-        assert!(line.contains("ready"), "the daemon did not start: are the plugins built (scripts/build-plugins.sh)?");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
+            .unwrap();
+        assert!(
+            line.contains("ready"),
+            "the daemon did not start: are the plugins built (scripts/build-plugins.sh)?"
+        );
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         wait(&mut child);

@@ -177,5 +177,6 @@ fn no_multipart(rejection: &MultipartRejection) -> ApiError {
 }
 
 fn broken(error: &MultipartError) -> ApiError {
-    ApiError::invalid("", format!("the multipart body can't be read: {}", error.body_text()))
+    let hint = "is it cut off, or is there a control character in a filename?";
+    ApiError::invalid("", format!("the multipart body can't be read: {}; {hint}", error.body_text()))
 }

@@ -30,11 +30,11 @@ pub struct Built {
 pub enum BuildError {
     #[error(
         "nothing here compiles to wasm32-unknown-unknown: run `rustup target add wasm32-unknown-unknown`, or on \
-         Debian `apt-get install rustc-web cargo-web rust-web-src lld` (the newest lld-NN on Debian 12)"
+         Debian `apt-get install rustc-web cargo-web rust-web-src lld-22`"
     )]
     NoToolchain,
     #[error(
-        "{rustc} needs a linker for WebAssembly: install lld (on Debian 12 the newest lld-NN), which brings wasm-ld"
+        "{rustc} needs a linker for WebAssembly: `apt-get install lld-22` (or the newest there is) brings wasm-ld"
     )]
     NoLinker { rustc: PathBuf },
     #[error("{dir} is no plugin project: {reason}")]

@@ -189,7 +189,7 @@ fn latest(changes: &[Change]) -> BTreeMap<DocumentId, Option<&IndexDocument>> {
 fn merge_policy() -> LogMergePolicy {
     let mut policy = LogMergePolicy::default();
     policy.set_min_num_segments(8);
-    policy.set_min_layer_size(512);
+    policy.set_min_layer_size(64);
     policy.set_level_log_size(3.0);
     policy.set_del_docs_ratio_before_merge(0.3);
     policy

@@ -35,7 +35,7 @@ fn day(store: &Store, done: &mut Acknowledged) -> Result<()> {
         versions.push(finished(&job.document, chunks));
     }
     let ids: Vec<_> = versions.iter().map(|version| version.document.id).collect();
-    store.commit(versions, EMBEDDER)?;
+    store.commit(&versions, EMBEDDER)?;
     done.committed = ids.clone();
     store.mark_ready(&ids)?;
     let third = store.claim()?.unwrap().document.id;
@@ -141,7 +141,7 @@ fn check_acknowledged(store: &Store, done: &Acknowledged) {
     assert!(session.is_some() || !done.session);
     if done.messages > 0 {
         let messages = store.messages(&owner, ConversationId::from_bytes([1; 16]), 100).unwrap().len();
-        assert!(messages >= done.messages && messages % 2 == 0);
+        assert!(messages >= done.messages && messages.is_multiple_of(2));
     }
 }
 
@@ -183,4 +183,33 @@ fn a_full_disk_is_said_so_and_leaves_the_store_usable() {
     while work_off(&store, 1).is_some() {}
     assert_eq!(store.totals().unwrap().ready, 2);
     check_whole(&store);
+}
+
+#[test]
+fn what_shares_an_fsync_is_acknowledged_only_when_it_is_on_disk() {
+    for syncs in [0, 1, 2, 5] {
+        let disk = Disk::default();
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_on(&disk, dir.path()).unwrap();
+        disk.die_after(syncs);
+        let client = |client: u8| {
+            let taken = (0..20u8).map_while(|nth| {
+                let new = upload(&store, &key("u", "c"), &[client, nth]);
+                store.submit(vec![new], QUEUE_MAX).ok()
+            });
+            taken.map(|mut taken| taken.remove(0).document.id).collect::<Vec<_>>()
+        };
+        let clients = std::thread::scope(|scope| {
+            let threads = [0, 1, 2, 3].map(|number| scope.spawn(move || client(number)));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert!(disk.is_dead());
+        for seed in 0..4 {
+            let store = open_on(&disk.after_loss(seed), dir.path()).unwrap();
+            check_whole(&store);
+            for id in clients.iter().flatten() {
+                assert!(store.document_any(*id).unwrap().is_some());
+            }
+        }
+    }
 }

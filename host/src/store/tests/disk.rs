@@ -36,14 +36,18 @@ impl std::fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// With an empty database; loses power at this sync.
+    /// Holds an empty database and loses power after so many more syncs.
     pub(super) fn dying_at(sync: usize) -> Self {
         let disk = Self::default();
         drop(disk.engine().unwrap());
-        let mut state = disk.0.lock();
-        state.dies_at = Some(state.syncs + sync);
-        drop(state);
+        disk.die_after(sync);
         disk
+    }
+
+    /// Loses power after so many more syncs.
+    pub(super) fn die_after(&self, syncs: usize) {
+        let mut state = self.0.lock();
+        state.dies_at = Some(state.syncs + syncs);
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -62,7 +66,7 @@ impl Disk {
         for change in &state.since {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             match change {
-                _ if seed == 0 || (random >> 60) % 2 == 0 => {}
+                _ if seed == 0 || (random >> 60).is_multiple_of(2) => {}
                 Change::Len(len) => image.resize(*len, 0),
                 Change::Bytes(offset, bytes) => {
                     image.resize(image.len().max(offset + bytes.len()), 0);

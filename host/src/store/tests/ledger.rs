@@ -35,7 +35,7 @@ fn a_killed_job_goes_on_at_the_stage_whose_inputs_are_stored() {
         assert!(again.claim().unwrap().is_none());
     }
 
-    store.commit(vec![finished(&job.document, 1)], EMBEDDER).unwrap();
+    store.commit(&[finished(&job.document, 1)], EMBEDDER).unwrap();
     let (_copy, again) = killed(dir.path());
     let job = again.claim().unwrap().unwrap();
     assert_eq!((job.stage, job.document.status), (Stage::Indexing, Stage::Indexing));
@@ -97,7 +97,7 @@ fn jobs_come_oldest_first_and_never_twice() {
     assert_eq!(claim(), None);
     assert!(matches!(store.advance(ids[3], Stage::Parsing, None), Err(Error::NotFound)));
     let gone = Document { id: ids[3], ..store.document_any(ids[0]).unwrap().unwrap() };
-    assert!(store.commit(vec![finished(&gone, 1)], EMBEDDER).unwrap().is_empty());
+    assert!(store.commit(&[finished(&gone, 1)], EMBEDDER).unwrap().is_empty());
     store.fail(ids[3], failure()).unwrap();
     assert!(store.document_any(ids[3]).unwrap().is_none());
 }
@@ -119,7 +119,7 @@ fn a_document_queued_anew_keeps_its_chunks_until_others_replace_them() {
     assert_eq!(store.chunks(owner, id, 0, 10).unwrap().items.len(), 3);
     assert_eq!(store.document(owner, id).unwrap().unwrap().error, Some(failure()));
     store.reprocess(owner, id).unwrap().unwrap();
-    let entries = store.commit(vec![finished(&job.document, 2)], EMBEDDER).unwrap();
+    let entries = store.commit(&[finished(&job.document, 2)], EMBEDDER).unwrap();
     // Asked for between commit and indexing: the old work ends, the new job stays.
     store.reprocess(owner, id).unwrap().unwrap();
     store.mark_ready(&[id]).unwrap();
@@ -147,8 +147,8 @@ fn vectors_that_do_not_fit_the_chunks_are_refused() {
     let (_dir, store) = temporary();
     let document = submit(&store, &key("u", "c"), b"0").document;
     let short = Finished { vectors: vec![1.0], ..finished(&document, 1) };
-    assert!(matches!(store.commit(vec![short], EMBEDDER), Err(Error::Conflict(_))));
+    assert!(matches!(store.commit(&[short], EMBEDDER), Err(Error::Conflict(_))));
     let without = Finished { vectors: Vec::new(), ..finished(&document, 1) };
-    store.commit(vec![without], None).unwrap();
+    store.commit(&[without], None).unwrap();
     assert!(store.index_document(document.id).unwrap().unwrap().vectors.is_empty());
 }

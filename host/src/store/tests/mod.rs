@@ -5,7 +5,6 @@ mod disk;
 mod files;
 mod ledger;
 mod lists;
-mod measure;
 mod model;
 
 use std::path::Path;
@@ -100,7 +99,7 @@ fn work_off(store: &Store, chunks: u32) -> Option<DocumentId> {
     let job = store.claim().unwrap()?;
     let id = job.document.id;
     store.advance(id, Stage::Parsing, None).unwrap();
-    assert_eq!(store.commit(vec![finished(&job.document, chunks)], EMBEDDER).unwrap().len(), 1);
+    assert_eq!(store.commit(&[finished(&job.document, chunks)], EMBEDDER).unwrap().len(), 1);
     store.mark_ready(&[id]).unwrap();
     Some(id)
 }

@@ -1,0 +1,160 @@
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Error, Result, user};
+use crate::store::Collection;
+use crate::types::*;
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct CollectionRecord {
+    pub id: u32,
+    #[serde(default)]
+    pub embedder: Option<String>,
+    #[serde(default)]
+    pub dimension: Option<usize>,
+    #[serde(default)]
+    pub documents: u64,
+    #[serde(default)]
+    pub chunks: u64,
+    #[serde(default)]
+    pub last_seq: u64,
+}
+
+impl CollectionRecord {
+    pub(in crate::store) fn new(id: u32) -> Self {
+        Self { id, embedder: None, dimension: None, documents: 0, chunks: 0, last_seq: 0 }
+    }
+
+    pub(in crate::store) fn collection(self, key: CollectionKey) -> Collection {
+        Collection {
+            id: CollectionId(self.id),
+            key,
+            embedder: self.embedder,
+            dimension: self.dimension,
+            documents: self.documents,
+            chunks: self.chunks,
+            last_seq: self.last_seq,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct SessionRecord {
+    pub user: String,
+    #[serde(default)]
+    pub title: Option<String>,
+    #[serde(default)]
+    pub context: JsonMap,
+    pub created_at: TimestampMs,
+    pub last_active: TimestampMs,
+}
+
+impl SessionRecord {
+    pub(in crate::store) fn of(session: &Session) -> Self {
+        Self {
+            user: session.user.to_string(),
+            title: session.title.clone(),
+            context: session.context.clone(),
+            created_at: session.created_at,
+            last_active: session.last_active,
+        }
+    }
+
+    pub(in crate::store) fn session(self, id: SessionId) -> Result<Session> {
+        Ok(Session {
+            id,
+            user: user(&self.user)?,
+            title: self.title,
+            context: self.context,
+            created_at: self.created_at,
+            last_active: self.last_active,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct ConversationRecord {
+    pub user: String,
+    #[serde(default)]
+    pub session: Option<String>,
+    #[serde(default)]
+    pub title: Option<String>,
+    #[serde(default)]
+    pub metadata: JsonMap,
+    pub created_at: TimestampMs,
+    pub updated_at: TimestampMs,
+}
+
+impl ConversationRecord {
+    pub(in crate::store) fn of(conversation: &Conversation) -> Self {
+        Self {
+            user: conversation.user.to_string(),
+            session: conversation.session.as_ref().map(SessionId::to_string),
+            title: conversation.title.clone(),
+            metadata: conversation.metadata.clone(),
+            created_at: conversation.created_at,
+            updated_at: conversation.updated_at,
+        }
+    }
+
+    pub(in crate::store) fn conversation(self, id: ConversationId) -> Result<Conversation> {
+        let session = self.session.map(SessionId::new).transpose();
+        Ok(Conversation {
+            id,
+            user: user(&self.user)?,
+            session: session.map_err(|error| Error::Corrupt(error.to_string()))?,
+            title: self.title,
+            metadata: self.metadata,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "MessageRole")]
+enum MessageRoleRecord {
+    System,
+    User,
+    Assistant,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct MessageRecord {
+    pub id: Uuid,
+    #[serde(with = "MessageRoleRecord")]
+    pub role: MessageRole,
+    pub content: String,
+    #[serde(default)]
+    pub metadata: JsonMap,
+    pub created_at: TimestampMs,
+}
+
+impl MessageRecord {
+    pub(in crate::store) fn of(message: &Message) -> Self {
+        Self {
+            id: message.id.0,
+            role: message.role,
+            content: message.content.clone(),
+            metadata: message.metadata.clone(),
+            created_at: message.created_at,
+        }
+    }
+
+    pub(in crate::store) fn message(self) -> Message {
+        Message {
+            id: MessageId(self.id),
+            role: self.role,
+            content: self.content,
+            metadata: self.metadata,
+            created_at: self.created_at,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct IdempotencyRecord {
+    pub fingerprint: String,
+    pub documents: Vec<Uuid>,
+    pub at: TimestampMs,
+}

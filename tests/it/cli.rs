@@ -1,0 +1,78 @@
+//! The command line as a person uses it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::{SMARTRAG, TestDaemon};
+
+fn smartrag(arguments: &[&str], url: &str) -> Output {
+    let mut command = Command::new(SMARTRAG);
+    command.args(arguments).env("SMARTRAG_URL", url).env_remove("SMARTRAG_CONFIG");
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
+    out.into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_folder_to_an_answer() {
+    let daemon = TestDaemon::start();
+    let run = |arguments: &[&str]| smartrag(arguments, &daemon.url);
+    let uploaded = run(&["upload", "examples/documents"]);
+    assert!(uploaded.status.success(), "{}", String::from_utf8_lossy(&uploaded.stderr));
+    let answer = stdout(&run(&["query", "How often are water samples taken?"]));
+    assert!(answer.contains("six hours") && answer.contains("tidewater-staff-guide.docx"), "{answer}");
+    let json: Value =
+        serde_json::from_str(&stdout(&run(&["query", "--json", "Who calibrates the spectrometer?"])))
+            .unwrap();
+    assert!(json["answer"].as_str().unwrap().contains("Lindqvist"), "{json:#}");
+    let hits: Value = serde_json::from_str(&stdout(&run(&["search", "--json", "Müll"]))).unwrap();
+    assert_eq!(hits["results"][0]["filename"], "hausordnung.md", "{hits:#}");
+    let listed = stdout(&run(&["documents", "list"]));
+    assert_eq!(listed.lines().filter(|line| line.contains("ready")).count(), 5, "{listed}");
+    assert!(stdout(&run(&["plugin", "list"])).contains("static-embed"));
+}
+
+#[test]
+fn without_a_daemon_it_says_how_to_start_one() {
+    let output = smartrag(&["query", "anything"], "http://127.0.0.1:1");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("smartrag serve"), "{said}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    assert_eq!(smartrag(&["qurey"], "").status.code(), Some(2));
+    assert_eq!(smartrag(&["search"], "").status.code(), Some(2));
+}
+
+#[test]
+fn a_config_that_does_not_check_names_line_and_nearest_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    std::fs::write(&file, "api:\n  bnd: 127.0.0.1:1\nsearch: {alpha: 3}\n").unwrap();
+    let output = smartrag(&["config", "check", "--config", file.to_str().unwrap()], "");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    for expected in ["config.yaml", "2", "bnd", "bind", "alpha"] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+    let schema: Value = serde_json::from_str(&stdout(&smartrag(&["config", "schema"], ""))).unwrap();
+    assert!(schema["properties"]["backends"].is_object());
+}
+
+#[test]
+fn the_readme_names_no_command_that_does_not_exist() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let help = stdout(&smartrag(&["--help"], ""));
+    let named = readme.split("`smartrag ").skip(1).filter_map(|rest| rest.split([' ', '`']).next());
+    let unknown: Vec<_> = named.filter(|name| !help.contains(&format!("  {name} "))).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
