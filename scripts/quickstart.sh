@@ -60,7 +60,7 @@ curl_health || { tail -n 20 "$log" >&2; die "the daemon does not answer after 30
 "$bin" upload examples/documents
 ask() { printf '\n\033[1m? %s\033[0m\n' "$1"; "$bin" query "$1"; }
 ask "How often are water samples taken, and where?"
-ask "Was tun, wenn die Anlage den Fehler E-17 meldet?"
+ask "Welche Sicherung prüft man beim Fehler E-17?"
 
 if [ -z "$once" ]; then
     say ""

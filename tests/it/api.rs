@@ -21,7 +21,7 @@ async fn questions_are_answered_from_documents_with_citations() {
         ("How often are water samples taken?", "six hours", "tidewater-staff-guide.docx"),
         ("How much does a raised bed cost?", "35", "community-garden.html"),
         ("Wie viel kostet ein Ersatzschlüssel?", "45 Euro", "hausordnung.md"),
-        ("Was prüft man bei Fehler E-17?", "F4", "nordlicht-handbuch.pdf"),
+        ("Welche Sicherung prüft man bei Fehler E-17?", "F4", "nordlicht-handbuch.pdf"),
     ];
     for (question, expected, file) in cases {
         let answer = daemon.post("/api/v1/query", &json!({"query": question})).await.ok();
@@ -311,7 +311,7 @@ async fn operators_see_how_it_is() {
     let metrics = daemon.get("/metrics").await.body;
     for series in [
         "smartrag_documents_total",
-        "smartrag_ingested_chunks_total",
+        "smartrag_ingest_chunks_total",
         "smartrag_queries_total",
         "smartrag_active_sessions",
     ] {

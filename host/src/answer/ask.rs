@@ -57,7 +57,7 @@ impl Core {
         search.query = standalone(&question.search.query, &history);
         let found = self.passages(caller, &search, &mut clock)?;
         let language = answer_language(question.language.as_deref(), &question.search.query, &found);
-        let started = self.start(chain, &question, &language, &history, found)?;
+        let started = self.start(chain, &question, &search.query, &language, &history, found)?;
         clock.lap("prepare");
         let turn = Turn {
             question: message(MessageRole::User, question.search.query.clone(), JsonMap::new()),
@@ -102,6 +102,7 @@ impl Core {
         &self,
         chain: Vec<(String, Arc<dyn Generator>)>,
         question: &Question,
+        standalone: &str,
         language: &str,
         history: &[Message],
         found: Vec<Passage>,
@@ -113,10 +114,10 @@ impl Core {
             let wants_sentences = generator.info().wants_sentences;
             let request = GenerateRequest {
                 model: question.model.clone(),
-                question: question.search.query.clone(),
+                question: standalone.to_owned(),
                 language: language.to_owned(),
                 messages: prompt::messages(language, &question.search.query, &context, history),
-                passages: self.evidence(&question.search.query, &sources, wants_sentences),
+                passages: self.evidence(standalone, &sources, wants_sentences),
                 options: question.options.clone(),
             };
             match generator.generate(&request) {

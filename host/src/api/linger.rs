@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 /// How long the client may take to notice the answer.
 const LINGER: Duration = Duration::from_secs(10);
 /// How long it may be silent meanwhile.
-const LINGER_IDLE: Duration = Duration::from_secs(2);
+const LINGER_IDLE: Duration = Duration::from_millis(500);
 const SCRAP_BYTES: usize = 64 * 1024;
 
 /// A connection that lingers when it is shut down.

@@ -7,6 +7,11 @@ use crate::store::NewDocument;
 use crate::types::TimestampMs;
 use std::sync::Arc;
 
+/// Types worth naming to somebody whose file was refused; the many kinds of text are not.
+const OFFICE: &[&str] = &[
+    "pdf", "docx", "pptx", "xlsx", "odt", "ods", "odp", "epub", "html", "md", "rtf", "eml", "mbox", "msg",
+    "ipynb", "png", "jpg", "mp3", "wav", "zip",
+];
 /// Longest file name, in bytes: what Linux file systems allow.
 const FILENAME_BYTES_MAX: usize = 255;
 
@@ -38,14 +43,14 @@ impl Core {
     }
 
     fn no_parser(&self, filename: &str, file_type: &str) -> Refused {
-        let mut known: Vec<String> =
-            self.plugins.list().into_iter().flat_map(|plugin| plugin.file_types).collect();
+        let types = self.plugins.list().into_iter().flat_map(|plugin| plugin.file_types);
+        let mut known: Vec<String> = types.filter(|name| OFFICE.contains(&name.as_str())).collect();
         known.sort_unstable();
         known.dedup();
-        let known = if known.is_empty() { "none".into() } else { known.join(" ") };
         let detail = format!(
-            "{filename} is of type {file_type}, which no installed parser reads; convert it, or install a parser \
-             plugin. Types read now: {known}"
+            "{filename} is of type {file_type}, which no installed parser reads: convert it, or install a parser \
+             plugin (now read: text of any kind, {})",
+            known.join(", ")
         );
         Refused { code: "unsupported_type", detail }
     }

@@ -13,6 +13,8 @@ use crate::types::*;
 /// Documents that are read back from the store at once.
 const REPLAY_BATCH: usize = 256;
 
+type Behind = BTreeMap<CollectionId, Vec<DocumentId>>;
+
 /// Keeps the indexes in step with the journal.
 pub(super) struct Indexer {
     store: Store,
@@ -20,18 +22,21 @@ pub(super) struct Indexer {
     fingerprint: String,
     dimension: usize,
     /// Held from the store's commit to the indexes' answer, so that they see the journal in its order. Holds the
-    /// collections whose indexes fell behind.
-    order: Mutex<Vec<CollectionId>>,
+    /// collections whose indexes fell behind, with the documents that wait for them.
+    order: Mutex<Behind>,
 }
 
 impl Indexer {
     pub(super) fn new(store: Store, search: Search, fingerprint: String, dimension: usize) -> Self {
-        Self { store, search, fingerprint, dimension, order: Mutex::new(Vec::new()) }
+        Self { store, search, fingerprint, dimension, order: Mutex::default() }
     }
 
     /// Brings every collection's indexes up to the journal.
     pub(super) fn catch_up(&self) -> Result<(), Error> {
         for collection in self.store.collections(None)? {
+            if collection.embedder.as_ref().is_some_and(|print| *print != self.fingerprint) {
+                return Err(Error::OtherEmbedder { collection: collection.key.name.to_string() });
+            }
             self.replay(&collection)?;
         }
         Ok(())
@@ -84,10 +89,11 @@ impl Indexer {
         }
         let mut ready = Vec::new();
         for (id, (seq, changes)) in collections {
+            let documents = entries.iter().filter(|entry| entry.collection == id).map(|entry| entry.document);
             if self.apply(&mut behind, id, &changes, seq) {
-                ready.extend(
-                    entries.iter().filter(|entry| entry.collection == id).map(|entry| entry.document),
-                );
+                ready.extend(documents);
+            } else {
+                behind.entry(id).or_default().extend(documents);
             }
         }
         self.store.mark_ready(&ready)?;
@@ -95,15 +101,15 @@ impl Indexer {
     }
 
     /// Whether the indexes took the changes in. If not, the store has them, and [`Self::repair`] tries again.
-    fn apply(&self, behind: &mut Vec<CollectionId>, id: CollectionId, changes: &[Change], seq: u64) -> bool {
+    fn apply(&self, behind: &mut Behind, id: CollectionId, changes: &[Change], seq: u64) -> bool {
         // A collection that is behind must not skip over what it missed.
-        if behind.contains(&id) {
+        if behind.contains_key(&id) {
             return false;
         }
         let applied = self.search.apply(id, changes, seq);
         if let Err(error) = &applied {
             tracing::error!(collection = %id, %error, "the index did not take a change in; it will be tried again");
-            behind.push(id);
+            behind.insert(id, Vec::new());
         }
         applied.is_ok()
     }
@@ -116,36 +122,27 @@ impl Indexer {
         Ok(Some(purged))
     }
 
-    /// Shows to searches what the store has of these documents: those that a crash left at the last stage.
+    /// Ends the jobs of documents that a crash left at the last stage: the catching up showed them to searches.
     pub(super) fn finish(&self, ids: &[DocumentId]) -> Result<(), Error> {
-        let behind = self.order.lock();
-        let caught_up = behind.is_empty();
-        drop(behind);
-        if caught_up { Ok(self.store.mark_ready(ids)?) } else { self.repair() }
+        let _order = self.order.lock();
+        Ok(self.store.mark_ready(ids)?)
     }
 
-    /// Replays the journal for the collections that fell behind.
-    pub(super) fn repair(&self) -> Result<(), Error> {
+    /// Replays the journal for the collections that fell behind; returns the documents that became ready.
+    pub(super) fn repair(&self) -> Result<Vec<DocumentId>, Error> {
         let mut behind = self.order.lock();
         if behind.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let mut ready = Vec::new();
         for collection in self.store.collections(None)? {
-            if behind.contains(&collection.id) {
+            if behind.contains_key(&collection.id) {
                 self.replay(&collection)?;
-                behind.retain(|id| *id != collection.id);
-                let waiting = self.waiting(&collection)?;
-                self.store.mark_ready(&waiting)?;
+                ready.extend(behind.remove(&collection.id).unwrap_or_default());
                 tracing::info!(collection = %collection.key.name, "the index is complete again");
             }
         }
-        Ok(())
-    }
-
-    fn waiting(&self, collection: &Collection) -> Result<Vec<DocumentId>, Error> {
-        let ids = self.store.indexed_documents(collection.id)?;
-        let documents = ids.into_iter().filter_map(|id| self.store.document_any(id).transpose());
-        let documents: Vec<_> = documents.collect::<Result<_, _>>()?;
-        Ok(documents.iter().filter(|document| document.status == Stage::Indexing).map(|d| d.id).collect())
+        self.store.mark_ready(&ready)?;
+        Ok(ready)
     }
 }

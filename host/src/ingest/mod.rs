@@ -65,6 +65,11 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Search(#[from] crate::search::Error),
+    #[error(
+        "collection {collection:?} holds vectors of another embedder than the one of this start: set `embedder` back, \
+         or begin with another data_dir and upload again"
+    )]
+    OtherEmbedder { collection: String },
 }
 
 /// The ingestion service. Cheap to clone.

@@ -13,7 +13,7 @@ use crate::telemetry::metrics;
 use crate::types::*;
 
 /// How often a document may be begun before it is taken for one that kills the process.
-const ATTEMPTS_MAX: u32 = 3;
+const ATTEMPTS_MAX: u32 = 5;
 /// How often a call is repeated when its plugin says that it can succeed later.
 const RETRIES_MAX: u32 = 3;
 /// What an enricher sees of a document, in bytes.

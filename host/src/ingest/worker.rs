@@ -109,8 +109,17 @@ fn claim(core: &Core) -> Result<Vec<Job>, Error> {
     let (mut jobs, mut bytes) = (Vec::new(), 0);
     while jobs.len() < BATCH_DOCUMENTS && bytes < BATCH_BYTES {
         let Some(job) = core.store.claim()? else { break };
+        // It was under way when the daemon ended: alone, it can only take itself down.
+        if job.attempts > 0 && !jobs.is_empty() {
+            core.store.release(job.document.id);
+            break;
+        }
+        let suspect = job.attempts > 0;
         bytes += job.document.file_size;
         jobs.push(job);
+        if suspect {
+            break;
+        }
     }
     Ok(jobs)
 }

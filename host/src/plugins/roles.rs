@@ -225,7 +225,7 @@ pub struct GenerateOptions {
 pub struct GenerateRequest {
     /// The backend's model, where it has several.
     pub model: Option<String>,
-    /// As asked.
+    /// The question, made to stand alone where it followed up on another.
     pub question: String,
     /// BCP 47, of the answer.
     pub language: String,

@@ -133,11 +133,7 @@ impl Metrics {
                 .counter("smartrag_ingest_chunks_total", "Chunks of documents that became ready")?,
             queue_length: series
                 .gauge("smartrag_ingest_queue_length", "Documents neither ready nor failed")?,
-            plugin_calls: series.counters(
-                "smartrag_plugin_calls_total",
-                "Calls of a plugin",
-                &["plugin", "call"],
-            )?,
+            plugin_calls: series.counters("smartrag_plugin_calls_total", "Calls of a plugin", &["plugin"])?,
             plugin_errors: series.counters(
                 "smartrag_plugin_errors_total",
                 "Failed calls of a plugin",
@@ -147,7 +143,7 @@ impl Metrics {
             plugin_duration: series.histograms(
                 "smartrag_plugin_call_duration_seconds",
                 "Time of a plugin's call",
-                &["plugin", "call"],
+                &["plugin"],
                 PLUGIN_BUCKETS,
             )?,
             plugin_memory: series.gauges(
@@ -215,9 +211,9 @@ impl Metrics {
     }
 
     /// A call of a plugin ended; `error` is the code of its failure. Traps are counted once more by themselves.
-    pub fn plugin_call(&self, plugin: &str, call: &str, took: Duration, error: Option<&str>) {
-        self.plugin_calls.with_label_values(&[plugin, call]).inc();
-        self.plugin_duration.with_label_values(&[plugin, call]).observe(took.as_secs_f64());
+    pub fn plugin_call(&self, plugin: &str, took: Duration, error: Option<&str>) {
+        self.plugin_calls.with_label_values(&[plugin]).inc();
+        self.plugin_duration.with_label_values(&[plugin]).observe(took.as_secs_f64());
         if let Some(code) = error {
             self.plugin_errors.with_label_values(&[plugin, code]).inc();
             if code == "trap" {
@@ -270,7 +266,7 @@ mod tests {
         metrics.set_totals(3, 1, 2, 40, 5);
         metrics.ingest_stage(Stage::Parsing, Duration::from_millis(7));
         metrics.document_ready(12);
-        metrics.plugin_call("pdf", "open", Duration::from_millis(1), Some("trap"));
+        metrics.plugin_call("pdf", Duration::from_millis(1), Some("trap"));
         metrics.http("GET", "/api/v1/documents/{id}", 200, Duration::from_millis(2));
         let text = metrics.encode();
         for line in [

@@ -55,7 +55,7 @@ async fn bulk(http: &reqwest::Client, url: &str, texts: &[String]) -> anyhow::Re
     let ready = answer.lines().filter(|line| line.contains("\"status\":\"ready\"")).count();
     ensure!(ready == texts.len(), "only {ready} of {} documents became ready", texts.len());
     let metrics = http.get(format!("{url}/metrics")).send().await?.text().await?;
-    let chunks = metrics.lines().find_map(|line| line.strip_prefix("smartrag_ingested_chunks_total "));
+    let chunks = metrics.lines().find_map(|line| line.strip_prefix("smartrag_ingest_chunks_total "));
     let chunks: f64 = chunks.context("/metrics does not count chunks")?.trim().parse()?;
     Ok(vec![
         Figure::new("documents taken in", ready as f64 / seconds, "1/s"),

@@ -13,6 +13,7 @@ use crate::plugins::bindings::v0_1_0::{self as bindings, imports::types as wit};
 use crate::plugins::fault::{fault, from_guest};
 use crate::plugins::models::Models;
 use crate::plugins::stats::Stats;
+use crate::telemetry::metrics;
 use crate::types::{FaultKind, Limit, PluginError, PluginId};
 
 /// A pre-instantiated component of one role.
@@ -79,6 +80,14 @@ pub enum Failure {
     Trapped(PluginError),
 }
 
+impl Failure {
+    fn error(&self) -> &PluginError {
+        match self {
+            Failure::Refused(error) | Failure::Trapped(error) => error,
+        }
+    }
+}
+
 impl From<Failure> for PluginError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -135,12 +144,16 @@ impl<W: World> Guest<W> {
         instance.store.set_epoch_deadline(ticks(budget));
         let began = Instant::now();
         let outcome = work(&mut instance.store, &instance.exports);
-        self.common.stats.called(began.elapsed());
-        match outcome {
+        let took = began.elapsed();
+        let result = match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Failure::Refused(from_guest(&self.name, error))),
             Err(error) => Err(Failure::Trapped(self.judge(error, budget))),
-        }
+        };
+        self.common.stats.called(took);
+        let code = result.as_ref().err().map(|failure| failure.error().kind.code());
+        metrics().plugin_call(&self.name, took, code);
+        result
     }
 
     /// Lets the guest drop a resource; its destructor may trap.
