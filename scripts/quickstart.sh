@@ -60,7 +60,7 @@ curl_health || { tail -n 20 "$log" >&2; die "the daemon does not answer after 30
 "$bin" upload examples/documents
 ask() { printf '\n\033[1m? %s\033[0m\n' "$1"; "$bin" query "$1"; }
 ask "How often are water samples taken, and where?"
-ask "Welche Sicherung prüft man beim Fehler E-17?"
+ask "Wie oft wird der Luftfilter des Wechselrichters gewechselt?"
 
 if [ -z "$once" ]; then
     say ""
