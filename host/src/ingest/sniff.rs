@@ -34,12 +34,13 @@ pub fn sniff(filename: &str, blob: &StagedBlob) -> Result<Sniffed, Refused> {
     if head.starts_with(&[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]) {
         return binary(&extension(filename).unwrap_or_else(|| "doc".into()));
     }
+    // Text first: the mark of a DOS program is `MZ`, and so do texts begin.
+    if looks_like_text(head) {
+        return Ok(Sniffed { file_type: text_type(filename, head), is_text: true });
+    }
     if infer::is_app(head) {
         let detail = format!("{filename} is a program: SmartRAG takes documents in, not executables");
         return Err(Refused { code: "executable", detail });
-    }
-    if looks_like_text(head) {
-        return Ok(Sniffed { file_type: text_type(filename, head), is_text: true });
     }
     match infer::get(head) {
         Some(kind) => binary(kind.extension()),
