@@ -72,7 +72,9 @@ fn a_config_that_does_not_check_names_line_and_nearest_key() {
 fn the_readme_names_no_command_that_does_not_exist() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let help = stdout(&smartrag(&["--help"], ""));
-    let named = readme.split("`smartrag ").skip(1).filter_map(|rest| rest.split([' ', '`']).next());
+    let named = readme.split("`smartrag ").skip(1);
+    let named =
+        named.filter_map(|rest| rest.split([' ', '\n', '`']).next()).filter(|name| !name.starts_with('-'));
     let unknown: Vec<_> = named.filter(|name| !help.contains(&format!("  {name} "))).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
