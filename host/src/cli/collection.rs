@@ -19,9 +19,18 @@ pub(super) struct CorpusDocument {
 }
 
 impl CorpusDocument {
-    /// Title and text as one plain text.
+    /// Title and text as one text.
     pub fn whole_text(&self) -> String {
         if self.title.is_empty() { self.text.clone() } else { format!("{}\n\n{}", self.title, self.text) }
+    }
+
+    /// As a file: HTML where there is a title, so that it is known for one; else plain text.
+    pub fn file(&self) -> (&'static str, String) {
+        if self.title.is_empty() {
+            return ("txt", self.text.clone());
+        }
+        let (title, text) = (escaped(&self.title), escaped(&self.text));
+        ("html", format!("<!DOCTYPE html><title>{title}</title><h1>{title}</h1><p>{text}</p>"))
     }
 }
 
@@ -57,6 +66,10 @@ pub(super) fn queries(dir: &Path) -> anyhow::Result<Vec<JudgedQuery>> {
         bail!("{}: no query has a judgement", dir.display());
     }
     Ok(queries)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = std::io::Result<String>>> {
@@ -111,7 +124,8 @@ mod tests {
             "{\"_id\":\"q\",\"text\":\"a\"}\n{\"_id\":\"p\",\"text\":\"b\"}\n",
         );
         gz(&dir.path().join("qrels.tsv.gz"), "query-id\tcorpus-id\tscore\nq\td\t2\n");
-        assert_eq!(corpus(dir.path()).unwrap()[0].whole_text(), "T\n\nx");
+        let document = &corpus(dir.path()).unwrap()[0];
+        assert_eq!((document.whole_text().as_str(), document.file().0), ("T\n\nx", "html"));
         let queries = queries(dir.path()).unwrap();
         assert_eq!((queries.len(), queries[0].judgements["d"]), (1, 2));
     }

@@ -91,7 +91,7 @@ fn key() -> CollectionKey {
     CollectionKey { owner: UserId::anonymous(), name: CollectionName::default() }
 }
 
-/// Every document becomes a text file named by its id; equal texts are one document, under the first id.
+/// Every document becomes a file named by its id; equal texts are one document, under the first id.
 fn take_in(app: &Arc<App>, corpus: &[CorpusDocument]) -> anyhow::Result<()> {
     let mut last = Vec::new();
     for batch in corpus.chunks(BATCH) {
@@ -113,9 +113,10 @@ fn take_in(app: &Arc<App>, corpus: &[CorpusDocument]) -> anyhow::Result<()> {
 
 fn upload(app: &App, document: &CorpusDocument) -> anyhow::Result<Upload> {
     let mut blob = app.store.blob_writer()?;
-    blob.write(document.whole_text().as_bytes())?;
+    let (extension, text) = document.file();
+    blob.write(text.as_bytes())?;
     let metadata = JsonMap::from_iter([("id".to_owned(), document.id.clone().into())]);
-    let filename = format!("{}.txt", document.id.replace(['/', '\\'], "_"));
+    let filename = format!("{}.{extension}", document.id.replace(['/', '\\'], "_"));
     Ok(Upload { collection: key(), filename, blob: blob.finish()?, tags: Vec::new(), metadata })
 }
 

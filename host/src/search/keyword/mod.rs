@@ -8,7 +8,7 @@ mod schema;
 mod segment;
 mod similar;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use tantivy::{
 
 use self::analyze::{Analysis, analyses};
 use self::directory::UnsyncedDirectory;
+use self::query::Spoken;
 pub use self::rows::Rows;
 use self::schema::{Fields, ID_COLUMNS};
 use super::allowed::Allowed;
@@ -222,25 +223,28 @@ fn cursor(index: &Index) -> Option<u64> {
     }
 }
 
-/// The languages that any row was analysed in.
-fn languages(searcher: &Searcher, fields: Fields) -> Result<Vec<&'static Analysis>> {
-    let mut found = HashSet::new();
+/// The languages that rows were analysed in.
+fn languages(searcher: &Searcher, fields: Fields) -> Result<Vec<Spoken>> {
+    let mut found: HashMap<Vec<u8>, u64> = HashMap::new();
     for segment in searcher.segment_readers() {
         let attributes = segment.inverted_index(fields.attributes)?;
         let mut terms = attributes.terms().range().lt([filter::LANGUAGE + 1]).into_stream()?;
         while terms.advance() {
-            found.insert(terms.key().to_vec());
+            *found.entry(terms.key().to_vec()).or_default() += u64::from(terms.value().doc_freq);
         }
     }
-    let present = |analysis: &&Analysis| found.contains(&filter::language_term(analysis.code));
-    Ok(analyses().iter().filter(present).collect())
+    let spoken = |analysis: &'static Analysis| {
+        let rows = *found.get(&filter::language_term(analysis.code))?;
+        Some(Spoken { analysis, rows })
+    };
+    Ok(analyses().iter().filter_map(spoken).collect())
 }
 
 /// The index at one commit; searches of it are not disturbed by later ones.
 pub struct Keywords {
     searcher: Searcher,
     fields: Fields,
-    languages: Vec<&'static Analysis>,
+    languages: Vec<Spoken>,
 }
 
 impl Keywords {

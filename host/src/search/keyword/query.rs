@@ -2,9 +2,10 @@
 //!
 //! The words are analysed once for each language that the collection holds. A chunk was analysed in one language only,
 //! so it meets only the terms of that one; a word counts as frequent as its terms of all languages together
-//! ([`Statistics`]), so that scores do not depend on the language that a chunk was taken for.
+//! ([`Statistics`]), so that scores do not depend on the language that a chunk was taken for. Where a word is a stop
+//! word it counts as standing in every chunk of that language: a single Swedish chunk makes German *in* no rare word.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tantivy::collector::TopDocs;
 use tantivy::query::{
@@ -13,7 +14,7 @@ use tantivy::query::{
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocAddress, Searcher, Term};
 
-use super::analyze::Analysis;
+use super::analyze::{Analysis, analysis_for};
 use super::rows::Rows;
 use super::schema::Fields;
 
@@ -40,6 +41,13 @@ fn phrases(text: &str) -> Vec<&str> {
 
 fn bounded(text: &str) -> &str {
     &text[..text.floor_char_boundary(QUERY_BYTES_MAX)]
+}
+
+/// A language and how many rows were analysed in it.
+#[derive(Clone, Copy)]
+pub struct Spoken {
+    pub analysis: &'static Analysis,
+    pub rows: u64,
 }
 
 /// A term of the query, how often it was said, and which words it came from.
@@ -96,16 +104,12 @@ impl<'a> Statistics<'a> {
 /// Builds a query and the statistics to score it with.
 struct Builder<'a> {
     fields: Fields,
-    languages: &'a [&'static Analysis],
+    languages: &'a [Spoken],
     statistics: Statistics<'a>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(
-        searcher: &'a Searcher,
-        fields: Fields,
-        languages: &'a [&'static Analysis],
-    ) -> tantivy::Result<Self> {
+    fn new(searcher: &'a Searcher, fields: Fields, languages: &'a [Spoken]) -> tantivy::Result<Self> {
         Ok(Self { fields, languages, statistics: Statistics::of(searcher)? })
     }
 
@@ -115,10 +119,11 @@ impl<'a> Builder<'a> {
 
     /// One clause a term, field and language that the index knows.
     fn words(&mut self, text: &str) -> tantivy::Result<Vec<(Occur, Box<dyn Query>)>> {
-        let by_language: Vec<_> = self.languages.iter().map(|analysis| said(text, analysis)).collect();
+        let by_language: Vec<_> = self.languages.iter().map(|spoken| said(text, spoken.analysis)).collect();
+        let stopped = stopped(text, self.languages, &by_language);
         let mut clauses = Vec::new();
         for (field, boost) in self.boosted_fields() {
-            let known = self.known_terms(field, &by_language)?;
+            let known = self.known_terms(field, &by_language, &stopped)?;
             for (term, times) in known {
                 clauses.push((Occur::Should, boosted(term, boost * times as f32)));
             }
@@ -131,8 +136,9 @@ impl<'a> Builder<'a> {
         &mut self,
         field: Field,
         by_language: &[HashMap<String, Said>],
+        stopped: &HashMap<usize, u64>,
     ) -> tantivy::Result<Vec<(Term, u32)>> {
-        let mut by_position: HashMap<usize, u64> = HashMap::new();
+        let mut by_position = stopped.clone();
         let mut known = Vec::new();
         for (text, said) in by_language.iter().flatten() {
             let term = Term::from_field_text(field, text);
@@ -153,9 +159,9 @@ impl<'a> Builder<'a> {
     /// The phrase in any field and language; `None` if it has no words.
     fn phrase(&self, text: &str) -> Option<Box<dyn Query>> {
         let mut variants: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        for analysis in self.languages {
+        for spoken in self.languages {
             let mut terms = Vec::new();
-            analysis.terms(text, |position, term| terms.push((position, term.to_owned())));
+            spoken.analysis.terms(text, |position, term| terms.push((position, term.to_owned())));
             for (field, boost) in self.boosted_fields() {
                 variants.extend(
                     phrase_in(field, &terms).map(|query| {
@@ -166,6 +172,23 @@ impl<'a> Builder<'a> {
         }
         (!variants.is_empty()).then(|| Box::new(BooleanQuery::new(variants)) as Box<dyn Query>)
     }
+}
+
+/// Rows of the languages in which the word at a position is a stop word.
+fn stopped(text: &str, languages: &[Spoken], by_language: &[HashMap<String, Said>]) -> HashMap<usize, u64> {
+    let mut stopped: HashMap<usize, u64> = HashMap::new();
+    let all: Vec<usize> = positions(&said(text, analysis_for(None))).collect();
+    for (spoken, said) in languages.iter().zip(by_language) {
+        let kept: HashSet<usize> = positions(said).collect();
+        for at in all.iter().filter(|at| !kept.contains(at)) {
+            *stopped.entry(*at).or_default() += spoken.rows;
+        }
+    }
+    stopped
+}
+
+fn positions(said: &HashMap<String, Said>) -> impl Iterator<Item = usize> + '_ {
+    said.values().flat_map(|said| said.positions.iter().copied())
 }
 
 fn boosted(term: Term, boost: f32) -> Box<dyn Query> {
@@ -187,7 +210,7 @@ fn phrase_in(field: Field, terms: &[(usize, String)]) -> Option<Box<dyn Query>> 
 pub fn search(
     searcher: &Searcher,
     fields: Fields,
-    languages: &[&'static Analysis],
+    languages: &[Spoken],
     text: &str,
     allowed: Option<&Rows>,
     limit: usize,

@@ -108,6 +108,20 @@ fn a_chunk_is_found_whatever_language_the_query_seems_to_be() {
     assert_eq!(found(&search, &query("東京")), [document_id(4)]);
 }
 
+/// One chunk that was taken for another language must not make a function word rare.
+#[test]
+fn stop_words_of_the_collection_are_not_rare_words_of_one_chunk() {
+    let mut changes: Vec<_> =
+        (1..20).map(|number| put(number, "Ein Haus in der Stadt und im Dorf", Some("de"))).collect();
+    changes.push(put(20, "Der Reiher fliegt über den See", Some("de")));
+    changes.push(put(21, "In 9000 BP war Europa bewaldet", Some("fi")));
+    let (_directory, search) = collection(&changes);
+    assert_eq!(found(&search, &query("Wo fliegt der Reiher in Europa?"))[0], document_id(20));
+    let hits = search.search(ID, &query("in")).unwrap().hits;
+    assert_eq!(hits.len(), 1);
+    assert!(hits[0].scores.keyword.unwrap() < 0.3, "{hits:?}");
+}
+
 #[test]
 fn scores_do_not_depend_on_the_language_a_chunk_was_taken_for() {
     let text = "Quantum Zebra";
