@@ -65,7 +65,9 @@ impl Fields {
             row.add_text(self.body, tagged(analysis, context));
         }
         row.add_text(self.body, tagged(analysis, &chunk.text));
-        for title in document.title.iter().chain(&chunk.heading_path) {
+        // A first heading that repeats the title is not said twice.
+        let headings = chunk.heading_path.iter().filter(|heading| Some(*heading) != document.title.as_ref());
+        for title in document.title.iter().chain(headings) {
             row.add_text(self.title, tagged(analysis, title));
         }
         shared.iter().for_each(|term| row.add_bytes(self.attributes, term));
