@@ -66,6 +66,15 @@ need_wasm() {
     [ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$target" ] && return
     if command -v rustup >/dev/null && timeout 120 rustup target add "$target" >/dev/null 2>&1; then return; fi
     debian_rust || die "no way to build WebAssembly here: run 'rustup target add $target' where there is a network"
+    # Debian's compiler comes without a linker for WebAssembly; rustup's has one.
+    compgen -G "$(rustc --print sysroot)/lib/rustlib/*/bin/rust-lld" >/dev/null || need_wasm_linker
+}
+
+# The newest LLVM linker that Debian has.
+need_wasm_linker() {
+    local newest
+    newest=$(apt-cache search --names-only '^lld-[0-9]+$' | cut -d' ' -f1 | sort -V | tail -n1)
+    apt_install "${newest:-lld}"
 }
 
 # Build tools, Rust, WebAssembly and the embedder's weights.

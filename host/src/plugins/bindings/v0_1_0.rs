@@ -23,7 +23,7 @@ pub mod imports {
             "smartrag:plugin/model-files.model-file": crate::plugins::wasm::host::OpenModel,
         },
     });
-    pub use smartrag::plugin::*;
+    pub use self::smartrag::plugin::*;
 }
 
 macro_rules! role {
