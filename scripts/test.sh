@@ -30,9 +30,9 @@ step "6/7 the daemon and its plugins"
 SMARTRAG_BIN="$CARGO_TARGET_DIR/debug/smartrag" ./scripts/build-plugins.sh
 
 step "7/7 tests (licences and the shape of the code are among them)"
+"$CARGO" test --workspace --locked --doc
 if "$CARGO" nextest --version >/dev/null 2>&1; then
     "$CARGO" nextest run --workspace --locked --no-fail-fast
 else
     "$CARGO" test --workspace --locked --no-fail-fast --lib --bins --tests
 fi
-"$CARGO" test --workspace --locked --doc
