@@ -30,5 +30,6 @@ mod sessions;
 mod stream;
 
 pub use openapi::document as openapi;
+pub(crate) use plugins::record as plugin_record;
 pub use router::router;
 pub use serve::serve;

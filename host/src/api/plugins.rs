@@ -35,7 +35,8 @@ pub(super) async fn show(
     Ok(Answer(record(plugin.await?)))
 }
 
-fn record(plugin: PluginInfo) -> wire::PluginRecord {
+/// What the API tells of a plugin.
+pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
     let (state, problem) = match plugin.state {
         PluginState::Ready => ("ready", None),
         PluginState::Failed(reason) => ("failed", Some(reason)),

@@ -3,13 +3,14 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::api::plugin_record;
 use crate::config::{self, Config};
-use crate::plugins::{ModelFile, Places, PluginInfo, PluginState, Plugins};
-use crate::wire::{Capabilities, PluginModelFile, PluginRecord};
+use crate::plugins::{Places, PluginInfo, Plugins};
+use crate::wire::PluginRecord;
 
 /// What a daemon with this configuration would tell of its plugins.
 pub(in crate::cli) fn load(config: &Config) -> anyhow::Result<Vec<PluginRecord>> {
-    Ok(infos(config)?.into_iter().map(record).collect())
+    Ok(infos(config)?.into_iter().map(plugin_record).collect())
 }
 
 /// Loads the plugins as a daemon with this configuration would.
@@ -25,39 +26,4 @@ pub(super) fn infos(config: &Config) -> anyhow::Result<Vec<PluginInfo>> {
 /// can't use.
 fn is_ours(data_dir: &Path) -> bool {
     data_dir.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
-}
-
-fn record(info: PluginInfo) -> PluginRecord {
-    let (state, problem) = match info.state {
-        PluginState::Ready => ("ready", None),
-        PluginState::Failed(reason) => ("failed", Some(reason)),
-    };
-    PluginRecord {
-        name: info.id.name,
-        version: info.id.version,
-        role: info.role.to_string(),
-        description: info.description,
-        kind: "wasm".to_owned(),
-        wit: info.wit,
-        sha256: info.id.sha256,
-        size_bytes: info.size_bytes,
-        file_types: info.file_types,
-        imports: info.imports,
-        capabilities: Capabilities { asked: info.asked, granted: info.granted },
-        limits: info.limits,
-        models: info.models.into_iter().map(model_file).collect(),
-        state: state.to_owned(),
-        problem,
-        calls: info.calls,
-        traps: info.traps,
-    }
-}
-
-fn model_file(file: ModelFile) -> PluginModelFile {
-    PluginModelFile {
-        name: file.name,
-        sha256: file.sha256,
-        present: file.found.is_some(),
-        problem: file.problem,
-    }
 }
