@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{TestDaemon, files_below, samples, test_data};
 
-/// Documents to take in: real ones where they are, else our own; with many small texts in between.
+/// Documents to take in: real ones where they are, else our own; with many small texts in between, and
+/// a few long ones that keep the daemon at work well beyond their acknowledgement.
 fn files() -> Vec<(String, Vec<u8>)> {
     let mut files = samples();
     for kind in ["pdf", "docx", "html", "md"] {
@@ -18,17 +19,23 @@ fn files() -> Vec<(String, Vec<u8>)> {
         let text = format!("Note {number}. The heron stands in pond number {number}.");
         files.push((format!("note-{number}.txt"), text.into_bytes()));
     }
+    for number in 0..12 {
+        let line = |row: usize| format!("# Part {row}\n\nRow {row} of log {number}: all is quiet.\n\n");
+        files.push((format!("log-{number}.md"), (0..2000).map(line).collect::<String>().into_bytes()));
+    }
     files
 }
 
 /// Uploads without waiting; the acknowledged ids by name.
 async fn acknowledge(daemon: &TestDaemon, files: &[(String, Vec<u8>)]) -> BTreeMap<String, String> {
     let mut acknowledged = BTreeMap::new();
-    for (name, bytes) in files {
-        let part = reqwest::multipart::Part::bytes(bytes.clone()).file_name(name.clone());
-        let form = reqwest::multipart::Form::new().part("file", part);
-        let request = daemon.request("POST", "/api/v1/documents/upload").multipart(form);
-        let item = daemon.send(request).await.ok()["items"][0].clone();
+    // All in one request, so that nearly all of the work is still to be done when it is acknowledged.
+    let form = files.iter().fold(reqwest::multipart::Form::new(), |form, (name, bytes)| {
+        form.part("file", reqwest::multipart::Part::bytes(bytes.clone()).file_name(name.clone()))
+    });
+    let request = daemon.request("POST", "/api/v1/documents/upload").multipart(form);
+    let items = daemon.send(request).await.ok()["items"].as_array().unwrap().clone();
+    for (item, (name, _)) in items.iter().zip(files) {
         if let Some(id) = item["document_id"].as_str() {
             acknowledged.insert(id.to_owned(), name.clone());
         }
@@ -61,7 +68,7 @@ async fn acknowledged_documents_survive_kills() {
     let mut interrupted = 0;
     for round in 0..4u64 {
         // The work goes on for another while each time.
-        tokio::time::sleep(std::time::Duration::from_millis(20 + 130 * round)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(130 * round)).await;
         interrupted += unfinished(&all_documents(&daemon).await);
         daemon = TestDaemon::start_on(daemon.kill());
     }
