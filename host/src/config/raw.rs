@@ -100,7 +100,8 @@ pub(super) struct RawIngest {
 pub(super) struct RawChunker {
     /// Only `structure`: along headings, blocks and sentences.
     pub plugin: Option<RawChunkerName>,
-    /// Size of a chunk in tokens of the embedder. Default: 256.
+    /// Size of a chunk of several paragraphs in tokens of the embedder; one paragraph may have twice as many.
+    /// Default: 256.
     pub tokens: Option<u32>,
     /// Tokens that a cut block shares with the one before. Default: 32.
     pub overlap: Option<u32>,

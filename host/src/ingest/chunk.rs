@@ -1,8 +1,8 @@
 //! Cuts a parsed document into chunks along its structure.
 //!
-//! A chunk is a run of whole blocks under one heading path, as long as the embedder's budget allows. A block that is
-//! too long is cut between sentences (rows, lines), and the pieces overlap by whole sentences. Page furniture ends a
-//! chunk and is in none. Law: `text[span]` is the chunk, and its character offsets count the same place.
+//! A chunk is a run of whole blocks under one heading path, as long as the budget allows. A longer block is a chunk of
+//! its own if it is no longer than `block_tokens`; else it is cut between sentences (rows, lines), and the pieces
+//! overlap by whole sentences. Page furniture ends a chunk and is in none. Law: `text[span]` is the chunk, and its character offsets count the same place.
 
 use std::ops::Range;
 
@@ -15,8 +15,10 @@ pub const CHUNKER: &str = "structure 1";
 /// How large chunks become, in tokens of the embedder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Of a chunk.
+    /// Of a chunk of several blocks.
     pub tokens: u32,
+    /// Of a block that stays whole; at least `tokens`.
+    pub block_tokens: u32,
     /// That a cut block repeats, at most.
     pub overlap: u32,
 }
@@ -103,7 +105,7 @@ fn items<E>(
                     items.push(Item::Unit(unit(span, tokens)));
                 }
             }
-            _ if tokens <= budget.tokens => items.push(Item::Unit(unit(span, tokens))),
+            _ if tokens <= budget.block_tokens => items.push(Item::Unit(unit(span, tokens))),
             _ => items.extend(cut(text, block, index, budget, count)?.into_iter().map(Item::Unit)),
         }
     }
@@ -323,7 +325,11 @@ mod tests {
     }
 
     fn cut(parsed: &Parsed, tokens: u32, overlap: u32) -> Vec<ChunkSpan> {
-        let Ok(chunks) = chunk(parsed, Budget { tokens, overlap }, words);
+        cut_with(parsed, Budget { tokens, block_tokens: tokens, overlap })
+    }
+
+    fn cut_with(parsed: &Parsed, budget: Budget) -> Vec<ChunkSpan> {
+        let Ok(chunks) = chunk(parsed, budget, words);
         chunks
     }
 
@@ -356,6 +362,28 @@ mod tests {
         assert_eq!(
             texts(&parsed, &chunks),
             ["One two three. Four five.", "Four five. Six seven eight.", "Nine ten."]
+        );
+    }
+
+    #[test]
+    fn blocks_a_little_too_long_stay_whole_and_alone() {
+        let parsed = document(&[
+            (Paragraph, 0, "Short."),
+            (Paragraph, 0, "One two three. Four five six."),
+            (Paragraph, 0, "Also short."),
+            (Paragraph, 0, "One two three. Four five six. Seven eight nine."),
+        ]);
+        let chunks = cut_with(&parsed, Budget { tokens: 4, block_tokens: 8, overlap: 0 });
+        assert_eq!(
+            texts(&parsed, &chunks),
+            [
+                "Short.",
+                "One two three. Four five six.",
+                "Also short.",
+                "One two three.",
+                "Four five six.",
+                "Seven eight nine."
+            ]
         );
     }
 
@@ -402,10 +430,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spans_are_the_text_and_nothing_is_lost(parts in blocks(), tokens in 1u32..30, overlap in 0u32..10) {
+        fn spans_are_the_text_and_nothing_is_lost(parts in blocks(), tokens in 1u32..30, more in 0u32..30, overlap in 0u32..10) {
             let parts: Vec<_> = parts.iter().map(|(kind, level, text)| (*kind, *level, text.as_str())).collect();
             let parsed = document(&parts);
-            let chunks = cut(&parsed, tokens, overlap);
+            let chunks = cut_with(&parsed, Budget { tokens, block_tokens: tokens + more, overlap });
             let chars: Vec<char> = parsed.text.chars().collect();
             let mut covered = vec![false; parsed.text.len()];
             for chunk in &chunks {

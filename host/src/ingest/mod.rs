@@ -123,8 +123,11 @@ impl Ingest {
         let info = embedder.info();
         let indexer = Indexer::new(store.clone(), search, info.fingerprint.clone(), info.dimension);
         indexer.catch_up()?;
-        let budget =
-            Budget { tokens: config.chunk_tokens.min(info.window_tokens), overlap: config.chunk_overlap };
+        let budget = Budget {
+            tokens: config.chunk_tokens.min(info.window_tokens),
+            block_tokens: (config.chunk_tokens * 2).min(info.window_tokens),
+            overlap: config.chunk_overlap,
+        };
         let core = Arc::new(Core {
             store,
             indexer,

@@ -1,5 +1,6 @@
 //! Both indexes of one collection. Searches read an immutable view and take no lock; one writer makes the next view.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::fuse::fuse;
+use super::fuse::{Side, fuse};
 use super::keyword::{KeywordIndex, Keywords};
 use super::vector::{VectorWriter, Vectors};
 use super::{Error, Outcome, Result};
@@ -115,7 +116,11 @@ impl Collection {
         let (vector, vector_us) = timed(|| {
             let Some(vector) = vector else { return Ok(None) };
             let allowed = rows.as_ref().map(|rows| view.keywords.allowed(rows)).transpose()?;
-            view.vectors.search(vector, allowed.as_ref(), depth).map(Some)
+            let mut found = view.vectors.search(vector, allowed.as_ref(), depth)?;
+            if let (Some(keyword), Fusion::Convex { .. }) = (&keyword, query.fusion) {
+                found.extend(cosines_of_others(&view.vectors, vector, &found, keyword)?);
+            }
+            Ok(Some(found))
         })?;
         let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, query.limit);
         Ok(Outcome { hits, keyword_us, vector_us, filter_us })
@@ -160,6 +165,18 @@ impl Writer {
         }
         self.vectors.expect_dimension(got)
     }
+}
+
+/// The cosines of what only the keyword side found: unknown is not unlike.
+fn cosines_of_others(
+    vectors: &Vectors,
+    vector: &[f32],
+    found: &Side,
+    keyword: &Side,
+) -> Result<Vec<(ChunkId, f32)>> {
+    let known: HashSet<ChunkId> = found.iter().map(|(chunk, _)| *chunk).collect();
+    let others = keyword.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(chunk));
+    vectors.cosines(vector, &others.collect::<Vec<_>>())
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {

@@ -7,10 +7,14 @@ use crate::types::*;
 /// Constant of reciprocal rank fusion (Cormack, Clarke, Büttcher, 2009).
 const RRF_K: f32 = 60.0;
 
-/// What one side found, best first.
+/// What one side found, best first; behind that, for a convex combination, it may score what the other found.
 pub type Side = [(ChunkId, f32)];
 
 /// Both sides as one list, best first; of equals the lower chunk id first. A side that was not asked is `None`.
+///
+/// A convex combination (Bruch, Gai, Ingber, 2023) counts BM25 from its least possible value, 0, as a share of the best
+/// one, and stretches cosines over those at hand, since their useful range is the embedder's. What a side does not
+/// list counts 0 there.
 pub fn fuse(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion, limit: usize) -> Vec<Hit> {
     let mut hits: BTreeMap<ChunkId, Hit> = BTreeMap::new();
     let (keyword_points, vector_points) = points(keyword, vector, fusion);
@@ -45,7 +49,7 @@ fn points(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion) -> (Vec
         }
         (Some(keyword), Some(vector), Fusion::Convex { alpha }) => {
             let alpha = if alpha.is_nan() { 0.5 } else { alpha.clamp(0.0, 1.0) };
-            (weighted(keyword, 1.0 - alpha), weighted(vector, alpha))
+            (times(of_best(keyword), 1.0 - alpha), times(stretched(vector), alpha))
         }
         (Some(keyword), Some(vector), Fusion::Rrf) => (by_rank(keyword), by_rank(vector)),
     }
@@ -57,13 +61,16 @@ fn of_best(side: &Side) -> Vec<f32> {
     side.iter().map(|(_, score)| if best > 0.0 { score / best } else { 0.0 }).collect()
 }
 
-/// Scores stretched to 0..1 and weighted. A chunk that a side did not find gets that side's least, 0; where all
-/// scores are equal there is nothing to stretch, and being found counts in full.
-fn weighted(side: &Side, weight: f32) -> Vec<f32> {
+/// Scores stretched to 0..1; where all are equal there is nothing to stretch, and being found counts in full.
+fn stretched(side: &Side) -> Vec<f32> {
     let least = side.iter().fold(f32::INFINITY, |least, (_, score)| least.min(*score));
     let best = side.iter().fold(f32::NEG_INFINITY, |best, (_, score)| best.max(*score));
     let stretch = |score: f32| if best > least { (score - least) / (best - least) } else { 1.0 };
-    side.iter().map(|(_, score)| weight * stretch(*score)).collect()
+    side.iter().map(|(_, score)| stretch(*score)).collect()
+}
+
+fn times(points: Vec<f32>, weight: f32) -> Vec<f32> {
+    points.into_iter().map(|points| points * weight).collect()
 }
 
 /// Reciprocal ranks, scaled so that the first of both sides gets 1.

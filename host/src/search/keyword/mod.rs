@@ -158,6 +158,9 @@ impl KeywordIndex {
                 .build();
             let writer: IndexWriter = self.index.writer_with_options(options)?;
             writer.set_merge_policy(Box::new(merge_policy()));
+            // A new writer numbers its first operation like the last commit, and a merge takes a segment with deletions
+            // of that number for up to date: a deletion could be lost. So the first one deletes nothing.
+            writer.delete_term(Term::from_field_bytes(self.fields.attributes, &[]));
             self.writer = Some(writer);
         }
         self.writer.as_mut().ok_or_else(|| Error::Index(format!("no writer for {}", self.path.display())))

@@ -25,9 +25,6 @@ const TERMS_MAX: usize = 256;
 /// Phrases that a query may have.
 const PHRASES_MAX: usize = 8;
 
-/// What a match in the title or a heading counts beside one in the text.
-const TITLE_BOOST: f32 = 0.5;
-
 /// Splits off what stands between plain double quotes. An unpaired quote is an ordinary character.
 fn phrases(text: &str) -> Vec<&str> {
     let parts: Vec<&str> = text.split('"').collect();
@@ -113,35 +110,24 @@ impl<'a> Builder<'a> {
         Ok(Self { fields, languages, statistics: Statistics::of(searcher)? })
     }
 
-    fn boosted_fields(&self) -> [(Field, f32); 2] {
-        [(self.fields.body, 1.0), (self.fields.title, TITLE_BOOST)]
-    }
-
-    /// One clause a term, field and language that the index knows.
+    /// One clause a term and language that the index knows.
     fn words(&mut self, text: &str) -> tantivy::Result<Vec<(Occur, Box<dyn Query>)>> {
         let by_language: Vec<_> = self.languages.iter().map(|spoken| said(text, spoken.analysis)).collect();
         let stopped = stopped(text, self.languages, &by_language);
-        let mut clauses = Vec::new();
-        for (field, boost) in self.boosted_fields() {
-            let known = self.known_terms(field, &by_language, &stopped)?;
-            for (term, times) in known {
-                clauses.push((Occur::Should, boosted(term, boost * times as f32)));
-            }
-        }
-        Ok(clauses)
+        let known = self.known_terms(&by_language, &stopped)?;
+        Ok(known.into_iter().map(|(term, times)| (Occur::Should, boosted(term, times as f32))).collect())
     }
 
-    /// The terms that a field of the index has, with how often they were said; notes the frequencies of their words.
+    /// The terms that the index has, with how often they were said; notes the frequencies of their words.
     fn known_terms(
         &mut self,
-        field: Field,
         by_language: &[HashMap<String, Said>],
         stopped: &HashMap<usize, u64>,
     ) -> tantivy::Result<Vec<(Term, u32)>> {
         let mut by_position = stopped.clone();
         let mut known = Vec::new();
         for (text, said) in by_language.iter().flatten() {
-            let term = Term::from_field_text(field, text);
+            let term = Term::from_field_text(self.fields.body, text);
             let frequency = self.statistics.searcher.doc_freq(&term)?;
             if frequency > 0 {
                 said.positions.iter().for_each(|at| *by_position.entry(*at).or_default() += frequency);
@@ -156,20 +142,17 @@ impl<'a> Builder<'a> {
         Ok(known.into_iter().map(|(term, said)| (term, said.times)).collect())
     }
 
-    /// The phrase in any field and language; `None` if it has no words.
+    /// The phrase in any language; `None` if it has no words.
     fn phrase(&self, text: &str) -> Option<Box<dyn Query>> {
-        let mut variants: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        for spoken in self.languages {
-            let mut terms = Vec::new();
-            spoken.analysis.terms(text, |position, term| terms.push((position, term.to_owned())));
-            for (field, boost) in self.boosted_fields() {
-                variants.extend(
-                    phrase_in(field, &terms).map(|query| {
-                        (Occur::Should, Box::new(BoostQuery::new(query, boost)) as Box<dyn Query>)
-                    }),
-                );
-            }
-        }
+        let variants: Vec<(Occur, Box<dyn Query>)> = self
+            .languages
+            .iter()
+            .filter_map(|spoken| {
+                let mut terms = Vec::new();
+                spoken.analysis.terms(text, |position, term| terms.push((position, term.to_owned())));
+                phrase_in(self.fields.body, &terms).map(|query| (Occur::Should, query))
+            })
+            .collect();
         (!variants.is_empty()).then(|| Box::new(BooleanQuery::new(variants)) as Box<dyn Query>)
     }
 }

@@ -8,15 +8,13 @@ use crate::search::filter;
 use crate::types::*;
 
 /// Raised whenever an index of before would answer otherwise than a new one: such an index is built anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The fields of the index.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields {
-    /// The chunk's own text, with the context it was cut from.
+    /// The title of the document, the headings above the chunk, the context it was cut from and its text.
     pub body: Field,
-    /// The title of the document and the headings above the chunk.
-    pub title: Field,
     /// Exact terms for filters.
     pub attributes: Field,
     document_high: Field,
@@ -35,8 +33,7 @@ pub fn schema() -> (Schema, Fields) {
     let text = TextOptions::default().set_indexing_options(indexing);
     let mut builder = Schema::builder();
     let fields = Fields {
-        body: builder.add_text_field("body", text.clone()),
-        title: builder.add_text_field("title", text),
+        body: builder.add_text_field("body", text),
         attributes: builder.add_bytes_field("attributes", BytesOptions::default().set_indexed()),
         document_high: builder.add_u64_field(ID_COLUMNS[0], FAST),
         document_low: builder.add_u64_field(ID_COLUMNS[1], FAST),
@@ -61,14 +58,11 @@ impl Fields {
     fn row(&self, document: &Document, chunk: &Chunk, shared: &[Vec<u8>]) -> TantivyDocument {
         let analysis = analysis_for(chunk.language.as_deref());
         let mut row = TantivyDocument::default();
-        if let Some(context) = &chunk.context {
-            row.add_text(self.body, tagged(analysis, context));
-        }
-        row.add_text(self.body, tagged(analysis, &chunk.text));
         // A first heading that repeats the title is not said twice.
         let headings = chunk.heading_path.iter().filter(|heading| Some(*heading) != document.title.as_ref());
-        for title in document.title.iter().chain(headings) {
-            row.add_text(self.title, tagged(analysis, title));
+        let above = document.title.iter().chain(headings).chain(&chunk.context);
+        for text in above.chain([&chunk.text]) {
+            row.add_text(self.body, tagged(analysis, text));
         }
         shared.iter().for_each(|term| row.add_bytes(self.attributes, term));
         for term in filter::metadata_terms(&chunk.metadata) {

@@ -157,6 +157,28 @@ fn titles_headings_and_context_are_searched() {
 }
 
 #[test]
+fn what_one_side_found_is_scored_by_the_vectors_too() {
+    let vectors = [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]];
+    let changes = (1..).zip(vectors).map(|(number, vector)| {
+        let text = if number == 2 { "heron" } else { "pelican" };
+        Change::Put(indexed(document(number), vec![chunk(0, text, Some("en"))], vector.to_vec()))
+    });
+    let (_directory, search) = collection(&changes.collect::<Vec<_>>());
+    // Each side looks no further than its first.
+    let first = |fusion| {
+        let vector = Some(vec![1.0, 0.0]);
+        let asked = SearchQuery { vector, fusion, candidates: 1, limit: 1, ..query("heron") };
+        search.search(ID, &asked).unwrap().hits.remove(0)
+    };
+    let heron = first(Fusion::Convex { alpha: 0.1 });
+    assert_eq!(heron.chunk, chunk_id(2, 0));
+    assert!((heron.scores.vector.unwrap() - 0.6).abs() < 1e-3, "{heron:?}");
+    assert_eq!(first(Fusion::Convex { alpha: 0.9 }).chunk, chunk_id(1, 0));
+    let by_rank = first(Fusion::Rrf);
+    assert!(by_rank.scores.vector.is_none() || by_rank.scores.keyword.is_none(), "{by_rank:?}");
+}
+
+#[test]
 fn phrases_are_required_in_their_order() {
     let (_directory, search) = collection(&[
         put(1, "the red house by the river", Some("en")),

@@ -57,16 +57,32 @@ fn load(search: &Search, model: &Model, cursor: u64) {
     search.load_vectors(ID, DIMENSION, &documents).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+/// What a kill would leave: merges go on in the background, so a copy that one changed meanwhile is made again.
+fn snapshot(from: &Path, to: &Path) {
+    let lists = || {
+        [".managed.json", "meta.json"]
+            .map(|name| std::fs::read(from.join(ID.to_string()).join("keyword").join(name)).ok())
+    };
+    loop {
+        let before = lists();
+        if copy(from, to).is_ok() && lists() == before {
+            return;
+        }
+        std::fs::remove_dir_all(to).unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &target)?,
+            false => drop(std::fs::copy(entry.path(), target)?),
         }
     }
+    Ok(())
 }
 
 fn keyword_hits(model: &Model, word: usize) -> BTreeSet<ChunkId> {
@@ -141,7 +157,7 @@ proptest! {
                 }
                 Step::Kill => {
                     let next = root.path().join((number + 1).to_string());
-                    copy(&at, &next);
+                    snapshot(&at, &next);
                     at = next;
                     search = open(&at);
                     load(&search, &model, cursor);

@@ -4,7 +4,7 @@
 mod scan;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ struct Run {
 #[derive(Clone, Debug)]
 struct Block {
     rows: Arc<Rows>,
+    /// Ordered by document.
     runs: Vec<Run>,
 }
 
@@ -47,7 +48,13 @@ impl Block {
         vectors.chunks_exact(dimension).for_each(|row| rows.push(row));
         let rows = start..rows.len();
         let length = self.sum(&rows, dimension).iter().map(|value| value * value).sum::<f32>().sqrt();
-        self.runs.push(Run { document, rows, length });
+        let at = self.runs.partition_point(|run| run.document < document);
+        self.runs.insert(at, Run { document, rows, length });
+    }
+
+    fn run(&self, document: DocumentId) -> Option<&Run> {
+        let at = self.runs.binary_search_by_key(&document, |run| run.document).ok()?;
+        self.runs.get(at)
     }
 
     fn sum(&self, rows: &Range<usize>, dimension: usize) -> Vec<f32> {
@@ -124,6 +131,18 @@ impl Vectors {
         Ok(best)
     }
 
+    /// The cosines of the chunks that have a vector with a direction.
+    pub fn cosines(&self, vector: &[f32], chunks: &[ChunkId]) -> Result<Vec<(ChunkId, f32)>> {
+        let Some(probe) = self.probe(vector)? else { return Ok(Vec::new()) };
+        let cosine = |chunk: &ChunkId| {
+            let (block, run) =
+                self.blocks.iter().find_map(|block| Some((block, block.run(chunk.document)?)))?;
+            let row = run.at(&(chunk.index..chunk.index.saturating_add(1))).next()?;
+            block.rows.is_found(row).then(|| (*chunk, block.rows.cosine(&probe, row)))
+        };
+        Ok(chunks.iter().filter_map(cosine).collect())
+    }
+
     fn candidates(&self, probe: &Probe, allowed: Option<&Allowed>, limit: usize) -> Vec<Place> {
         let mut best = Best::new(limit);
         let mut scores = Vec::new();
@@ -168,7 +187,7 @@ impl Vectors {
 
     fn sum_of(&self, document: DocumentId) -> Option<Vec<f32>> {
         self.blocks.iter().find_map(|block| {
-            let run = block.runs.iter().find(|run| run.document == document)?;
+            let run = block.run(document)?;
             Some(block.sum(&run.rows, self.dimension))
         })
     }
@@ -249,17 +268,12 @@ impl Ord for Ordered {
 #[derive(Debug, Default)]
 pub struct VectorWriter {
     vectors: Vectors,
-    /// In which block a document stands.
-    places: HashMap<DocumentId, usize>,
 }
 
 impl VectorWriter {
     /// Goes on from a snapshot.
     pub fn from(vectors: Vectors) -> Self {
-        let blocks = vectors.blocks.iter().enumerate();
-        let places =
-            blocks.flat_map(|(at, block)| block.runs.iter().map(move |run| (run.document, at))).collect();
-        Self { vectors, places }
+        Self { vectors }
     }
 
     /// The vectors as they are now.
@@ -290,18 +304,16 @@ impl VectorWriter {
         if full {
             self.vectors.blocks.push(Arc::new(Block::new(dimension)));
         }
-        let at = self.vectors.blocks.len() - 1;
         if let Some(block) = self.vectors.blocks.last_mut() {
             Arc::make_mut(block).push(document, vectors, dimension);
-            self.places.insert(document, at);
             self.vectors.count += (vectors.len() / dimension) as u64;
         }
     }
 
     /// Removes the rows of a document.
     pub fn delete(&mut self, document: DocumentId) {
-        let Some(at) = self.places.remove(&document) else { return };
-        let Some(block) = self.vectors.blocks.get_mut(at) else { return };
+        let mut blocks = self.vectors.blocks.iter_mut();
+        let Some(block) = blocks.find(|block| block.run(document).is_some()) else { return };
         let before = block.alive();
         Arc::make_mut(block).remove(document, self.vectors.dimension);
         self.vectors.count -= (before - block.alive()) as u64;
@@ -312,9 +324,7 @@ impl VectorWriter {
     fn drop_empty_blocks(&mut self) {
         let empty = self.vectors.blocks.iter().filter(|block| block.runs.is_empty()).count();
         if empty > 16 && empty * 2 > self.vectors.blocks.len() {
-            let mut vectors = std::mem::take(&mut self.vectors);
-            vectors.blocks.retain(|block| !block.runs.is_empty());
-            *self = Self::from(vectors);
+            self.vectors.blocks.retain(|block| !block.runs.is_empty());
         }
     }
 }
