@@ -17,10 +17,8 @@ case "${1:-}" in
 -*) echo "fetch-models: unknown option $1; usage: $0 [DIR]" >&2 && exit 2 ;;
 esac
 root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/lib.sh"
 dir=${1:-${CARGO_TARGET_DIR:-$root/target}/models}
-
-say() { echo "fetch-models: $*" >&2; }
-die() { say "$*"; exit 1; }
 
 # Whether every file stands below directory $1 with its hash.
 complete() {
@@ -30,28 +28,16 @@ complete() {
     done <<<"$files"
 }
 
-# Python with pip, brought by apt where we may.
-need_pip() {
-    python3 -m pip --version >/dev/null 2>&1 && return
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        say "installing python3-pip"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-pip; } \
-            >/dev/null || die "apt-get could not install python3-pip: install it and run this again"
-        return
-    fi
-    die "Python's pip is missing: run 'sudo apt-get install --no-install-recommends python3-pip', then this again"
-}
-
 if complete "$dir"; then
-    say "already there: $dir/wordllama"
+    say "weights: already in $dir/wordllama"
     exit 0
 fi
-need_pip
+python3 -m pip --version >/dev/null 2>&1 || apt_install python3 python3-pip
 mkdir -p "$dir" || die "can't write to $dir: name another directory, $0 DIR"
 work=$(mktemp -d "$dir/.fetch.XXXXXX") || die "can't write to $dir: name another directory, $0 DIR"
 trap 'rm -rf "$work"' EXIT
 
-say "downloading wordllama $version (19 MB)"
+say "weights: downloading wordllama $version (19 MB)"
 echo "wordllama==$version --hash=sha256:$wheel_sha256" >"$work/requirements.txt"
 # One build of the package for every machine: it is unpacked, not run, and so has one hash.
 python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
@@ -75,4 +61,4 @@ while read -r name _path _sha256; do
     chmod 644 "$work/$name"
     mv -f "$work/$name" "$dir/$name"
 done <<<"$files"
-say "done: $dir/wordllama"
+say "weights: now in $dir/wordllama"
