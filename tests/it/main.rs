@@ -3,6 +3,7 @@
 mod api;
 mod bad_input;
 mod cli;
+mod compile;
 mod crash;
 mod documents;
 mod support;

@@ -24,6 +24,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::plugins::{COMPILE_SUBCOMMAND, CompileLimits, compile_component};
+
 /// An offline knowledge engine: documents in, cited answers out.
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true, max_term_width = 100)]
@@ -65,6 +67,16 @@ enum Command {
     Bench(bench::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Compile a plugin from standard input: what the daemon starts for itself
+    #[command(hide = true, name = COMPILE_SUBCOMMAND)]
+    CompileComponent {
+        /// CPU time it may take
+        #[arg(long, default_value_t = CompileLimits::default().cpu_seconds)]
+        cpu_seconds: u64,
+        /// Address space it may have
+        #[arg(long, default_value_t = CompileLimits::default().memory_bytes)]
+        memory_bytes: u64,
+    },
 }
 
 /// How a command ended, if it did not break.
@@ -112,6 +124,10 @@ fn run(command: Command) -> Result {
         Command::Eval(args) => eval::run(args),
         Command::Bench(args) => wait_for(bench::run(args)),
         Command::Completions(args) => completions::run(args),
+        Command::CompileComponent { cpu_seconds, memory_bytes } => {
+            compile_component(CompileLimits { cpu_seconds, memory_bytes }).map_err(anyhow::Error::msg)?;
+            Ok(Outcome::Done)
+        }
     }
 }
 

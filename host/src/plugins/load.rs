@@ -174,7 +174,9 @@ impl Loader<'_> {
         entry.info.id.sha256 = hash.to_string();
         let (component, origin) =
             self.cache.load(self.engine.wasm(), &manifest.name, &hash.0, &bytes).map_err(|error| {
-                format!("{COMPONENT_FILE} is not a valid component: {error:#}; build it anew")
+                format!(
+                    "{COMPONENT_FILE} is not a valid component, or can't be compiled: {error}; build it anew"
+                )
             })?;
         tracing::debug!(plugin = manifest.name, cached = origin == Origin::Cached, "component loaded");
         entry.info.imports = imports::of(self.engine.wasm(), &component);

@@ -23,6 +23,7 @@ pub use info::{ModelFile, Places, PluginInfo, PluginState};
 pub use inspect::{Inspection, inspect};
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
 pub use roles::*;
+pub use wasm::compile::{CompileLimits, SUBCOMMAND as COMPILE_SUBCOMMAND, compile_component};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use tempfile::TempDir;
 use wasmtime::component::Linker;
 
 use super::Error;
@@ -38,6 +39,7 @@ pub struct Registry {
     parsers: BTreeMap<String, Arc<dyn Parser>>,
     settings: BTreeMap<String, JsonMap>,
     instances_max: usize,
+    _temporary: Option<TempDir>,
 }
 
 impl Registry {
@@ -47,12 +49,12 @@ impl Registry {
         let engine = Engine::start().map_err(|error| Error::Engine(format!("{error:#}")))?;
         let mut linker = Linker::new(engine.wasm());
         host::link(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
-        let vault = open_vault(&places.cache_dir.join("plugins"));
+        let (vault, temporary) = open_vault(&places.cache_dir.join("plugins"))?;
         let loader = Loader {
             engine,
             linker,
             cache: AotCache::new(vault.clone()),
-            verifier: Arc::new(Verifier::new(vault)),
+            verifier: Arc::new(Verifier::new(Some(vault))),
             model_dirs: places.model_dirs.as_slice().into(),
             config,
         };
@@ -62,7 +64,13 @@ impl Registry {
         });
         let parsers = parsers(&entries, config);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { entries, parsers, settings: config.settings.clone(), instances_max: cores.min(4) + 1 })
+        Ok(Self {
+            entries,
+            parsers,
+            settings: config.settings.clone(),
+            instances_max: cores.min(4) + 1,
+            _temporary: temporary,
+        })
     }
 
     /// All plugins, by role and name.
@@ -197,11 +205,18 @@ fn plugin_name(path: &Path) -> Option<String> {
     plugin.then(|| path.file_name()?.to_str().map(str::to_owned)).flatten()
 }
 
-/// Without a usable cache directory all works, but starts slowly.
-fn open_vault(dir: &Path) -> Option<Vault> {
-    Vault::open(dir)
-        .inspect_err(|error| tracing::warn!(dir = %dir.display(), %error, "no cache for compiled plugins"))
-        .ok()
+/// Without a usable cache directory all works, but starts slowly: what is compiled lasts as long as the process.
+fn open_vault(dir: &Path) -> Result<(Vault, Option<TempDir>), Error> {
+    match Vault::open(dir) {
+        Ok(vault) => return Ok((vault, None)),
+        Err(error) => {
+            tracing::warn!(dir = %dir.display(), %error, "no cache for compiled plugins");
+        }
+    }
+    let unusable = |source| Error::Io { path: std::env::temp_dir(), source };
+    let temporary = tempfile::tempdir().map_err(unusable)?;
+    let vault = Vault::open(temporary.path()).map_err(unusable)?;
+    Ok((vault, Some(temporary)))
 }
 
 fn load_all(loader: &Loader<'_>, found: &BTreeMap<String, PathBuf>) -> BTreeMap<String, Entry> {

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::hash::Hash;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::compile::compile;
 use super::load;
 use crate::plugins::vault::Vault;
 
@@ -23,14 +24,14 @@ pub enum Origin {
     Compiled,
 }
 
-/// The cache; without a vault every load compiles.
+/// The cache.
 pub struct AotCache {
-    vault: Option<Vault>,
+    vault: Vault,
 }
 
 impl AotCache {
     /// A cache in the vault's directory.
-    pub fn new(vault: Option<Vault>) -> Self {
+    pub fn new(vault: Vault) -> Self {
         Self { vault }
     }
 
@@ -41,25 +42,21 @@ impl AotCache {
         name: &str,
         sha256: &[u8; 32],
         bytes: &[u8],
-    ) -> wasmtime::Result<(Component, Origin)> {
+    ) -> Result<(Component, Origin), String> {
         let key = cache_key(engine, sha256);
-        let entry = self.vault.as_ref().map(|vault| (vault, vault.dir().join(file_name(name, &key))));
-        if let Some((vault, path)) = &entry
-            && let Some(component) = mapped(engine, vault, path, &key)
-        {
+        let path = self.vault.dir().join(file_name(name, &key));
+        if let Some(component) = mapped(engine, &self.vault, &path, &key) {
             return Ok((component, Origin::Cached));
         }
-        let component = Component::from_binary(engine, bytes)?;
-        if let Some((vault, path)) = &entry {
-            match store(vault, path, &key, &component.serialize()?) {
-                Ok(()) => prune(vault.dir(), name, path),
-                Err(error) => tracing::warn!(plugin = name, %error, "compiled component was not cached"),
-            }
-            // The mapping shares the file's pages and can be paged out; the compiler's own copy can't.
-            if let Some(component) = mapped(engine, vault, path, &key) {
-                return Ok((component, Origin::Compiled));
-            }
-        }
+        let unwritable =
+            |error: io::Error| format!("its machine code can't be kept in {}: {error}", path.display());
+        let file = tempfile::NamedTempFile::new_in(self.vault.dir()).map_err(unwritable)?;
+        compile(bytes, file.as_file())?;
+        sign(&self.vault, &key, file.as_file()).map_err(unwritable)?;
+        file.persist(&path).map_err(|error| unwritable(error.error))?;
+        prune(self.vault.dir(), name, &path);
+        let component = mapped(engine, &self.vault, &path, &key);
+        let component = component.ok_or("its machine code can't be loaded: see the log")?;
         Ok((component, Origin::Compiled))
     }
 }
@@ -121,13 +118,13 @@ fn authentic(vault: &Vault, path: &Path, key: &blake3::Hash) -> io::Result<bool>
     Ok(hasher.finalize() == blake3::Hash::from_bytes(mac))
 }
 
-fn store(vault: &Vault, path: &Path, key: &blake3::Hash, code: &[u8]) -> io::Result<()> {
+/// Appends the keyed hash.
+fn sign(vault: &Vault, key: &blake3::Hash, mut file: &File) -> io::Result<()> {
     let mut hasher = vault.hasher();
-    let mac = hasher.update(key.as_bytes()).update(code).finalize();
-    let mut file = tempfile::NamedTempFile::new_in(vault.dir())?;
-    file.write_all(code)?;
-    file.write_all(mac.as_bytes())?;
-    file.persist(path).map(drop).map_err(|e| e.error)
+    hasher.update(key.as_bytes());
+    file.rewind()?;
+    hasher.update_reader(file)?;
+    file.write_all(hasher.finalize().as_bytes())
 }
 
 /// Removes what earlier builds of the same plugin left.
@@ -153,7 +150,7 @@ mod tests {
     use crate::plugins::wasm::engine;
 
     fn cache(dir: &Path) -> AotCache {
-        AotCache::new(Some(Vault::open(dir).unwrap()))
+        AotCache::new(Vault::open(dir).unwrap())
     }
 
     fn entry(dir: &Path) -> PathBuf {

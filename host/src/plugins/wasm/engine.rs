@@ -25,7 +25,7 @@ pub struct Engine {
 impl Engine {
     /// Starts engine and clock.
     pub fn start() -> wasmtime::Result<Arc<Self>> {
-        let wasm = wasmtime::Engine::new(&config())?;
+        let wasm = bare()?;
         let engine = Arc::new(Self { wasm, pools: Mutex::default() });
         let clock = Arc::downgrade(&engine);
         std::thread::Builder::new().name("plugin-clock".into()).spawn(move || tick(&clock))?;
@@ -50,6 +50,11 @@ impl Engine {
         };
         pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.sweep(Instant::now()));
     }
+}
+
+/// The engine without a clock: compiles what every engine of this program can run.
+pub fn bare() -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&config())
 }
 
 fn config() -> Config {

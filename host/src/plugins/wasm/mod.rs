@@ -4,6 +4,7 @@
 
 pub mod aot;
 mod check;
+pub mod compile;
 pub mod embedder;
 pub mod engine;
 pub mod enricher;
