@@ -12,7 +12,12 @@ step "2/7 the embedder's weights"
 ./scripts/fetch-models.sh
 
 step "3/7 format"
-if [ "$CARGO" = /usr/bin/cargo ]; then apt_install rustfmt-web; fi
+if ! "$CARGO" fmt --version >/dev/null 2>&1; then
+    case "$(command -v "$CARGO")" in
+    /usr/bin/*) apt_install rustfmt-web ;;
+    *) die "rustfmt is missing: run 'rustup component add rustfmt'" ;;
+    esac
+fi
 "$CARGO" fmt --all --check
 
 step "4/7 clippy, warnings denied"

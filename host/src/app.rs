@@ -50,6 +50,7 @@ impl App {
         let store = Store::open(&config.data_dir)?;
         let search = Search::open(&found.indexes_dir)?;
         let plugins = Plugins::load(&places, &config.plugins)?;
+        plugins.watch().context("the plugin directories can't be watched")?;
         let embedder = plugins
             .embedder(&config.embedder.plugin, &config.embedder.settings)
             .context("the embedder can't be used, and without it no document can be taken in")?;

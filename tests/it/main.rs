@@ -6,4 +6,5 @@ mod cli;
 mod compile;
 mod crash;
 mod documents;
+mod reload;
 mod support;

@@ -259,8 +259,8 @@ impl Answers {
         models.push(ModelStatus {
             role: Role::Embedder,
             name: "embedder".into(),
-            plugin: self.0.embedder.id().name.clone(),
-            model: Some(self.0.embedder.info().model.clone()),
+            plugin: self.0.embedder.id().name,
+            model: Some(self.0.embedder.info().model),
             is_default: true,
             problem: None,
         });

@@ -157,6 +157,7 @@ mod tests {
             traps: 0,
             busy_us: 0,
             memory_peak_bytes: 0,
+            notice: None,
         }
     }
 

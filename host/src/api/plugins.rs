@@ -9,7 +9,7 @@ use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use super::extract::NamePath;
 use crate::app::App;
-use crate::plugins::{ModelFile, PluginInfo, PluginState};
+use crate::plugins::{ModelFile, PluginInfo, PluginState, Reload};
 use crate::wire;
 
 /// List plugins
@@ -35,6 +35,18 @@ pub(super) async fn show(
     Ok(Answer(record(plugin.await?)))
 }
 
+/// Reload plugins
+///
+/// Takes up what changed in the plugin directories while everything runs on, and ends quarantines. A new build is tried
+/// out first; one that fails is refused, and the old one stays in use.
+#[utoipa::path(post, path = "/plugins/reload", tag = "models", operation_id = "reload_plugins",
+    responses((status = 200, description = "What became of each plugin", body = wire::PluginReload)))]
+pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<Answer<wire::PluginReload>> {
+    let report = blocking(move || app.plugins.reload().map_err(|error| ApiError::internal(&error))).await?;
+    let Reload { loaded, unchanged, removed, refused } = report;
+    Ok(Answer(wire::PluginReload { loaded, unchanged, removed, refused }))
+}
+
 /// What the API tells of a plugin.
 pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
     let (state, problem) = match plugin.state {
@@ -57,8 +69,11 @@ pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
         models: plugin.models.into_iter().map(model_file).collect(),
         state: state.into(),
         problem,
+        notice: plugin.notice,
         calls: plugin.calls,
         traps: plugin.traps,
+        busy_us: plugin.busy_us,
+        memory_peak_bytes: plugin.memory_peak_bytes,
     }
 }
 

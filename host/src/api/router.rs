@@ -44,6 +44,7 @@ pub(super) fn contents() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(models::readiness))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::show))
+        .routes(routes!(plugins::reload))
         .merge(operations())
 }
 

@@ -65,6 +65,7 @@ async fn serve(config: Config) -> Result {
     let address = listener.local_addr()?;
     let app = tokio::task::spawn_blocking(move || App::start(config)).await??;
     announce(address);
+    reload_on_hangup(Arc::clone(&app))?;
     let served = drain(stop.clone(), crate::api::serve(Arc::clone(&app), listener, stopped(stop))).await;
     tracing::info!("shutting down");
     tokio::task::spawn_blocking(move || app.shutdown()).await?;
@@ -109,6 +110,21 @@ fn watch_signals() -> anyhow::Result<watch::Receiver<bool>> {
         std::process::exit(1);
     });
     Ok(receiver)
+}
+
+/// SIGHUP takes up changed plugins.
+fn reload_on_hangup(app: Arc<App>) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let plugins = app.plugins.clone();
+            let reloaded = tokio::task::spawn_blocking(move || plugins.reload()).await;
+            if let Ok(Err(error)) = reloaded {
+                tracing::error!(%error, "plugins were not reloaded");
+            }
+        }
+    });
+    Ok(())
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

@@ -58,6 +58,11 @@ impl Client {
         self.get(&["/plugins/", &segment(name)].concat(), &[]).await
     }
 
+    /// Takes up changed plugins.
+    pub async fn reload_plugins(&self) -> Result<PluginReload> {
+        self.post("/plugins/reload", &()).await
+    }
+
     /// Creates a session.
     pub async fn create_session(&self, body: &SessionCreate) -> Result<Session> {
         self.post("/sessions", body).await

@@ -125,9 +125,9 @@ impl Core {
         let source = source(content);
         let parsed =
             retried(|| parser.parse(&source, &options)).map_err(|e| plugin_error(Stage::Parsing, e))?;
-        document.provenance = Provenance { parser: Some(parser.id().clone()), ..Provenance::default() };
+        document.provenance = Provenance { parser: Some(parser.id()), ..Provenance::default() };
         if parsed.text.trim().is_empty() {
-            return Err(without_text(&parsed, parser.id()));
+            return Err(without_text(&parsed, &parser.id()));
         }
         document.title = parsed.title.clone();
         document.warnings = parsed.warnings.clone();
@@ -163,7 +163,7 @@ impl Core {
                     for (chunk, found) in work.chunks.iter_mut().zip(found.chunks) {
                         insert(&mut chunk.metadata, name, found);
                     }
-                    work.document.provenance.enrichers.push(enricher.id().clone());
+                    work.document.provenance.enrichers.push(enricher.id());
                 }
                 Err(error) => work.document.warnings.push(Warning {
                     code: "enricher_failed".into(),
@@ -196,7 +196,7 @@ impl Core {
                 None => retried(|| self.embedder.embed(&texts[range.clone()], Purpose::Passage))
                     .map_err(|error| plugin_error(Stage::Embedding, error))?,
             };
-            work.document.provenance.embedder = Some(self.embedder.id().clone());
+            work.document.provenance.embedder = Some(self.embedder.id());
             Ok(())
         };
         works.iter_mut().map(one).collect()

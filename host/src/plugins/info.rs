@@ -66,6 +66,8 @@ pub struct PluginInfo {
     pub models: Vec<ModelFile>,
     /// Usable or not.
     pub state: PluginState,
+    /// What the operator should know of a plugin that works: an update that was refused, a quarantine.
+    pub notice: Option<String>,
     /// Since start.
     pub calls: u64,
     /// Since start.

@@ -31,13 +31,13 @@ pub const COMPONENT_FILE: &str = "plugin.wasm";
 const COMPONENT_BYTES_MAX: u64 = 256 << 20;
 
 /// What loading needs beside the plugin's directory.
-pub struct Loader<'a> {
+pub struct Loader {
     pub engine: Arc<Engine>,
     pub linker: Linker<HostState>,
     pub cache: AotCache,
     pub verifier: Arc<Verifier>,
     pub model_dirs: Arc<[PathBuf]>,
-    pub config: &'a PluginsConfig,
+    pub config: PluginsConfig,
 }
 
 /// An installed plugin.
@@ -48,6 +48,8 @@ pub struct Entry {
     pub priority: i64,
     /// What all its instances share; absent if it failed.
     pub ready: Option<(Common, Worlds)>,
+    /// The text of its manifest.
+    manifest: String,
     stats: Arc<Stats>,
     models: Option<Arc<Models>>,
 }
@@ -72,6 +74,14 @@ impl Entry {
             models: self.models.as_ref().map(|models| models.status()).unwrap_or_default(),
             ..self.info.clone()
         }
+    }
+
+    /// Whether the other was loaded from the same files.
+    pub fn is_same(&self, other: &Entry) -> bool {
+        self.manifest == other.manifest
+            && self.info.id == other.info.id
+            && self.info.dir == other.info.dir
+            && self.info.state == other.info.state
     }
 
     /// Why it can't be used.
@@ -102,12 +112,13 @@ impl Entry {
             traps: 0,
             busy_us: 0,
             memory_peak_bytes: 0,
+            notice: None,
         };
-        Self { info, priority: 0, ready: None, stats: Arc::default(), models: None }
+        Self { info, priority: 0, ready: None, manifest: String::new(), stats: Arc::default(), models: None }
     }
 }
 
-impl Loader<'_> {
+impl Loader {
     /// Never fails as a whole: what is wrong stands in the entry.
     pub fn load(&self, dir: &Path, name: &str) -> Entry {
         let text = match fs::read_to_string(dir.join(MANIFEST_FILE)) {
@@ -121,13 +132,14 @@ impl Loader<'_> {
             true => Ok(manifest),
             false => Err(format!("name = {:?}, but the directory is called {name:?}", manifest.name)),
         });
-        match manifest {
+        let entry = match manifest {
             Ok(manifest) => self.load_component(dir, manifest),
             Err(what) => {
                 let role = Manifest::role_of(&text).unwrap_or(Role::Parser);
                 Entry::unreadable(dir, name, role, format!("{MANIFEST_FILE}: {what}"))
             }
-        }
+        };
+        Entry { manifest: text, ..entry }
     }
 
     fn load_component(&self, dir: &Path, manifest: Manifest) -> Entry {

@@ -6,12 +6,16 @@ mod bindings;
 pub mod build;
 mod fault;
 mod grants;
+mod health;
 mod info;
 mod inspect;
+mod live;
 mod load;
+mod make;
 mod manifest;
 mod models;
 mod registry;
+mod reload;
 mod roles;
 mod stats;
 mod units;
@@ -22,6 +26,7 @@ pub use grants::{Capability, Decision, Grants, Request};
 pub use info::{ModelFile, Places, PluginInfo, PluginState};
 pub use inspect::{Inspection, inspect};
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
+pub use reload::Reload;
 pub use roles::*;
 pub use wasm::compile::{CompileLimits, SUBCOMMAND as COMPILE_SUBCOMMAND, compile_component};
 
@@ -53,12 +58,26 @@ pub enum Error {
 impl Plugins {
     /// Loads every plugin of the directories.
     pub fn load(places: &Places, config: &PluginsConfig) -> Result<Self, Error> {
-        Registry::load(places, config).map(|registry| Self(Arc::new(registry)))
+        Registry::load(places, config).map(Self)
     }
 
     /// All installed plugins, by role and name.
     pub fn list(&self) -> Vec<PluginInfo> {
         self.0.list()
+    }
+
+    /// Takes up what changed in the plugin directories, while everything runs on. A new build is tried out first; one
+    /// that fails is refused, and the old one stays. Also ends quarantines. Blocks.
+    ///
+    /// # Errors
+    /// No plugin directory, or one that can't be read.
+    pub fn reload(&self) -> Result<Reload, Error> {
+        self.0.reload(true)
+    }
+
+    /// Reloads whenever files in the plugin directories change, until the last handle goes.
+    pub fn watch(&self) -> std::io::Result<()> {
+        reload::watch(&self.0)
     }
 
     /// The parser for a file type; `None` if none handles it.

@@ -2,50 +2,83 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use wasmtime::component::Linker;
 
 use super::Error;
 use super::fault::fault;
+use super::health::Health;
 use super::info::{Places, PluginInfo};
-use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE, Worlds};
+use super::live::{Build, Exchange, Live};
+use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE};
+use super::make::not_of_role;
 use super::manifest::did_you_mean;
 use super::models::Verifier;
 use super::roles::{Embedder, Enricher, Generator, ParseOptions, Parser, Reranker, Source};
 use super::vault::Vault;
 use super::wasm::aot::AotCache;
-use super::wasm::embedder::WasmEmbedder;
 use super::wasm::engine::Engine;
-use super::wasm::enricher::WasmEnricher;
-use super::wasm::generator::WasmGenerator;
-use super::wasm::guest::{Common, Guest, World};
 use super::wasm::host;
 use super::wasm::parser::WasmParser;
-use super::wasm::pool::Pool;
-use super::wasm::reranker::WasmReranker;
 use crate::config::PluginsConfig;
 use crate::types::{FaultKind, JsonMap, Parsed, PluginError, PluginId, Role};
 
-/// Answers stream for as long as a reader listens: more of them run at once than other calls.
-const GENERATIONS_MAX: usize = 16;
-
 /// All installed plugins.
 pub struct Registry {
-    entries: BTreeMap<String, Entry>,
-    parsers: BTreeMap<String, Arc<dyn Parser>>,
-    settings: BTreeMap<String, JsonMap>,
-    instances_max: usize,
+    pub(super) loader: Loader,
+    dirs: Vec<PathBuf>,
+    pub(super) state: ArcSwap<State>,
+    /// What is in use.
+    live: Mutex<Vec<Weak<dyn Exchange>>>,
+    /// One reload at a time.
+    pub(super) reloading: Mutex<()>,
+    itself: Weak<Registry>,
     _temporary: Option<TempDir>,
+}
+
+/// What is installed at one moment.
+#[derive(Default)]
+pub struct State {
+    /// By name.
+    pub entries: BTreeMap<String, Arc<Entry>>,
+    /// The build before, where one was exchanged.
+    pub former: BTreeMap<String, Arc<Entry>>,
+    /// Builds that were rolled back.
+    pub crashed: BTreeMap<String, Arc<Entry>>,
+    /// What the operator should know of a plugin that works.
+    pub notices: BTreeMap<String, String>,
+    /// Parsers in use, by name.
+    pub named: BTreeMap<String, Arc<dyn Parser>>,
+    /// By file type.
+    pub parsers: BTreeMap<String, Arc<dyn Parser>>,
+}
+
+impl State {
+    /// Takes a plugin over from the state before, with what is known of it.
+    pub fn keep(&mut self, name: &str, entry: &Arc<Entry>, before: &State) {
+        let of =
+            |map: &BTreeMap<String, Arc<Entry>>| map.get(name).map(|entry| (name.to_owned(), entry.clone()));
+        self.entries.insert(name.to_owned(), entry.clone());
+        self.crashed.extend(of(&before.crashed));
+        self.notices.extend(before.notices.get(name).map(|notice| (name.to_owned(), notice.clone())));
+    }
+
+    /// Goes on with parsers that are in use.
+    pub fn with_parsers(self, named: BTreeMap<String, Arc<dyn Parser>>) -> Self {
+        Self { named, ..self }
+    }
 }
 
 impl Registry {
     /// Loads every plugin of the directories, several at once.
-    pub fn load(places: &Places, config: &PluginsConfig) -> Result<Self, Error> {
-        let found = find(&places.plugin_dirs)?;
+    pub fn load(places: &Places, config: &PluginsConfig) -> Result<Arc<Self>, Error> {
+        // Before anything is made: the cache may lie below a directory that is missed.
+        find(&places.plugin_dirs)?;
         let engine = Engine::start().map_err(|error| Error::Engine(format!("{error:#}")))?;
         let mut linker = Linker::new(engine.wasm());
         host::link(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
@@ -56,121 +89,163 @@ impl Registry {
             cache: AotCache::new(vault.clone()),
             verifier: Arc::new(Verifier::new(Some(vault))),
             model_dirs: places.model_dirs.as_slice().into(),
-            config,
+            config: config.clone(),
         };
-        let entries = load_all(&loader, &found);
+        let registry = Arc::new_cyclic(|itself| Self {
+            loader,
+            dirs: places.plugin_dirs.clone(),
+            state: ArcSwap::default(),
+            live: Mutex::default(),
+            reloading: Mutex::default(),
+            itself: itself.clone(),
+            _temporary: temporary,
+        });
+        let entries = registry.found()?;
         entries.values().filter_map(|entry| Some((entry, entry.problem()?))).for_each(|(entry, reason)| {
             tracing::error!(plugin = entry.info.id.name, reason, "plugin did not load");
         });
-        let parsers = parsers(&entries, config);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self {
-            entries,
-            parsers,
-            settings: config.settings.clone(),
-            instances_max: cores.min(4) + 1,
-            _temporary: temporary,
-        })
+        registry.publish(State { entries, ..State::default() });
+        Ok(registry)
+    }
+
+    /// Loads what stands in the directories now.
+    pub(super) fn found(&self) -> Result<BTreeMap<String, Arc<Entry>>, Error> {
+        Ok(load_all(&self.loader, &self.files()?))
+    }
+
+    /// Names and directories of what is there.
+    pub(super) fn files(&self) -> Result<BTreeMap<String, PathBuf>, Error> {
+        find(&self.dirs)
+    }
+
+    /// What is in use under a name.
+    pub(super) fn users(&self, name: &str) -> Vec<Arc<dyn Exchange>> {
+        let mut live = self.live.lock();
+        live.retain(|one| one.strong_count() > 0);
+        live.iter().filter_map(Weak::upgrade).filter(|one| one.health().plugin() == name).collect()
+    }
+
+    /// Makes a state the present one. For each file type the parser with the highest priority reads, then the first by
+    /// name; one that did not load only where nothing else reads the type.
+    pub(super) fn publish(&self, mut state: State) {
+        let mut candidates: Vec<_> =
+            state.entries.values().filter(|entry| entry.info.role == Role::Parser).cloned().collect();
+        candidates.sort_by_key(|entry| (entry.ready.is_none(), std::cmp::Reverse(entry.priority)));
+        let mut named = BTreeMap::new();
+        for entry in candidates {
+            let name = &entry.info.id.name;
+            let parser = match state.named.remove(name) {
+                Some(parser) if entry.ready.is_some() => parser,
+                _ => self.new_parser(&entry),
+            };
+            for file_type in &entry.info.file_types {
+                state.parsers.entry(file_type.clone()).or_insert_with(|| parser.clone());
+            }
+            named.insert(name.clone(), parser);
+        }
+        state.named = named;
+        self.state.store(Arc::new(state));
+    }
+
+    /// The parsers in use, for the next state.
+    pub(super) fn named_parsers(&self) -> BTreeMap<String, Arc<dyn Parser>> {
+        let state = self.state.load();
+        // One that stands for a parser which did not load is not worth keeping.
+        let kept = state.named.iter().filter(|(name, _)| !self.users(name).is_empty());
+        kept.map(|(name, parser)| (name.clone(), parser.clone())).collect()
+    }
+
+    fn new_parser(&self, entry: &Entry) -> Arc<dyn Parser> {
+        let live = match entry.problem() {
+            None => self.live::<WasmParser>(entry, &JsonMap::new()).map_err(|error| error.message),
+            Some(problem) => Err(problem.to_owned()),
+        };
+        match live {
+            Ok(parser) => parser,
+            Err(reason) => Arc::new(Absent { id: entry.info.id.clone(), reason }),
+        }
+    }
+
+    fn live<P: Build>(&self, entry: &Entry, config: &JsonMap) -> Result<Arc<Live<P>>, PluginError>
+    where
+        Live<P>: Exchange,
+    {
+        let (name, itself) = (entry.info.id.name.clone(), self.itself.clone());
+        let settings = configured(self.loader.config.settings.get(&name), config);
+        let roll_back = {
+            let name = name.clone();
+            Box::new(move || itself.upgrade().is_some_and(|registry| registry.roll_back(&name)))
+        };
+        let health = Arc::new(Health::new(&name, entry.info.role, roll_back));
+        let live = Live::<P>::new(entry, settings, health)?;
+        let exchange: Arc<dyn Exchange> = live.clone();
+        self.live.lock().push(Arc::downgrade(&exchange));
+        Ok(live)
     }
 
     /// All plugins, by role and name.
     pub fn list(&self) -> Vec<PluginInfo> {
-        let mut list: Vec<PluginInfo> = self.entries.values().map(Entry::info).collect();
+        let state = self.state.load();
+        let with_notice = |(name, entry): (&String, &Arc<Entry>)| {
+            let paused = self.users(name).iter().filter_map(|user| user.health().paused()).max();
+            let quarantine =
+                paused.map(|left| format!("quarantined for {} s: it keeps crashing", left.as_secs() + 1));
+            PluginInfo { notice: quarantine.or_else(|| state.notices.get(name).cloned()), ..entry.info() }
+        };
+        let mut list: Vec<PluginInfo> = state.entries.iter().map(with_notice).collect();
         list.sort_by_key(|info| info.role);
         list
     }
 
     /// The parser for a file type.
     pub fn parser_for(&self, file_type: &str) -> Option<Arc<dyn Parser>> {
-        self.parsers.get(file_type).cloned()
+        self.state.load().parsers.get(file_type).cloned()
     }
 
     /// Names of ready enrichers that ask for nothing.
     pub fn default_enrichers(&self) -> Vec<String> {
-        let usable = |entry: &&Entry| {
+        let usable = |entry: &&Arc<Entry>| {
             entry.info.role == Role::Enricher && entry.ready.is_some() && entry.info.asked.is_empty()
         };
-        self.entries.values().filter(usable).map(|entry| entry.info.id.name.clone()).collect()
+        let state = self.state.load();
+        state.entries.values().filter(usable).map(|entry| entry.info.id.name.clone()).collect()
     }
 
     /// An enricher by name.
     pub fn enricher(&self, name: &str) -> Result<Arc<dyn Enricher>, PluginError> {
-        match self.ready(Role::Enricher, name)? {
-            (common, Worlds::Enricher(world)) => {
-                let config = self.configured(name, &JsonMap::new());
-                Ok(Arc::new(WasmEnricher::new(self.pool(common, world, &config, self.instances_max))))
-            }
-            _ => Err(not_of_role(Role::Enricher, name)),
-        }
+        Ok(self.live(&*self.of_role(Role::Enricher, name)?, &JsonMap::new())?)
     }
 
     /// An embedder by name with its configuration.
     pub fn embedder(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Embedder>, PluginError> {
-        match self.ready(Role::Embedder, name)? {
-            (common, Worlds::Embedder(world)) => {
-                let config = self.configured(name, config);
-                Ok(Arc::new(WasmEmbedder::new(self.pool(common, world, &config, self.instances_max))?))
-            }
-            _ => Err(not_of_role(Role::Embedder, name)),
-        }
+        Ok(self.live(&*self.of_role(Role::Embedder, name)?, config)?)
     }
 
     /// A reranker by name with its configuration.
     pub fn reranker(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Reranker>, PluginError> {
-        match self.ready(Role::Reranker, name)? {
-            (common, Worlds::Reranker(world)) => {
-                let config = self.configured(name, config);
-                Ok(Arc::new(WasmReranker::new(self.pool(common, world, &config, self.instances_max))))
-            }
-            _ => Err(not_of_role(Role::Reranker, name)),
-        }
+        Ok(self.live(&*self.of_role(Role::Reranker, name)?, config)?)
     }
 
     /// A generator by name with its configuration.
     pub fn generator(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Generator>, PluginError> {
-        match self.ready(Role::Generator, name)? {
-            (common, Worlds::Generator(world)) => {
-                let config = self.configured(name, config);
-                Ok(Arc::new(WasmGenerator::new(self.pool(common, world, &config, GENERATIONS_MAX))?))
-            }
-            _ => Err(not_of_role(Role::Generator, name)),
-        }
+        Ok(self.live(&*self.of_role(Role::Generator, name)?, config)?)
     }
 
-    fn pool<W: World>(&self, common: &Common, world: &Arc<W>, config: &str, max: usize) -> Arc<Pool<W>> {
-        Pool::new(Guest::new(world.clone(), common.clone(), config), max)
-    }
-
-    /// The plugin's settings, overlaid by those of its place in the config, as JSON.
-    fn configured(&self, name: &str, config: &JsonMap) -> String {
-        configured(self.settings.get(name), config)
-    }
-
-    fn ready(&self, role: Role, name: &str) -> Result<&(Common, Worlds), PluginError> {
-        let entry = self.entries.get(name).ok_or_else(|| self.unknown(role, name))?;
-        if entry.info.role != role {
-            return Err(not_of_role(role, name));
-        }
-        entry.ready.as_ref().ok_or_else(|| {
-            let reason = entry.problem().unwrap_or("it is not loaded");
-            fault(name, FaultKind::Unavailable, format!("the plugin did not load: {reason}"))
-        })
-    }
-
-    fn unknown(&self, role: Role, name: &str) -> PluginError {
-        let of_role = self.entries.values().filter(|entry| entry.info.role == role);
-        let names: Vec<&str> = of_role.map(|entry| entry.info.id.name.as_str()).collect();
-        let message = format!(
-            "no {role} of that name is installed{}; installed are: {}",
-            did_you_mean(name, &names),
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        );
-        fault(name, FaultKind::Other("unknown_plugin".into()), message)
+    fn of_role(&self, role: Role, name: &str) -> Result<Arc<Entry>, PluginError> {
+        let state = self.state.load();
+        let entry = state.entries.get(name).ok_or_else(|| unknown(&state, role, name))?;
+        if entry.info.role == role { Ok(entry.clone()) } else { Err(not_of_role(role, name)) }
     }
 }
 
-fn not_of_role(role: Role, name: &str) -> PluginError {
-    let message = format!("the plugin is installed, but its role is not {role}");
+fn unknown(state: &State, role: Role, name: &str) -> PluginError {
+    let of_role = state.entries.values().filter(|entry| entry.info.role == role);
+    let names: Vec<&str> = of_role.map(|entry| entry.info.id.name.as_str()).collect();
+    let message = format!(
+        "no {role} of that name is installed{}; installed are: {}",
+        did_you_mean(name, &names),
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    );
     fault(name, FaultKind::Other("unknown_plugin".into()), message)
 }
 
@@ -219,7 +294,7 @@ fn open_vault(dir: &Path) -> Result<(Vault, Option<TempDir>), Error> {
     Ok((vault, Some(temporary)))
 }
 
-fn load_all(loader: &Loader<'_>, found: &BTreeMap<String, PathBuf>) -> BTreeMap<String, Entry> {
+fn load_all(loader: &Loader, found: &BTreeMap<String, PathBuf>) -> BTreeMap<String, Arc<Entry>> {
     let jobs: Vec<(&String, &PathBuf)> = found.iter().collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
     let next = AtomicUsize::new(0);
@@ -228,42 +303,13 @@ fn load_all(loader: &Loader<'_>, found: &BTreeMap<String, PathBuf>) -> BTreeMap<
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some((name, dir)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let entry = loader.load(dir, name);
+                    let entry = Arc::new(loader.load(dir, name));
                     entries.lock().insert((*name).clone(), entry);
                 }
             });
         }
     });
     entries.into_inner()
-}
-
-/// For each file type the parser with the highest priority, then the first by name; one that did not load only where
-/// nothing else reads the type.
-fn parsers(entries: &BTreeMap<String, Entry>, config: &PluginsConfig) -> BTreeMap<String, Arc<dyn Parser>> {
-    let mut candidates: Vec<&Entry> =
-        entries.values().filter(|entry| entry.info.role == Role::Parser).collect();
-    candidates.sort_by_key(|entry| (entry.ready.is_none(), std::cmp::Reverse(entry.priority)));
-    let mut parsers = BTreeMap::new();
-    for entry in candidates {
-        let parser = parser(entry, config.settings.get(&entry.info.id.name));
-        for file_type in &entry.info.file_types {
-            parsers.entry(file_type.clone()).or_insert_with(|| parser.clone());
-        }
-    }
-    parsers
-}
-
-fn parser(entry: &Entry, settings: Option<&JsonMap>) -> Arc<dyn Parser> {
-    match &entry.ready {
-        Some((common, Worlds::Parser(world))) => {
-            let config = configured(settings, &JsonMap::new());
-            Arc::new(WasmParser::new(Guest::new(world.clone(), common.clone(), &config)))
-        }
-        _ => Arc::new(Absent {
-            id: entry.info.id.clone(),
-            reason: entry.problem().unwrap_or("it is not loaded").to_owned(),
-        }),
-    }
 }
 
 /// Stands for a parser that did not load, so that its documents fail with the true reason.
@@ -273,8 +319,8 @@ struct Absent {
 }
 
 impl Parser for Absent {
-    fn id(&self) -> &PluginId {
-        &self.id
+    fn id(&self) -> PluginId {
+        self.id.clone()
     }
 
     fn parse(&self, _: &Source, _: &ParseOptions) -> Result<Parsed, PluginError> {

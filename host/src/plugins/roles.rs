@@ -76,8 +76,8 @@ pub struct ParseOptions {
 
 /// Bytes to text with structure.
 pub trait Parser: Send + Sync {
-    /// Which build.
-    fn id(&self) -> &PluginId;
+    /// Which build it is at this moment.
+    fn id(&self) -> PluginId;
     /// Reads the whole file. The result is checked: NFC text, spans in range, on character boundaries and in order.
     fn parse(&self, source: &Source, options: &ParseOptions) -> Result<Parsed, PluginError>;
 }
@@ -108,8 +108,8 @@ pub struct Annotations {
 
 /// Text to metadata.
 pub trait Enricher: Send + Sync {
-    /// Which build.
-    fn id(&self) -> &PluginId;
+    /// Which build it is at this moment.
+    fn id(&self) -> PluginId;
     /// Annotates a document and its chunks in one call.
     fn enrich(&self, document: &EnrichDocument, chunks: &[Chunk]) -> Result<Annotations, PluginError>;
 }
@@ -141,10 +141,10 @@ pub enum Purpose {
 
 /// Text to vectors.
 pub trait Embedder: Send + Sync {
-    /// Which build.
-    fn id(&self) -> &PluginId;
+    /// Which build it is at this moment.
+    fn id(&self) -> PluginId;
     /// What it says of its model.
-    fn info(&self) -> &EmbedderInfo;
+    fn info(&self) -> EmbedderInfo;
     /// Row-major, `texts.len() * dimension`; rows have unit length or are all zero. Any number of texts: the
     /// implementation cuts batches.
     fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<f32>, PluginError>;
@@ -154,8 +154,8 @@ pub trait Embedder: Send + Sync {
 
 /// Query and passages to scores.
 pub trait Reranker: Send + Sync {
-    /// Which build.
-    fn id(&self) -> &PluginId;
+    /// Which build it is at this moment.
+    fn id(&self) -> PluginId;
     /// One score for each passage, 0 to 1.
     fn rerank(&self, query: &str, passages: &[&str]) -> Result<Vec<f32>, PluginError>;
 }
@@ -258,10 +258,10 @@ pub type Generation = Box<dyn Iterator<Item = Result<Vec<GenerateEvent>, PluginE
 
 /// Question and passages to an answer.
 pub trait Generator: Send + Sync {
-    /// Which build.
-    fn id(&self) -> &PluginId;
+    /// Which build it is at this moment.
+    fn id(&self) -> PluginId;
     /// What it says of its model.
-    fn info(&self) -> &GeneratorInfo;
+    fn info(&self) -> GeneratorInfo;
     /// Begins an answer.
     fn generate(&self, request: &GenerateRequest) -> Result<Generation, PluginError>;
     /// Tokens of each text, by the model's own tokenizer.

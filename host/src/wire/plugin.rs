@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -61,8 +63,31 @@ pub struct PluginRecord {
     /// Why it failed, and what to do.
     #[schema(required = true)]
     pub problem: Option<String>,
-    /// Since start.
+    /// What to know of a plugin that works: an update that was refused, a quarantine.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub notice: Option<String>,
+    /// Since it was loaded.
     pub calls: u64,
-    /// Since start.
+    /// Since it was loaded.
     pub traps: u64,
+    /// Time spent in calls since it was loaded, in microseconds.
+    #[serde(default)]
+    pub busy_us: u64,
+    /// Largest memory of one instance since it was loaded, in bytes.
+    #[serde(default)]
+    pub memory_peak_bytes: u64,
+}
+
+/// What a reload did, by plugin name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PluginReload {
+    /// New or changed, and in use now.
+    pub loaded: Vec<String>,
+    /// As before.
+    pub unchanged: Vec<String>,
+    /// Gone.
+    pub removed: Vec<String>,
+    /// Not taken up, and why; what ran before runs on.
+    pub refused: BTreeMap<String, String>,
 }

@@ -106,6 +106,10 @@ impl TestDaemon {
         self.data.as_ref().unwrap().path()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Ends it like a power cut ends a process, and leaves the data.
     pub fn kill(mut self) -> TempDir {
         let mut child = self.child.take().unwrap();

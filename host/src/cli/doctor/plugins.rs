@@ -134,6 +134,9 @@ mod tests {
             problem: None,
             calls: 0,
             traps: 0,
+            notice: None,
+            busy_us: 0,
+            memory_peak_bytes: 0,
         }
     }
 

@@ -35,10 +35,11 @@ pub(super) fn run(args: Args) -> Result {
 }
 
 fn table(plugins: Vec<PluginRecord>) -> Table {
-    let mut table = Table::new(["NAME", "ROLE", "VERSION", "SIZE", "GRANTED", "STATE", "HANDLES"]);
+    let mut table =
+        Table::new(["NAME", "ROLE", "VERSION", "SIZE", "GRANTED", "CALLS", "CRASHES", "STATE", "HANDLES"]);
     for plugin in plugins {
-        let state = match plugin.problem {
-            Some(problem) => format!("{}: {problem}", plugin.state),
+        let state = match plugin.problem.or(plugin.notice) {
+            Some(note) => format!("{}: {note}", plugin.state),
             None => plugin.state,
         };
         table.row([
@@ -47,6 +48,8 @@ fn table(plugins: Vec<PluginRecord>) -> Table {
             plugin.version,
             output::size(plugin.size_bytes),
             plugin.capabilities.granted.join(" "),
+            plugin.calls.to_string(),
+            plugin.traps.to_string(),
             state,
             plugin.file_types.join(" "),
         ]);

@@ -2,6 +2,7 @@ mod build;
 mod inspect;
 mod list;
 mod local;
+mod reload;
 
 pub(super) use local::load as load_local;
 
@@ -11,6 +12,8 @@ use super::Result;
 pub(super) enum Command {
     /// List the installed plugins: those of the daemon, or of this machine when none runs
     List(list::Args),
+    /// Have the daemon take up changed plugins
+    Reload(reload::Args),
     /// Tell what a plugin is, imports and may do, without running it
     Inspect(inspect::Args),
     /// Build plugin projects into components
@@ -20,6 +23,7 @@ pub(super) enum Command {
 pub(super) fn run(command: Command) -> Result {
     match command {
         Command::List(args) => list::run(args),
+        Command::Reload(args) => reload::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Build(args) => build::run(args),
     }

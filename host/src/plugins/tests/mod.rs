@@ -1,4 +1,5 @@
 pub mod guests;
+mod swap;
 
 use std::fs;
 

@@ -38,17 +38,17 @@ impl WasmEmbedder {
         let raw = self
             .pool
             .call(|store, exports| exports.smartrag_plugin_embedder().call_embed(store, &owned, purpose))?;
-        rows(raw, texts.len(), self.info.dimension).map_err(|what| broken(&self.id().name, what))
+        rows(raw, texts.len(), self.info.dimension).map_err(|what| broken(&self.pool.guest().id().name, what))
     }
 }
 
 impl Embedder for WasmEmbedder {
-    fn id(&self) -> &PluginId {
-        self.pool.guest().id()
+    fn id(&self) -> PluginId {
+        self.pool.guest().id().clone()
     }
 
-    fn info(&self) -> &EmbedderInfo {
-        &self.info
+    fn info(&self) -> EmbedderInfo {
+        self.info.clone()
     }
 
     fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<f32>, PluginError> {
@@ -70,7 +70,7 @@ impl Embedder for WasmEmbedder {
             let raw = self
                 .pool
                 .call(|store, exports| exports.smartrag_plugin_embedder().call_count_tokens(store, &owned))?;
-            counts.extend(checked_counts(&self.id().name, raw, batch.len())?);
+            counts.extend(checked_counts(&self.pool.guest().id().name, raw, batch.len())?);
         }
         Ok(counts)
     }

@@ -30,7 +30,7 @@ impl WasmEnricher {
         let annotations = self.pool.call(|store, exports| {
             exports.smartrag_plugin_enricher().call_enrich_document(store, document)
         })?;
-        check::annotations(annotations).map_err(|what| broken(&self.id().name, what))
+        check::annotations(annotations).map_err(|what| broken(&self.pool.guest().id().name, what))
     }
 
     fn chunks(&self, document: &guest::DocumentInput, chunks: &[Chunk]) -> Result<Vec<JsonMap>, PluginError> {
@@ -38,7 +38,7 @@ impl WasmEnricher {
         let annotations = self.pool.call(|store, exports| {
             exports.smartrag_plugin_enricher().call_enrich_chunks(store, document, &inputs)
         })?;
-        let name = &self.id().name;
+        let name = &self.pool.guest().id().name;
         if annotations.len() != chunks.len() {
             let what = format!("{} chunks were given, {} came back", chunks.len(), annotations.len());
             return Err(broken(name, what));
@@ -51,8 +51,8 @@ impl WasmEnricher {
 }
 
 impl Enricher for WasmEnricher {
-    fn id(&self) -> &PluginId {
-        self.pool.guest().id()
+    fn id(&self) -> PluginId {
+        self.pool.guest().id().clone()
     }
 
     fn enrich(&self, document: &EnrichDocument, chunks: &[Chunk]) -> Result<Annotations, PluginError> {

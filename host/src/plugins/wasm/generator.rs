@@ -42,12 +42,12 @@ impl WasmGenerator {
 }
 
 impl Generator for WasmGenerator {
-    fn id(&self) -> &PluginId {
-        self.pool.guest().id()
+    fn id(&self) -> PluginId {
+        self.pool.guest().id().clone()
     }
 
-    fn info(&self) -> &GeneratorInfo {
-        &self.info
+    fn info(&self) -> GeneratorInfo {
+        self.info.clone()
     }
 
     fn generate(&self, request: &GenerateRequest) -> Result<Generation, PluginError> {
@@ -65,7 +65,7 @@ impl Generator for WasmGenerator {
             let raw = self.pool.call(|store, exports| {
                 exports.smartrag_plugin_generator().call_count_tokens(store, &owned)
             })?;
-            counts.extend(checked_counts(&self.id().name, raw, batch.len())?);
+            counts.extend(checked_counts(&self.pool.guest().id().name, raw, batch.len())?);
         }
         Ok(counts)
     }

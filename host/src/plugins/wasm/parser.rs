@@ -21,8 +21,8 @@ impl WasmParser {
 }
 
 impl Parser for WasmParser {
-    fn id(&self) -> &PluginId {
-        self.guest.id()
+    fn id(&self) -> PluginId {
+        self.guest.id().clone()
     }
 
     fn parse(&self, source: &Source, options: &ParseOptions) -> Result<Parsed, PluginError> {

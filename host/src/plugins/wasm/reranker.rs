@@ -23,8 +23,8 @@ impl WasmReranker {
 }
 
 impl Reranker for WasmReranker {
-    fn id(&self) -> &PluginId {
-        self.pool.guest().id()
+    fn id(&self) -> PluginId {
+        self.pool.guest().id().clone()
     }
 
     fn rerank(&self, query: &str, passages: &[&str]) -> Result<Vec<f32>, PluginError> {
@@ -32,7 +32,7 @@ impl Reranker for WasmReranker {
         let scores = self
             .pool
             .call(|store, exports| exports.smartrag_plugin_reranker().call_rerank(store, query, &owned))?;
-        check(&scores, passages.len()).map_err(|what| broken(&self.id().name, what))?;
+        check(&scores, passages.len()).map_err(|what| broken(&self.pool.guest().id().name, what))?;
         Ok(scores)
     }
 }
