@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use wasmtime::component::Linker;
 
 use super::Error;
+use super::egress::Network;
 use super::fault::fault;
 use super::info::{Places, PluginInfo};
 use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE, Worlds};
@@ -54,6 +55,7 @@ impl Registry {
             cache: AotCache::new(vault.clone()),
             verifier: Arc::new(Verifier::new(vault)),
             model_dirs: places.model_dirs.as_slice().into(),
+            network: Arc::new(Network::new()),
             config,
         };
         let entries = load_all(&loader, &found);

@@ -224,6 +224,7 @@ pub fn reranker_pool(module: &str, max: usize) -> Arc<Pool<RerankerWorld>> {
         id: PluginId { name: "guest".into(), version: "1".into(), sha256: String::new() },
         limits,
         models: Arc::new(Models::new(Vec::new(), Arc::from([]), verifier)),
+        egress: None,
         stats: Arc::default(),
         engine,
     };
