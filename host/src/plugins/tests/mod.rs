@@ -1,4 +1,5 @@
 pub mod guests;
+mod web;
 
 use std::fs;
 
