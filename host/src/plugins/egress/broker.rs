@@ -204,6 +204,10 @@ pub fn failure(error: &hyper::Error, limits: &Limits) -> Error {
             format!("the answer has more than {headers_max} headers or {header_bytes_max} bytes of them");
         return Error::Limit("http-headers", message);
     }
+    if error.is_user() {
+        let message = format!("the request's body has more than {} bytes", limits.request_bytes_max);
+        return Error::Limit("http-body", message);
+    }
     let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
     Error::Upstream(format!("the exchange with the server failed: {error}{cause}"))
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Uri};
@@ -154,7 +154,9 @@ pub fn prepare(
         let message = format!("the request's body has more than {} bytes", limits.request_bytes_max);
         return Err(Error::Limit("http-body", message));
     }
-    let mut sent = hyper::Request::new(request.body);
+    // A stream says only as it comes how long it is.
+    let body = Limited::new(request.body, limits.request_bytes_max as usize).boxed_unsync();
+    let mut sent = hyper::Request::new(body);
     *sent.method_mut() = method(&request.method)?;
     *sent.uri_mut() = Uri::try_from(&target.path)
         .map_err(|error| Error::Invalid(format!("the URL's path can't be sent: {error}")))?;
@@ -206,6 +208,8 @@ fn headers(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::GrantConfig;
     use crate::plugins::grants::Capability;
@@ -260,6 +264,28 @@ mod tests {
             "http://127.0.0.1\t/",
         ] {
             assert!(!allowed(&loopback, url), "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_spelling_of_an_address_is_that_address(
+            bits in any::<u32>(),
+            parts in 1usize..=4,
+            radix in prop::collection::vec(0usize..3, 4),
+        ) {
+            // All parts but the last are one byte, the last is what remains.
+            let last = 8 * (5 - parts as u32);
+            let mut numbers: Vec<u32> = (1..parts as u32).map(|at| bits >> (32 - 8 * at) & 0xff).collect();
+            numbers.push((u64::from(bits) & ((1 << last) - 1)) as u32);
+            let spelled = |(number, radix): (&u32, &usize)| match radix {
+                0 => format!("{number}"),
+                1 => format!("0x{number:x}"),
+                _ => format!("0{number:o}"),
+            };
+            let host = numbers.iter().zip(&radix).map(spelled).collect::<Vec<_>>().join(".");
+            let target = Target::parse(&format!("http://{host}:7/")).unwrap();
+            prop_assert_eq!(target.host, Host::<String>::Ipv4(bits.into()), "{}", host);
         }
     }
 

@@ -198,6 +198,23 @@ fn a_body_can_go_up_in_pieces() {
 }
 
 #[test]
+fn a_body_without_end_does_not_go_up() {
+    use http_body_util::{BodyExt, StreamBody};
+    let (port, seen) = serve(|stream| drop(std::io::copy(stream, &mut std::io::sink())));
+    let pieces = std::iter::repeat_with(|| Ok(hyper::body::Frame::data(vec![b'x'; 4096].into())));
+    let body = StreamBody::new(futures_util::stream::iter(pieces)).boxed_unsync();
+    let limits = Limits { request_bytes_max: 1 << 16, ..patient() };
+    let egress = egress_with(&[format!("127.0.0.1:{port}")], limits);
+    let error = egress.send(Request { method: "POST".into(), body, ..at(port) }, &call()).err().unwrap();
+    assert!(matches!(error, Error::Limit("http-body", _)), "{error:?}");
+    assert_closes(&seen);
+    let whole = Request { method: "POST".into(), body: whole(vec![0; (1 << 16) + 1]), ..at(port) };
+    let error = egress.send(whole, &call()).err().unwrap();
+    assert!(matches!(error, Error::Limit("http-body", _)), "{error:?}");
+    assert!(seen.try_recv().is_err(), "nothing was sent");
+}
+
+#[test]
 fn what_is_not_granted_is_not_connected_to() {
     let (port, seen) = answer("HTTP/1.1 200 OK\r\n\r\n");
     let other = egress(port.wrapping_add(1).max(1));
