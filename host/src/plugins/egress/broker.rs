@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::network::{Resolver, connect};
+use super::network::{Resolver, addresses, connect};
 use super::request::{Body, Target, prepare};
 use super::response::Exchange;
 use super::scrub::Scrubber;
@@ -163,8 +163,8 @@ async fn exchange(
 ) -> Result<(hyper::Response<Incoming>, Connection), Error> {
     let Way { plugin, target, resolver, tls, limits } = way;
     let connecting = async {
-        let addresses = Network::addresses(resolver, &target, &plugin).await?;
-        connect(&target, addresses, tls, limits.connect).await
+        let vetted = addresses(resolver, &target, &plugin).await?;
+        connect(&target, vetted, tls, limits.connect).await
     };
     let wire = within(limits.connect, connecting, || format!("{target} could not be connected to")).await?;
     let (mut sender, connection) = http1::Builder::new()
@@ -204,10 +204,11 @@ pub fn failure(error: &hyper::Error, limits: &Limits) -> Error {
             format!("the answer has more than {headers_max} headers or {header_bytes_max} bytes of them");
         return Error::Limit("http-headers", message);
     }
-    if error.is_user() {
+    let cause = std::error::Error::source(error);
+    if cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
         let message = format!("the request's body has more than {} bytes", limits.request_bytes_max);
         return Error::Limit("http-body", message);
     }
-    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+    let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
     Error::Upstream(format!("the exchange with the server failed: {error}{cause}"))
 }

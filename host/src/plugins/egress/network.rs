@@ -24,6 +24,8 @@ use super::{Call, Error};
 const GLANCE: Duration = Duration::from_millis(20);
 /// Name look-ups at once; a slow server of names blocks no more.
 const LOOKUPS_MAX: usize = 16;
+/// Addresses of a name that are tried.
+const ADDRESSES_MAX: usize = 8;
 
 /// Finds the addresses of a name; blocks.
 pub type Resolver = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
@@ -105,23 +107,6 @@ impl Network {
         made.clone().map_err(Error::Unavailable)
     }
 
-    /// Addresses that the plugin may be connected to. A literal address is what the operator granted; `localhost` is
-    /// this machine whatever a server of names says; every address of any other name has to be public.
-    pub async fn addresses(resolver: Resolver, target: &Target, plugin: &str) -> Result<Vec<IpAddr>, Error> {
-        match &target.host {
-            Host::Ipv4(address) => Ok(vec![(*address).into()]),
-            Host::Ipv6(address) => Ok(vec![(*address).into()]),
-            Host::Domain(name) if name == "localhost" => {
-                Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
-            }
-            Host::Domain(name) => {
-                let owned = name.clone();
-                let found = tokio::task::spawn_blocking(move || resolver(&owned)).await;
-                vetted(found.unwrap_or_else(|error| Err(io::Error::other(error))), target, plugin)
-            }
-        }
-    }
-
     /// The resolver.
     pub fn resolver(&self) -> Resolver {
         self.resolver.clone()
@@ -137,6 +122,24 @@ impl Drop for Network {
     }
 }
 
+/// Addresses that the plugin may be connected to. A literal address is what the operator granted; `localhost` is
+/// this machine whatever a server of names says; every address of any other name has to be public.
+pub async fn addresses(resolver: Resolver, target: &Target, plugin: &str) -> Result<Vec<IpAddr>, Error> {
+    match &target.host {
+        Host::Ipv4(address) => Ok(vec![(*address).into()]),
+        Host::Ipv6(address) => Ok(vec![(*address).into()]),
+        Host::Domain(name) if name == "localhost" => {
+            Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
+        }
+        Host::Domain(name) => {
+            let owned = name.clone();
+            let found = tokio::task::spawn_blocking(move || resolver(&owned)).await;
+            vetted(found.unwrap_or_else(|error| Err(io::Error::other(error))), target, plugin)
+        }
+    }
+}
+
+/// All of them, or the first that may not be connected to: a name with one such address has no business being granted.
 fn vetted(found: io::Result<Vec<IpAddr>>, target: &Target, plugin: &str) -> Result<Vec<IpAddr>, Error> {
     let unknown =
         |what: &str| Error::Unavailable(format!("the address of {} was not found: {what}", target.host));
@@ -154,7 +157,7 @@ fn vetted(found: io::Result<Vec<IpAddr>>, target: &Target, plugin: &str) -> Resu
             )));
         }
     }
-    Ok(found)
+    Ok(found.into_iter().take(ADDRESSES_MAX).collect())
 }
 
 /// Connects to one of the addresses, and to no other.

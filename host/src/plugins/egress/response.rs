@@ -99,8 +99,9 @@ impl Response {
     /// Fills `rest`, and keeps the body unless it ended. The connection closes wherever this fails.
     fn next_piece(&mut self, mut body: Incoming, exchange: Exchange, call: &Call) -> Result<(), Error> {
         let limits = exchange.limits;
-        // Often the next bytes are there already.
-        let ready = body.frame().now_or_never().map(|frame| frame.transpose());
+        // Often the next bytes are there already; those of an exchange that is overdue do not count.
+        let in_time = Instant::now() < exchange.until;
+        let ready = in_time.then(|| body.frame().now_or_never()).flatten().map(Option::transpose);
         let (frame, body) = match ready {
             Some(frame) => (frame.map_err(|error| failure(&error, &limits))?, body),
             None => self.network.run(call, exchange.until, async move {

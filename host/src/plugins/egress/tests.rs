@@ -319,6 +319,33 @@ fn body_of_failing(mut response: Response) -> Error {
 }
 
 #[test]
+fn an_answer_that_is_always_there_still_ends() {
+    let (port, seen) = serve(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok();
+        endlessly(stream, &[b'x'; 4096], Duration::ZERO);
+    });
+    let limits = Limits { total: Duration::from_millis(300), response_bytes_max: u64::MAX, ..patient() };
+    let response = egress_with(&[format!("127.0.0.1:{port}")], limits).send(at(port), &call()).unwrap();
+    let error = body_of_failing(response);
+    assert!(matches!(&error, Error::Timeout(words) if words.contains("longer than any may")), "{error:?}");
+    assert_closes(&seen);
+}
+
+#[test]
+fn a_slow_server_of_names_is_not_waited_for() {
+    let slow: Resolver = Arc::new(|_| {
+        std::thread::sleep(Duration::from_secs(2));
+        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+    });
+    let limits = Limits { connect: Duration::from_millis(100), ..patient() };
+    let network = Arc::new(Network::with(slow, None));
+    let egress =
+        Egress::new("p", grants(&["slow.example:80".to_owned()]), Secrets::default(), limits, network);
+    let error = egress.send(get("http://slow.example/"), &call()).err().unwrap();
+    assert!(matches!(&error, Error::Timeout(words) if words.contains("connected")), "{error:?}");
+}
+
+#[test]
 fn a_body_that_stops_is_an_error() {
     let (port, seen) =
         serve(|stream| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").unwrap());
