@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Sender;
 use super::condense::standalone;
 use super::retrieve::Clock;
 use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, prompt};
-use crate::plugins::{GenerateEvent, GenerateRequest, Generation, Generator};
+use crate::plugins::{Cancel, GenerateEvent, GenerateRequest, Generation, Generator};
 use crate::telemetry::metrics;
 use crate::text;
 use crate::types::*;
@@ -56,8 +56,8 @@ impl Core {
         let mut search = question.search.clone();
         search.query = standalone(&question.search.query, &history);
         let found = self.passages(caller, &search, &mut clock)?;
-        let language = answer_language(question.language.as_deref(), &question.search.query, &found);
-        let started = self.start(chain, &question, &search.query, &language, &history, found)?;
+        let cancel = when_closed(events);
+        let started = self.start(chain, &question, &search.query, &history, found, &cancel)?;
         clock.lap("prepare");
         let turn = Turn {
             question: message(MessageRole::User, question.search.query.clone(), JsonMap::new()),
@@ -103,10 +103,11 @@ impl Core {
         chain: Vec<(String, Arc<dyn Generator>)>,
         question: &Question,
         standalone: &str,
-        language: &str,
         history: &[Message],
         found: Vec<Passage>,
+        cancel: &Cancel,
     ) -> Result<Started> {
+        let language = answer_language(question.language.as_deref(), &question.search.query, &found);
         let mut failure = None;
         for (backend, generator) in chain {
             let (sources, truncated) = fit(generator.as_ref(), question, found.clone())?;
@@ -115,10 +116,11 @@ impl Core {
             let request = GenerateRequest {
                 model: question.model.clone(),
                 question: standalone.to_owned(),
-                language: language.to_owned(),
-                messages: prompt::messages(language, &question.search.query, &context, history),
+                language: language.clone(),
+                messages: prompt::messages(&language, &question.search.query, &context, history),
                 passages: self.evidence(standalone, &sources, wants_sentences),
                 options: question.options.clone(),
+                cancel: cancel.clone(),
             };
             match generator.generate(&request) {
                 Ok(generation) => {
@@ -128,6 +130,9 @@ impl Core {
                 Err(error) => {
                     tracing::warn!(backend, %error, "backend did not begin an answer");
                     failure = failure.or(Some(error));
+                    if cancel.is_cancelled() {
+                        break;
+                    }
                 }
             }
         }
@@ -163,6 +168,13 @@ struct Started {
     truncated: bool,
     backend: String,
     model: String,
+}
+
+/// Asks the generator to end once nobody listens, even while it waits for a server.
+fn when_closed(events: &Sender<AnswerEvent>) -> Cancel {
+    // Weak, lest the wait itself keep the channel open.
+    let events = events.downgrade();
+    Cancel::when(move || events.upgrade().is_none_or(|events| events.is_closed()))
 }
 
 /// Passes text on until the generation ends or fails, or the client is gone.

@@ -235,12 +235,32 @@ impl<'a> Checker<'a> {
         }
         let grant = GrantConfig {
             http: raw.http,
-            secrets: raw.secrets,
+            secrets: self.secrets(&key, raw.secrets),
             memory_max_bytes: raw.memory_max.map(|size| size.0),
             deadline_ms: raw.deadline.map(|span| span.0),
             output_max_bytes: raw.output_max.map(|size| size.0),
         };
         (name, grant)
+    }
+
+    /// The value is not repeated in the complaint: somebody may have put the secret itself there.
+    fn secrets(&mut self, key: &str, raw: BTreeMap<String, String>) -> BTreeMap<String, SecretSource> {
+        let mut secrets = BTreeMap::new();
+        for (name, source) in raw {
+            let is_name_char = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+            if !(1..=64).contains(&name.len()) || !name.chars().all(is_name_char) {
+                let expected = "expected names of 1 to 64 letters, digits, hyphens and underscores";
+                self.wrong(&format!("{key}.secrets"), format!("{expected}, found {name:?}"));
+            }
+            match secret_source(&source) {
+                Some(source) => drop(secrets.insert(name, source)),
+                None => self.wrong(
+                    &format!("{key}.secrets.{name}"),
+                    "expected env:VARIABLE or file:/absolute/path; the secret itself does not belong here",
+                ),
+            }
+        }
+        secrets
     }
 
     fn backup(&mut self, raw: RawBackup, data_dir: &Path) -> BackupConfig {
@@ -291,11 +311,24 @@ fn address(text: &str, port: u16) -> Option<SocketAddr> {
     Some(SocketAddr::new(LOOPBACK, port))
 }
 
+/// `env:VARIABLE` or `file:/absolute/path`.
+pub(super) fn secret_source(text: &str) -> Option<SecretSource> {
+    let is_variable_char = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if let Some(variable) = text.strip_prefix("env:") {
+        let good = !variable.is_empty() && variable.chars().all(is_variable_char);
+        return good.then(|| SecretSource::Env(variable.to_owned()));
+    }
+    let path = Path::new(text.strip_prefix("file:")?);
+    path.is_absolute().then(|| SecretSource::File(path.to_owned()))
+}
+
 fn is_origin(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
     let Some((host, port)) = rest.rsplit_once(':') else { return false };
     let is_host_char = |c: char| c.is_ascii_alphanumeric() || ".-_[]:".contains(c);
-    !host.is_empty() && host.chars().all(is_host_char) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    host.chars().all(is_host_char)
+        && url::Host::parse(host).is_ok()
+        && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn is_time_of_day(text: &str) -> bool {

@@ -144,13 +144,22 @@ pub struct SearchConfig {
     pub candidates: usize,
 }
 
+/// Where a secret is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In an environment variable of the daemon, written `env:VARIABLE`.
+    Env(String),
+    /// In a file, written `file:/path`; white space at its end is left out.
+    File(PathBuf),
+}
+
 /// What a plugin was granted and how far it may go; `None` takes the manifest's or the role's value.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct GrantConfig {
     /// Origins, `host:port` or `scheme://host:port`.
     pub http: Vec<String>,
-    /// Secrets by name.
-    pub secrets: Vec<String>,
+    /// Secrets by name: where each is, never what it is.
+    pub secrets: BTreeMap<String, SecretSource>,
     /// Linear memory in bytes.
     pub memory_max_bytes: Option<u64>,
     /// Of one call, in milliseconds.

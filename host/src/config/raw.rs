@@ -156,8 +156,8 @@ pub(super) struct RawPlugins {
 pub(super) struct RawGrant {
     /// Servers it may talk to, `host:port` or `scheme://host:port`.
     pub http: Vec<String>,
-    /// Secrets it may use, by name.
-    pub secrets: Vec<String>,
+    /// Secrets that the host puts into its requests, by name: `env:VARIABLE` or `file:/path`.
+    pub secrets: BTreeMap<String, String>,
     /// Its memory.
     pub memory_max: Option<Size>,
     /// Time for one call.

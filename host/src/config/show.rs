@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::check::secret_source;
 use super::raw::*;
 use super::units::{Size, Span};
 use super::*;
@@ -47,7 +48,7 @@ fn prune(value: &mut Value) {
 fn redact_secrets(value: &mut Value) {
     match value {
         Value::Object(map) => map.iter_mut().for_each(|(key, value)| {
-            if value.is_string() && is_secret(key) {
+            if value.as_str().is_some_and(|text| !is_reference(text)) && is_secret(key) {
                 *value = REDACTED.into();
             } else {
                 redact_secrets(value);
@@ -56,6 +57,11 @@ fn redact_secrets(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(redact_secrets),
         _ => {}
     }
+}
+
+/// Says where a secret is, not what it is.
+fn is_reference(text: &str) -> bool {
+    secret_source(text).is_some()
 }
 
 fn is_secret(key: &str) -> bool {
@@ -155,10 +161,17 @@ fn search(search: &SearchConfig) -> RawSearch {
     }
 }
 
+fn secret(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Env(variable) => format!("env:{variable}"),
+        SecretSource::File(path) => format!("file:{}", path.display()),
+    }
+}
+
 fn plugins(plugins: &PluginsConfig) -> RawPlugins {
     let grant = |grant: &GrantConfig| RawGrant {
         http: grant.http.clone(),
-        secrets: grant.secrets.clone(),
+        secrets: grant.secrets.iter().map(|(name, source)| (name.clone(), secret(source))).collect(),
         memory_max: grant.memory_max_bytes.map(Size),
         deadline: grant.deadline_ms.map(Span),
         output_max: grant.output_max_bytes.map(Size),

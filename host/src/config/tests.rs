@@ -238,6 +238,25 @@ fn wrong_environment_variables_are_named() {
 }
 
 #[test]
+fn secrets_of_plugins_are_told_by_their_place() {
+    let text = "plugins: {grants: {p: {secrets: {api_key: env:KEY, token: \"file:/run/key\"}}}}\n";
+    let loaded = load_text(text, &[], &[]).unwrap();
+    let secrets = &loaded.config.plugins.grants["p"].secrets;
+    assert_eq!(secrets["api_key"], SecretSource::Env("KEY".into()));
+    assert_eq!(secrets["token"], SecretSource::File("/run/key".into()));
+    let shown = show(&loaded);
+    assert!(shown.contains("api_key: env:KEY") && shown.contains("token: file:/run/key"), "{shown}");
+    for wrong in ["hunter2", "env:", "env:A=B", "file:run/key", "file:", "ENV:KEY"] {
+        let text = format!("plugins: {{grants: {{p: {{secrets: {{api_key: \"{wrong}\"}}}}}}}}\n");
+        let error = load_text(&text, &[], &[]).unwrap_err();
+        assert!(error.contains("plugins.grants.p.secrets.api_key: expected env:VARIABLE"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let text = "plugins: {grants: {p: {secrets: {\"a b\": env:KEY}}}}\n";
+    assert!(load_text(text, &[], &[]).unwrap_err().contains("letters, digits, hyphens and underscores"));
+}
+
+#[test]
 fn secrets_are_not_shown() {
     let text = "backends: {x: {plugin: openai, api_key: hunter2, max_tokens: 5}}\n";
     let shown = show(&load_text(text, &[], &[]).unwrap());
@@ -296,6 +315,7 @@ fn some_config() -> impl Strategy<Value = Config> {
                 GrantConfig {
                     deadline_ms: Some(bytes),
                     http: vec!["[::1]:80".into()],
+                    secrets: [("key".to_owned(), SecretSource::Env("KEY".into()))].into(),
                     ..GrantConfig::default()
                 },
             );

@@ -1,5 +1,7 @@
 //! What a plugin may do: asked by its manifest ∩ granted by the operator. Pure, so that it is tested without a guest.
 
+use url::Host;
+
 use crate::config::GrantConfig;
 use crate::types::Role;
 
@@ -43,7 +45,7 @@ pub enum Request<'a> {
     Http {
         /// `http` or `https`.
         scheme: &'a str,
-        /// Name or address, without brackets.
+        /// Name or address as URLs normalise it, without brackets.
         host: &'a str,
         /// Always present; the caller fills in the scheme's default.
         port: u16,
@@ -71,7 +73,8 @@ pub struct Grants {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Origin {
     scheme: Option<String>,
-    host: String,
+    /// Normalised like the host of a URL, so that there is one spelling of an address.
+    host: Host<String>,
     port: u16,
 }
 
@@ -118,15 +121,17 @@ impl Origin {
             None => (None, text),
         };
         let (host, port) = rest.rsplit_once(':')?;
-        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        let port = port.parse().ok()?;
-        (!host.is_empty()).then(|| Self { scheme, host: host.to_ascii_lowercase(), port })
+        Some(Self { scheme, host: Host::parse(host).ok()?, port: port.parse().ok()? })
     }
 
     fn covers(&self, scheme: &str, host: &str, port: u16) -> bool {
         self.scheme.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(scheme))
-            && self.host.eq_ignore_ascii_case(host)
             && self.port == port
+            && match &self.host {
+                Host::Domain(name) => name == host,
+                Host::Ipv4(address) => host.parse() == Ok(*address),
+                Host::Ipv6(address) => host.parse() == Ok(*address),
+            }
     }
 }
 
@@ -160,7 +165,10 @@ mod tests {
 
     #[test]
     fn origins_match_exactly() {
-        let grants = grants(&[Capability::Http], &["127.0.0.1:11434", "https://API.example:443", "[::1]:80"]);
+        let grants = grants(
+            &[Capability::Http],
+            &["127.0.0.1:11434", "https://API.example:443", "[::1]:80", "0x7f.2:80"],
+        );
         let table = [
             ("http", "127.0.0.1", 11434, true),
             ("https", "127.0.0.1", 11434, true),
@@ -170,6 +178,8 @@ mod tests {
             ("http", "api.example", 443, false),
             ("https", "sub.api.example", 443, false),
             ("http", "::1", 80, true),
+            ("http", "127.0.0.2", 80, true),
+            ("http", "::ffff:127.0.0.1", 11434, false),
         ];
         for (scheme, host, port, allowed) in table {
             let decision = grants.check(&Request::Http { scheme, host, port });

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::bindings::v0_1_0 as bindings;
-use super::grants::Grants;
+use super::egress::{self, Egress, Network, Secrets};
+use super::grants::{Capability, Decision, Grants, Request};
 use super::info::{PluginInfo, PluginState};
 use super::manifest::{Manifest, WIT_VERSION};
 use super::models::{Models, Verifier, sha256};
@@ -37,6 +38,7 @@ pub struct Loader {
     pub cache: AotCache,
     pub verifier: Arc<Verifier>,
     pub model_dirs: Arc<[PathBuf]>,
+    pub network: Arc<Network>,
     pub config: PluginsConfig,
 }
 
@@ -176,6 +178,18 @@ impl Loader {
         Grants::new(asked, self.config.grants.get(&manifest.name))
     }
 
+    fn egress(&self, manifest: &Manifest) -> Option<Arc<Egress>> {
+        let grants = self.grants(manifest);
+        if grants.check(&Request::Import(Capability::Http)) != Decision::Allowed {
+            return None;
+        }
+        let config = self.config.grants.get(&manifest.name);
+        let secrets = config.map(|grant| grant.secrets.clone()).unwrap_or_default();
+        let secrets = Secrets::new(&manifest.name, secrets);
+        let limits = egress::Limits::default();
+        Some(Arc::new(Egress::new(&manifest.name, grants, secrets, limits, self.network.clone())))
+    }
+
     fn limits(&self, manifest: &Manifest) -> Limits {
         Limits::new(manifest.role, &manifest.limits, self.config.grants.get(&manifest.name))
     }
@@ -198,6 +212,7 @@ impl Loader {
             id: entry.info.id.clone(),
             limits: self.limits(manifest),
             models: entry.models.clone().ok_or("no model files")?,
+            egress: self.egress(manifest),
             stats: entry.stats.clone(),
             engine: self.engine.clone(),
         };

@@ -4,6 +4,7 @@
 
 mod bindings;
 pub mod build;
+mod egress;
 mod fault;
 mod grants;
 mod health;

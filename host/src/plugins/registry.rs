@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use wasmtime::component::Linker;
 
 use super::Error;
+use super::egress::Network;
 use super::fault::fault;
 use super::health::Health;
 use super::info::{Places, PluginInfo};
@@ -89,6 +90,7 @@ impl Registry {
             cache: AotCache::new(vault.clone()),
             verifier: Arc::new(Verifier::new(Some(vault))),
             model_dirs: places.model_dirs.as_slice().into(),
+            network: Arc::new(Network::new()),
             config: config.clone(),
         };
         let registry = Arc::new_cyclic(|itself| Self {

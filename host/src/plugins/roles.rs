@@ -46,18 +46,32 @@ impl Source {
 }
 
 /// Set from outside to end a call early; plugins and workers look at it between steps.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub struct Cancel {
+    asked: Arc<AtomicBool>,
+    gone: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
 
 impl Cancel {
+    /// Counts as asked once `gone` says so, such as when nobody listens any more.
+    pub fn when(gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { gone: Some(Arc::new(gone)), ..Self::default() }
+    }
+
     /// Asks the call to end.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether that was asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed) || self.gone.as_ref().is_some_and(|gone| gone())
+    }
+}
+
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cancel").field(&self.is_cancelled()).finish()
     }
 }
 
@@ -221,7 +235,7 @@ pub struct GenerateOptions {
 }
 
 /// What a generator is asked.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct GenerateRequest {
     /// The backend's model, where it has several.
     pub model: Option<String>,
@@ -235,6 +249,8 @@ pub struct GenerateRequest {
     pub passages: Vec<GeneratorPassage>,
     /// Sampling and limits.
     pub options: GenerateOptions,
+    /// Ends the wait for a server, also within a call.
+    pub cancel: Cancel,
 }
 
 /// Who speaks in a prompt.

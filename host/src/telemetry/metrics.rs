@@ -39,6 +39,9 @@ pub struct Metrics {
     plugin_traps: IntCounterVec,
     plugin_duration: HistogramVec,
     plugin_memory: IntGaugeVec,
+    egress_requests: IntCounterVec,
+    egress_bytes: IntCounterVec,
+    egress_refused: IntCounterVec,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     resident: IntGauge,
@@ -151,6 +154,21 @@ impl Metrics {
                 "Most linear memory that an instance of the plugin has had",
                 &["plugin"],
             )?,
+            egress_requests: series.counters(
+                "smartrag_plugin_egress_requests_total",
+                "Requests of a plugin that were answered, by granted origin",
+                &["plugin", "origin"],
+            )?,
+            egress_bytes: series.counters(
+                "smartrag_plugin_egress_bytes_total",
+                "Bytes of bodies that a plugin sent and received, by granted origin",
+                &["plugin", "origin", "direction"],
+            )?,
+            egress_refused: series.counters(
+                "smartrag_plugin_egress_refused_total",
+                "Requests of a plugin that were not granted",
+                &["plugin"],
+            )?,
             http_requests: series.counters(
                 "smartrag_http_requests_total",
                 "HTTP requests",
@@ -222,6 +240,22 @@ impl Metrics {
         }
     }
 
+    /// A plugin's request to a granted `host:port` was answered; its body had so many bytes.
+    pub fn egress(&self, plugin: &str, origin: &str, sent_bytes: u64) {
+        self.egress_requests.with_label_values(&[plugin, origin]).inc();
+        self.egress_bytes.with_label_values(&[plugin, origin, "sent"]).inc_by(sent_bytes);
+    }
+
+    /// A piece of an answer's body came.
+    pub fn egress_received(&self, plugin: &str, origin: &str, bytes: u64) {
+        self.egress_bytes.with_label_values(&[plugin, origin, "received"]).inc_by(bytes);
+    }
+
+    /// A plugin's request was not granted.
+    pub fn egress_refused(&self, plugin: &str) {
+        self.egress_refused.with_label_values(&[plugin]).inc();
+    }
+
     /// Most linear memory that an instance of the plugin has had.
     pub fn set_plugin_memory(&self, plugin: &str, bytes: u64) {
         self.plugin_memory.with_label_values(&[plugin]).set(signed(bytes));
@@ -267,6 +301,7 @@ mod tests {
         metrics.ingest_stage(Stage::Parsing, Duration::from_millis(7));
         metrics.document_ready(12);
         metrics.plugin_call("pdf", Duration::from_millis(1), Some("trap"));
+        metrics.egress("openai", "localhost:80", 7);
         metrics.http("GET", "/api/v1/documents/{id}", 200, Duration::from_millis(2));
         let text = metrics.encode();
         for line in [
@@ -279,6 +314,7 @@ mod tests {
             "smartrag_ingest_chunks_total 12",
             "smartrag_ingest_queue_length 2",
             "smartrag_plugin_traps_total{plugin=\"pdf\"} 1",
+            "smartrag_plugin_egress_bytes_total{direction=\"sent\",origin=\"localhost:80\",plugin=\"openai\"} 7",
             "smartrag_http_requests_total{method=\"GET\",route=\"/api/v1/documents/{id}\",status=\"200\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

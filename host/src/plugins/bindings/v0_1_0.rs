@@ -21,6 +21,7 @@ pub mod imports {
         with: {
             "smartrag:plugin/sources.source": crate::plugins::wasm::host::OpenSource,
             "smartrag:plugin/model-files.model-file": crate::plugins::wasm::host::OpenModel,
+            "smartrag:plugin/http.response": crate::plugins::egress::Response,
         },
     });
     pub use self::smartrag::plugin::*;

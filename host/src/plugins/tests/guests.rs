@@ -200,6 +200,58 @@ pub fn generator(events: u32) -> String {
     )
 }
 
+/// A generator that posts to the URL in its answer-to-be: each event is a piece of the body, as it comes. It sends
+/// `authorization: Bearer {{secret:key}}`, and never drops an answer: not at its end, not when it is dropped itself.
+pub fn web_generator(url: &str) -> String {
+    let data = |at: u32, text: &str| format!("(data (i32.const {at}) \"{text}\")");
+    let (name, value) = ("authorization", "Bearer {{secret:key}}");
+    format!(
+        r#"(module
+        (import "[export]smartrag:plugin/generator@0.1.0" "[resource-new]generation"
+            (func $new (param i32) (result i32)))
+        (import "smartrag:plugin/http@0.1.0" "send"
+            (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+        (import "smartrag:plugin/http@0.1.0" "[method]response.read" (func $read (param i32 i32 i32)))
+        {COMMON}
+        {} {} {} {}
+        (func (export "smartrag:plugin/generator@0.1.0#describe") (result i32) unreachable)
+        (func (export "smartrag:plugin/generator@0.1.0#info") (result i32)
+            (memory.fill (i32.const 64) (i32.const 0) (i32.const 64))
+            (i32.const 64))
+        (func (export "smartrag:plugin/generator@0.1.0#generate") (param i32) (result i32)
+            (call $put (i32.const 512) (i32.const 1700)) (call $put (i32.const 516) (i32.const {name_len}))
+            (call $put (i32.const 520) (i32.const 1800)) (call $put (i32.const 524) (i32.const {value_len}))
+            (call $send
+                (i32.const 1600) (i32.const 4) (i32.const 1200) (i32.const {url_len})
+                (i32.const 512) (i32.const 1) (i32.const 1024) (i32.const 3)
+                (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 64))
+            (if (i32.load8_u (i32.const 64)) (then (return (i32.const 64))))
+            (call $put (i32.const 68) (call $new (i32.load (i32.const 68))))
+            (i32.const 64))
+        (func (export "smartrag:plugin/generator@0.1.0#[method]generation.next")
+            (param $response i32) (param i32) (result i32)
+            (global.set $top (i32.const 4096))
+            (call $read (local.get $response) (i32.const 64) (i32.const 128))
+            (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+            (memory.fill (i32.const 64) (i32.const 0) (i32.const 64))
+            (if (i32.eqz (i32.load8_u (i32.const 132))) (then (return (i32.const 64))))
+            (call $put (i32.const 68) (i32.const 2048))
+            (call $put (i32.const 72) (i32.const 1))
+            (call $put (i32.const 2048) (i32.const 0))
+            (call $put (i32.const 2052) (i32.load (i32.const 136)))
+            (call $put (i32.const 2056) (i32.load (i32.const 140)))
+            (i32.const 64))
+        (func (export "smartrag:plugin/generator@0.1.0#count-tokens") (param i32 i32) (result i32) unreachable))"#,
+        data(1200, url),
+        data(1600, "POST"),
+        data(1700, name),
+        data(1800, value),
+        name_len = name.len(),
+        value_len = value.len(),
+        url_len = url.len(),
+    )
+}
+
 /// The component of a core module in text.
 pub fn component(role: Role, module: &str) -> Vec<u8> {
     let mut bytes = wat::parse_str(module).unwrap();
@@ -224,6 +276,7 @@ pub fn reranker_pool(module: &str, max: usize) -> Arc<Pool<RerankerWorld>> {
         id: PluginId { name: "guest".into(), version: "1".into(), sha256: String::new() },
         limits,
         models: Arc::new(Models::new(Vec::new(), Arc::from([]), verifier)),
+        egress: None,
         stats: Arc::default(),
         engine,
     };

@@ -1,5 +1,6 @@
 pub mod guests;
 mod swap;
+mod web;
 
 use std::fs;
 

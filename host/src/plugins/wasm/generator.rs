@@ -51,8 +51,9 @@ impl Generator for WasmGenerator {
     }
 
     fn generate(&self, request: &GenerateRequest) -> Result<Generation, PluginError> {
-        let request = convert(request);
         let mut lease = self.pool.lease()?;
+        lease.set_cancel(request.cancel.clone());
+        let request = convert(request);
         let generation = lease
             .call(|store, exports| exports.smartrag_plugin_generator().call_generate(store, &request))?;
         Ok(Box::new(Events { lease, generation: Some(generation) }))

@@ -10,6 +10,7 @@ use super::engine::Engine;
 use super::host::HostState;
 use super::limits::{Limiter, Limits, MemoryExhausted, ticks};
 use crate::plugins::bindings::v0_1_0::{self as bindings, imports::types as wit};
+use crate::plugins::egress::Egress;
 use crate::plugins::fault::{fault, from_guest};
 use crate::plugins::models::Models;
 use crate::plugins::stats::Stats;
@@ -51,6 +52,8 @@ pub struct Common {
     pub limits: Limits,
     /// Its model files.
     pub models: Arc<Models>,
+    /// Its way to other machines, where it was granted one.
+    pub egress: Option<Arc<Egress>>,
     /// What it did.
     pub stats: Arc<Stats>,
     /// Where it runs.
@@ -120,9 +123,10 @@ impl<W: World> Guest<W> {
 
     /// A fresh instance.
     pub fn instantiate(&self) -> std::result::Result<Instance<W>, PluginError> {
-        let Common { limits, models, stats, engine, .. } = &self.common;
+        let Common { limits, models, egress, stats, engine, .. } = &self.common;
         let limiter = Limiter::new(limits.memory_max, stats.clone());
-        let state = HostState::new(self.name.clone(), self.config.clone(), models.clone(), limiter);
+        let (name, config) = (self.name.clone(), self.config.clone());
+        let state = HostState::new(name, config, models.clone(), egress.clone(), limiter);
         let mut store = Store::new(engine.wasm(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.host_bytes());
@@ -140,9 +144,9 @@ impl<W: World> Guest<W> {
         budget: Duration,
         work: impl FnOnce(&mut Store<HostState>, &W::Exports) -> Result<std::result::Result<R, wit::Error>>,
     ) -> std::result::Result<R, Failure> {
-        instance.store.data_mut().begin_call();
-        instance.store.set_epoch_deadline(ticks(budget));
         let began = Instant::now();
+        instance.store.data_mut().begin_call(began + budget - spare(budget));
+        instance.store.set_epoch_deadline(ticks(budget));
         let outcome = work(&mut instance.store, &instance.exports);
         let took = began.elapsed();
         let result = match outcome {
@@ -163,6 +167,11 @@ impl<W: World> Guest<W> {
         resource: ResourceAny,
     ) -> std::result::Result<(), Failure> {
         self.call(instance, self.limits().deadline, |store, _| resource.resource_drop(store).map(Ok))
+    }
+
+    /// The instance's state, for what the next calls are about.
+    pub fn state(instance: &mut Instance<W>) -> &mut HostState {
+        instance.store.data_mut()
     }
 
     /// A trap by its cause.
@@ -192,6 +201,11 @@ impl<W: World> Guest<W> {
         );
         fault(name, FaultKind::Trap, message)
     }
+}
+
+/// Time that a guest has left to say so when a server keeps it waiting for all of its call.
+fn spare(budget: Duration) -> Duration {
+    (budget / 10).min(Duration::from_millis(100))
 }
 
 /// The engine's own error type for too much returned data is private; a test below pins its words.

@@ -1,16 +1,18 @@
-//! What guests can import: log, config, sources, model files. Every call is short and bounded.
+//! What guests can import: log, config, sources, model files, and in `http.rs` HTTP. Every call is bounded.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Error, Result};
 
 use super::limits::{Limiter, MemoryExhausted};
-use crate::plugins::bindings::v0_1_0::imports::{config, log, model_files, sources, types};
+use crate::plugins::bindings::v0_1_0::imports::{config, http, log, model_files, sources, types};
+use crate::plugins::egress::{Call, Egress, Response};
 use crate::plugins::models::Models;
-use crate::plugins::roles::Source;
+use crate::plugins::roles::{Cancel, Source};
 
 const LOG_LINES_MAX: u32 = 200;
 const LOG_BYTES_MAX: usize = 64 << 10;
@@ -30,6 +32,12 @@ pub struct HostState {
     plugin: Arc<str>,
     config: Arc<str>,
     models: Arc<Models>,
+    /// `None` where nothing was granted.
+    pub(super) egress: Option<Arc<Egress>>,
+    /// What requests are made for.
+    pub(super) call: Call,
+    /// Answers that the guest has open, as they stand in the table.
+    pub(super) responses: Vec<u32>,
     log: LogBudget,
     /// Sources and model files that the guest has open.
     pub table: ResourceTable,
@@ -48,13 +56,45 @@ impl LogBudget {
 
 impl HostState {
     /// For one instance; `config` is a JSON object.
-    pub fn new(plugin: Arc<str>, config: Arc<str>, models: Arc<Models>, limiter: Limiter) -> Self {
-        Self { plugin, config, models, limiter, log: LogBudget::FULL, table: ResourceTable::new() }
+    pub fn new(
+        plugin: Arc<str>,
+        config: Arc<str>,
+        models: Arc<Models>,
+        egress: Option<Arc<Egress>>,
+        limiter: Limiter,
+    ) -> Self {
+        Self {
+            plugin,
+            config,
+            models,
+            egress,
+            limiter,
+            call: Call { until: Instant::now(), cancel: Cancel::default() },
+            responses: Vec::new(),
+            log: LogBudget::FULL,
+            table: ResourceTable::new(),
+        }
     }
 
-    /// A new call begins: it may log anew.
-    pub fn begin_call(&mut self) {
+    /// A new call begins, which may take so long: it may log anew.
+    pub fn begin_call(&mut self, until: Instant) {
         self.log = LogBudget::FULL;
+        self.call.until = until;
+    }
+
+    /// Whoever wanted the coming calls may go.
+    pub fn set_cancel(&mut self, cancel: Cancel) {
+        self.call.cancel = cancel;
+    }
+
+    /// Nobody uses the instance for now: what a guest left open must not live on.
+    pub fn rest(&mut self) {
+        self.call.cancel = Cancel::default();
+        for response in self.responses.drain(..) {
+            if let Ok(response) = self.table.get_mut(&Resource::<Response>::new_borrow(response)) {
+                response.close();
+            }
+        }
     }
 
     /// Bytes that a read of `len` at `offset` brings. What can't fit the guest's memory is not read for it either.
@@ -69,7 +109,9 @@ pub fn link(linker: &mut Linker<HostState>) -> Result<()> {
     log::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
     config::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
     sources::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
-    model_files::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)
+    model_files::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    // Whoever was not granted it is refused before this could matter, see `imports::check`.
+    http::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)
 }
 
 impl types::Host for HostState {}

@@ -11,6 +11,7 @@ pub mod enricher;
 pub mod generator;
 pub mod guest;
 pub mod host;
+mod http;
 pub mod imports;
 pub mod limits;
 mod load;

@@ -9,6 +9,7 @@ use super::engine::Idle;
 use super::guest::{Failure, Guest, Instance, World};
 use crate::plugins::bindings::v0_1_0::imports::types as wit;
 use crate::plugins::fault::fault;
+use crate::plugins::roles::Cancel;
 use crate::types::{FaultKind, PluginError};
 
 /// The last idle instance stays; others go after this time, and their memory with them.
@@ -132,6 +133,13 @@ impl<W: World> Lease<W> {
         self.settle(instance, outcome)
     }
 
+    /// Whoever wants the coming calls may go.
+    pub fn set_cancel(&mut self, cancel: Cancel) {
+        if let Some(instance) = &mut self.instance {
+            Guest::state(instance).set_cancel(cancel);
+        }
+    }
+
     /// The plugin behind it.
     pub fn guest(&self) -> &Guest<W> {
         &self.pool.guest
@@ -148,7 +156,9 @@ impl<W: World> Lease<W> {
 
 impl<W: World> Drop for Lease<W> {
     fn drop(&mut self) {
-        self.pool.give_back(self.instance.take());
+        let mut instance = self.instance.take();
+        instance.iter_mut().for_each(|instance| Guest::state(instance).rest());
+        self.pool.give_back(instance);
     }
 }
 

@@ -1,0 +1,214 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::network::{Resolver, addresses, connect};
+use super::request::{Body, Target, prepare};
+use super::response::Exchange;
+use super::scrub::Scrubber;
+use super::{Error, Network, Request, Response, Secrets};
+use crate::plugins::grants::Grants;
+use crate::plugins::roles::Cancel;
+use crate::telemetry::metrics;
+
+/// Bounds of every exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Finding the address, connecting, and TLS.
+    pub connect: Duration,
+    /// From then until the whole head of the answer is there.
+    pub first_byte: Duration,
+    /// Waiting for the next piece of the body.
+    pub idle: Duration,
+    /// From the beginning to the end.
+    pub total: Duration,
+    /// Headers of a request, and of an answer.
+    pub headers_max: usize,
+    /// Their bytes.
+    pub header_bytes_max: usize,
+    /// Bytes of a request's body.
+    pub request_bytes_max: u64,
+    /// Bytes of an answer's body.
+    pub response_bytes_max: u64,
+    /// Open at once, for each plugin.
+    pub exchanges_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
+            total: Duration::from_secs(15 * 60),
+            headers_max: 100,
+            header_bytes_max: 64 << 10,
+            request_bytes_max: 64 << 20,
+            response_bytes_max: 64 << 20,
+            exchanges_max: 32,
+        }
+    }
+}
+
+/// The guest's call that something is done for.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its deadline.
+    pub until: Instant,
+    /// Whoever wanted it may go.
+    pub cancel: Cancel,
+}
+
+/// One plugin's way out.
+pub struct Egress {
+    plugin: String,
+    grants: Grants,
+    secrets: Secrets,
+    limits: Limits,
+    network: Arc<Network>,
+    slots: Arc<Semaphore>,
+}
+
+impl Egress {
+    /// For a plugin with these grants and secrets.
+    pub fn new(
+        plugin: &str,
+        grants: Grants,
+        secrets: Secrets,
+        limits: Limits,
+        network: Arc<Network>,
+    ) -> Self {
+        let slots = Arc::new(Semaphore::new(limits.exchanges_max));
+        Self { plugin: plugin.to_owned(), grants, secrets, limits, network, slots }
+    }
+
+    /// Sends a request and waits for the head of the answer; blocks. Redirects come back like any answer.
+    pub fn send(&self, request: Request, call: &Call) -> Result<Response, Error> {
+        let sent = self.try_send(request, call);
+        if let Err(error) = &sent {
+            tracing::debug!(target: "plugin", plugin = self.plugin, %error, "request failed");
+            if matches!(error, Error::Denied(_)) {
+                metrics().egress_refused(&self.plugin);
+            }
+        }
+        sent
+    }
+
+    fn try_send(&self, request: Request, call: &Call) -> Result<Response, Error> {
+        let target = Target::parse(&request.url)?;
+        target.check(&self.plugin, &self.grants)?;
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
+            let message = format!("{} exchanges are open already: end one first", self.limits.exchanges_max);
+            Error::Limit("http-exchanges", message)
+        })?;
+        let limits = self.limits_for(&request);
+        let (request, used) = prepare(request, &target, &self.secrets, &limits)?;
+        let authority = target.authority();
+        let body_bytes = hyper::body::Body::size_hint(request.body()).lower();
+        let tls = if target.https { Some(self.network.tls()?) } else { None };
+        let way = Way { plugin: self.plugin.clone(), target, resolver: self.network.resolver(), tls, limits };
+        let until = Instant::now() + limits.total;
+        let (answer, connection) = self.network.run(call, until, exchange(way, request))?;
+        metrics().egress(&self.plugin, &authority, body_bytes);
+        let exchange = Exchange {
+            _connection: connection,
+            _slot: slot,
+            until,
+            limits,
+            authority,
+            plugin: self.plugin.clone(),
+        };
+        Ok(Response::new(answer, exchange, Scrubber::new(used), self.network.clone()))
+    }
+
+    /// A guest may wait for less than the host would, not for longer than an exchange may take.
+    fn limits_for(&self, request: &Request) -> Limits {
+        let total = self.limits.total;
+        Limits {
+            first_byte: request.first_byte_timeout.unwrap_or(self.limits.first_byte).min(total),
+            idle: request.idle_timeout.unwrap_or(self.limits.idle).min(total),
+            ..self.limits
+        }
+    }
+}
+
+/// A connection in use; ends when dropped.
+pub struct Connection(AbortHandle);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Way {
+    plugin: String,
+    target: Target,
+    resolver: Resolver,
+    tls: Option<TlsConnector>,
+    limits: Limits,
+}
+
+/// From a request that may be sent to the head of its answer.
+async fn exchange(
+    way: Way,
+    request: hyper::Request<Body>,
+) -> Result<(hyper::Response<Incoming>, Connection), Error> {
+    let Way { plugin, target, resolver, tls, limits } = way;
+    let connecting = async {
+        let vetted = addresses(resolver, &target, &plugin).await?;
+        connect(&target, vetted, tls, limits.connect).await
+    };
+    let wire = within(limits.connect, connecting, || format!("{target} could not be connected to")).await?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(limits.header_bytes_max)
+        .max_headers(limits.headers_max)
+        .handshake(TokioIo::new(wire))
+        .await
+        .map_err(|error| failure(&error, &limits))?;
+    let task = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "connection ended");
+        }
+    });
+    let connection = Connection(task.abort_handle());
+    let answering = async { sender.send_request(request).await.map_err(|error| failure(&error, &limits)) };
+    let answer = within(limits.first_byte, answering, || format!("{target} did not answer")).await?;
+    Ok((answer, connection))
+}
+
+/// The work within its time, or an error that says what did not happen.
+pub async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+    what: impl FnOnce() -> String,
+) -> Result<T, Error> {
+    match timeout(limit, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Timeout(format!("{} within {} ms", what(), limit.as_millis()))),
+    }
+}
+
+/// What a failed exchange means.
+pub fn failure(error: &hyper::Error, limits: &Limits) -> Error {
+    if error.is_parse_too_large() {
+        let Limits { headers_max, header_bytes_max, .. } = limits;
+        let message =
+            format!("the answer has more than {headers_max} headers or {header_bytes_max} bytes of them");
+        return Error::Limit("http-headers", message);
+    }
+    let cause = std::error::Error::source(error);
+    if cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+        let message = format!("the request's body has more than {} bytes", limits.request_bytes_max);
+        return Error::Limit("http-body", message);
+    }
+    let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+    Error::Upstream(format!("the exchange with the server failed: {error}{cause}"))
+}
