@@ -11,15 +11,17 @@ mod inspect;
 mod load;
 mod manifest;
 mod models;
+mod native;
 mod registry;
 mod roles;
 mod stats;
 mod units;
 mod vault;
+mod vectors;
 mod wasm;
 
 pub use grants::{Capability, Decision, Grants, Request};
-pub use info::{ModelFile, Places, PluginInfo, PluginState};
+pub use info::{ModelFile, Places, PluginInfo, PluginKind, PluginState};
 pub use inspect::{Inspection, inspect};
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
 pub use roles::*;

@@ -14,6 +14,7 @@ use super::info::{Places, PluginInfo};
 use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE, Worlds};
 use super::manifest::did_you_mean;
 use super::models::Verifier;
+use super::native::Natives;
 use super::roles::{Embedder, Enricher, Generator, ParseOptions, Parser, Reranker, Source};
 use super::vault::Vault;
 use super::wasm::aot::AotCache;
@@ -35,6 +36,7 @@ const GENERATIONS_MAX: usize = 16;
 /// All installed plugins.
 pub struct Registry {
     entries: BTreeMap<String, Entry>,
+    natives: Natives,
     parsers: BTreeMap<String, Arc<dyn Parser>>,
     settings: BTreeMap<String, JsonMap>,
     instances_max: usize,
@@ -60,15 +62,18 @@ impl Registry {
         entries.values().filter_map(|entry| Some((entry, entry.problem()?))).for_each(|(entry, reason)| {
             tracing::error!(plugin = entry.info.id.name, reason, "plugin did not load");
         });
+        let natives = Natives::load(&config.native, |name| Some(&*entries.get(name)?.info.dir));
         let parsers = parsers(&entries, config);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { entries, parsers, settings: config.settings.clone(), instances_max: cores.min(4) + 1 })
+        let settings = config.settings.clone();
+        Ok(Self { entries, natives, parsers, settings, instances_max: cores.min(4) + 1 })
     }
 
     /// All plugins, by role and name.
     pub fn list(&self) -> Vec<PluginInfo> {
         let mut list: Vec<PluginInfo> = self.entries.values().map(Entry::info).collect();
-        list.sort_by_key(|info| info.role);
+        list.extend(self.natives.list());
+        list.sort_by(|a, b| (a.role, &a.id.name).cmp(&(b.role, &b.id.name)));
         list
     }
 
@@ -98,6 +103,9 @@ impl Registry {
 
     /// An embedder by name with its configuration.
     pub fn embedder(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Embedder>, PluginError> {
+        if let Some(native) = self.natives.embedder(name, &self.configured(name, config)) {
+            return native;
+        }
         match self.ready(Role::Embedder, name)? {
             (common, Worlds::Embedder(world)) => {
                 let config = self.configured(name, config);
@@ -120,6 +128,9 @@ impl Registry {
 
     /// A generator by name with its configuration.
     pub fn generator(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Generator>, PluginError> {
+        if let Some(native) = self.natives.generator(name, &self.configured(name, config)) {
+            return native;
+        }
         match self.ready(Role::Generator, name)? {
             (common, Worlds::Generator(world)) => {
                 let config = self.configured(name, config);
@@ -151,7 +162,8 @@ impl Registry {
 
     fn unknown(&self, role: Role, name: &str) -> PluginError {
         let of_role = self.entries.values().filter(|entry| entry.info.role == role);
-        let names: Vec<&str> = of_role.map(|entry| entry.info.id.name.as_str()).collect();
+        let of_role = of_role.map(|entry| entry.info.id.name.as_str());
+        let names: Vec<&str> = of_role.chain(self.natives.names(role)).collect();
         let message = format!(
             "no {role} of that name is installed{}; installed are: {}",
             did_you_mean(name, &names),

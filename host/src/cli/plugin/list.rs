@@ -35,7 +35,7 @@ pub(super) fn run(args: Args) -> Result {
 }
 
 fn table(plugins: Vec<PluginRecord>) -> Table {
-    let mut table = Table::new(["NAME", "ROLE", "VERSION", "SIZE", "GRANTED", "STATE", "HANDLES"]);
+    let mut table = Table::new(["NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "STATE", "HANDLES"]);
     for plugin in plugins {
         let state = match plugin.problem {
             Some(problem) => format!("{}: {problem}", plugin.state),
@@ -44,6 +44,7 @@ fn table(plugins: Vec<PluginRecord>) -> Table {
         table.row([
             plugin.name,
             plugin.role,
+            plugin.kind,
             plugin.version,
             output::size(plugin.size_bytes),
             plugin.capabilities.granted.join(" "),
