@@ -56,7 +56,7 @@ async fn the_sample_embeds_documents_and_queries() {
     let hits = daemon.search(&body).await;
     assert_eq!(hits[0]["filename"], "harbour.txt", "{hits:?}");
 
-    let embedded = daemon.post("/api/v1/embed", &json!({"texts": ["Pegel", ""]})).await.ok();
+    let embedded = daemon.post("/api/v1/embed", &json!({"input": ["Pegel", ""]})).await.ok();
     assert_eq!(embedded["dimension"], 512, "{embedded}");
 
     let plugin = daemon.get(&format!("/api/v1/plugins/{NAME}")).await.ok();
@@ -83,6 +83,39 @@ async fn the_sample_embeds_documents_and_queries() {
     let inspected: Value = serde_json::from_str(&run(&["plugin", "inspect", "--json", NAME])).unwrap();
     assert_eq!(inspected["sha256"], sha256.as_str());
     assert!(run(&["doctor", "--offline"]).contains("nothing keeps it from the network"));
+}
+
+/// The generator of `tests/native/plugin.c`, which quotes the first passage.
+fn quoter() -> (tempfile::TempDir, PathBuf) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().canonicalize().unwrap().join("quoter.so");
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-std=c11", "-DGENERATOR", "-DSALT=0", "-shared", "-fPIC", "-I"])
+        .arg(root.join("sdk/native"));
+    compiler.arg("-o").arg(&path).arg(root.join("tests/native/plugin.c"));
+    assert!(compiler.status().unwrap().success());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    (dir, path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generator_in_c_answers() {
+    let (_dir, path) = quoter();
+    let (shown, sha256) = (path.display(), sha256sum(&path));
+    let daemon = TestDaemon::start_with(&format!(
+        "plugins: {{native: {{quoter: {{role: generator, path: {shown}, sha256: \"{sha256}\"}}}}}}\n\
+         backends: {{default: quoting, quoting: {{plugin: quoter}}}}\n"
+    ));
+    let text = "The tide gauge at the harbour is read every six hours.";
+    daemon.add("harbour.txt", text).await;
+    let ask = json!({"query": "How often is the tide gauge read?"});
+    let answer = daemon.post("/api/v1/query", &ask).await.ok();
+    assert_eq!((&answer["answer"], &answer["backend"]), (&json!(format!("{text} [1]")), &json!("quoting")));
+    assert_eq!(answer["finish_reason"], "stop", "{answer:#}");
+    let models = daemon.get("/api/v1/models").await.ok();
+    assert!(models.to_string().contains("quoter"), "{models}");
 }
 
 /// What a daemon says that can't start.

@@ -1,7 +1,7 @@
 //! From a path in the config to bytes that can't change any more and have the pinned hash.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -14,6 +14,8 @@ const LIBRARY_BYTES_MAX: u64 = 2 << 30;
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const WRITABLE_BY_GROUP: u32 = 0o020;
 const STICKY: u32 = 0o1000;
+const SEALS: SealFlags =
+    SealFlags::WRITE.union(SealFlags::GROW).union(SealFlags::SHRINK).union(SealFlags::SEAL);
 
 /// A sealed copy in memory: not even its owner can write to it, so what was hashed is what is loaded.
 #[derive(Debug)]
@@ -29,11 +31,11 @@ pub fn read(path: &Path, expected: &str) -> Result<Sealed, String> {
     let unreadable = |error: io::Error| format!("{} can't be read: {error}", path.display());
     // A link in the last place or a pipe must not be followed or waited for.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let flags = flags.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    let file =
+        OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     check_file(path, &metadata)?;
-    let sealed = sealed_copy(file, path).map_err(unreadable)?;
+    let sealed = sealed_copy(file, path)?;
     let found = sealed_hash(&sealed).map_err(unreadable)?;
     if !found.eq_ignore_ascii_case(expected) {
         return Err(format!(
@@ -95,13 +97,18 @@ fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
     ))
 }
 
-fn sealed_copy(file: File, path: &Path) -> io::Result<Sealed> {
+fn sealed_copy(file: File, path: &Path) -> Result<Sealed, String> {
     // The name shows in the process's memory map.
     let name = path.file_name().unwrap_or_default();
-    let mut copy = File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-    let size_bytes = io::copy(&mut file.take(LIBRARY_BYTES_MAX), &mut copy)?;
-    copy.flush()?;
-    fcntl_add_seals(&copy, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    let copy = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).map_err(|error| {
+        format!(
+            "this system refuses memory to load a library from ({error}): allow memfd_create to the daemon"
+        )
+    })?;
+    let mut copy = File::from(copy);
+    let size_bytes = io::copy(&mut file.take(LIBRARY_BYTES_MAX), &mut copy)
+        .and_then(|size| Ok(fcntl_add_seals(&copy, SEALS).map(|()| size)?))
+        .map_err(|error| format!("{} can't be copied into memory: {error}", path.display()))?;
     Ok(Sealed { file: copy, size_bytes })
 }
 
@@ -114,6 +121,7 @@ fn sealed_hash(sealed: &Sealed) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
