@@ -3,6 +3,7 @@
  * first passage word by word. Each other macro gives it one defect.
  */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,10 +70,24 @@ static smartrag_status info(void *instance, smartrag_embedder_info *info, smartr
     return SMARTRAG_OK;
 }
 
-/* A vector that tells how many letters a and b a text has, and whether it is a query. */
+/* Whether a call is under way: a second one breaks the host's promise. */
+static atomic_flag inside = ATOMIC_FLAG_INIT;
+
+static smartrag_status embed_alone(const smartrag_str *texts, size_t text_count, uint32_t purpose, float *vectors,
+                                   size_t capacity, size_t *written, smartrag_error *error);
+
 static smartrag_status embed(void *instance, const smartrag_str *texts, size_t text_count, uint32_t purpose,
                              float *vectors, size_t capacity, size_t *written, smartrag_error *error) {
     (void)instance;
+    if (atomic_flag_test_and_set(&inside)) return fail(error, SMARTRAG_INTERNAL, "called twice at once");
+    smartrag_status status = embed_alone(texts, text_count, purpose, vectors, capacity, written, error);
+    atomic_flag_clear(&inside);
+    return status;
+}
+
+/* A vector that tells how many letters a and b a text has, and whether it is a query. */
+static smartrag_status embed_alone(const smartrag_str *texts, size_t text_count, uint32_t purpose, float *vectors,
+                                   size_t capacity, size_t *written, smartrag_error *error) {
     if (text_count > 3 || capacity < 2 * text_count) {
         return fail(error, SMARTRAG_INVALID_INPUT, "more than was agreed");
     }

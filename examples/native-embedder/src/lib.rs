@@ -1,7 +1,7 @@
 //! A native plugin in Rust: the C interface around [`hashing`].
 //!
 //! Two rules of `smartrag_native.h` shape this file. No panic may leave a function: each body runs in
-//! [`guarded`], which turns a panic into an error. And what the host passes is only valid during the call: texts are
+//! `guarded`, which turns a panic into an error. And what the host passes is only valid during the call: texts are
 //! borrowed inside of it and never kept.
 
 pub mod hashing;
@@ -149,4 +149,46 @@ fn guarded(error: *mut Error, body: impl FnOnce() -> Result<(), Failure>) -> Sta
     // SAFETY: the host passes a struct of at least the size of version 1.
     unsafe { (*error).set_message(message) };
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the host does it.
+    fn vectors(texts: &[&str]) -> Vec<f32> {
+        let (texts, mut error) =
+            (texts.iter().map(|text| Str::new(text)).collect::<Vec<_>>(), Error::empty());
+        let (mut vectors, mut written) = (vec![f32::NAN; texts.len() * hashing::DIMENSION], 0);
+        let call = EMBEDDER.embed.unwrap();
+        let (room, out) = (vectors.len(), vectors.as_mut_ptr());
+        // SAFETY: everything outlives the call and is as long as told.
+        let status = unsafe {
+            call(std::ptr::null_mut(), texts.as_ptr(), texts.len(), 0, out, room, &mut written, &mut error)
+        };
+        assert_eq!((status, written), (status::OK, room));
+        vectors
+    }
+
+    #[test]
+    fn a_batch_is_its_texts_one_by_one() {
+        let whole = vectors(&["Pegel", "", "Straße"]);
+        assert_eq!(whole, [vectors(&["Pegel"]), vectors(&[""]), vectors(&["Straße"])].concat());
+    }
+
+    #[test]
+    fn settings_are_refused() {
+        let (mut instance, mut error) = (std::ptr::null_mut(), Error::empty());
+        // SAFETY: everything outlives the call.
+        let mut create = |config: &str| unsafe { super::create(Str::new(config), &mut instance, &mut error) };
+        assert_eq!(create("{}"), status::OK);
+        assert_eq!(create("{\"dimension\":3}"), status::INVALID_CONFIG);
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let mut error = Error::empty();
+        assert_eq!(guarded(&mut error, || panic!("on purpose")), status::INTERNAL);
+        assert!(error.message_len > 0);
+    }
 }

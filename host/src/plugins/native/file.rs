@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use crate::plugins::models::sha256;
 
 /// Bytes of a library.
 const LIBRARY_BYTES_MAX: u64 = 2 << 30;
+/// Of the copy in memory.
+const NAME_BYTES_MAX: usize = 200;
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const WRITABLE_BY_GROUP: u32 = 0o020;
 const STICKY: u32 = 0o1000;
@@ -98,8 +101,9 @@ fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
 }
 
 fn sealed_copy(file: File, path: &Path) -> Result<Sealed, String> {
-    // The name shows in the process's memory map.
-    let name = path.file_name().unwrap_or_default();
+    // The name shows in the process's memory map; the kernel takes 249 bytes.
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let name = &name[..name.len().min(NAME_BYTES_MAX)];
     let copy = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).map_err(|error| {
         format!(
             "this system refuses memory to load a library from ({error}): allow memfd_create to the daemon"
@@ -131,6 +135,14 @@ mod tests {
 
     fn chmod(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_long_name_does_no_harm() {
+        let (_dir, path) = library();
+        let long = path.with_file_name("ü".repeat(127));
+        fs::rename(&path, &long).unwrap();
+        assert!(read(&long, ABC).is_ok());
     }
 
     /// A file of three bytes in a directory of its own, by its real path.
