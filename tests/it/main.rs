@@ -7,4 +7,5 @@ mod compile;
 mod crash;
 mod documents;
 mod reload;
+mod native;
 mod support;

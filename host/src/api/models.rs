@@ -9,7 +9,7 @@ use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use crate::answer::ModelStatus;
 use crate::app::App;
-use crate::plugins::{PluginInfo, PluginState};
+use crate::plugins::{PluginInfo, PluginKind, PluginState};
 use crate::types::Role;
 use crate::wire::{self, OfflineFeature, Readiness, Requirement};
 
@@ -128,6 +128,9 @@ fn model_offline(model: Option<&ModelStatus>, plugins: &[PluginInfo]) -> (bool, 
     }
     match plugins.iter().find(|plugin| plugin.id.name == model.plugin) {
         Some(plugin) if is_networked(plugin) => (false, format!("{} uses the network", model.plugin)),
+        Some(plugin) if plugin.kind == PluginKind::Native => {
+            (true, format!("by {}, native code that nothing keeps from the network", model.plugin))
+        }
         _ => (true, format!("by {}", model.plugin)),
     }
 }
@@ -141,6 +144,7 @@ mod tests {
     fn plugin(name: &str, role: Role, granted: &[&str]) -> PluginInfo {
         PluginInfo {
             id: PluginId { name: name.into(), version: "1".into(), sha256: "ab".into() },
+            kind: PluginKind::Wasm,
             role,
             description: String::new(),
             wit: "0.1.0".into(),

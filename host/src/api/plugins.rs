@@ -58,7 +58,7 @@ pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
         version: plugin.id.version,
         role: plugin.role.as_str().into(),
         description: plugin.description,
-        kind: "wasm".into(),
+        kind: plugin.kind.as_str().into(),
         wit: plugin.wit,
         sha256: plugin.id.sha256,
         size_bytes: plugin.size_bytes,

@@ -41,7 +41,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn wrong(&mut self, key: &str, message: impl Into<String>) {
+    pub(super) fn wrong(&mut self, key: &str, message: impl Into<String>) {
         let (origin, key) = (self.tree.origin(key), key.to_owned());
         self.problems.push(Problem { origin, key, message: message.into() });
     }
@@ -218,6 +218,7 @@ impl<'a> Checker<'a> {
             extra_dirs: raw.extra_dirs,
             grants: raw.grants.into_iter().map(|(name, raw)| self.grant(name, raw)).collect(),
             settings: raw.settings,
+            native: self.natives(raw.native),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod load;
+mod native;
 mod places;
 mod problem;
 mod raw;
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::types::{Fusion, JsonMap};
+use crate::types::{Fusion, JsonMap, Role};
 
 /// The backend that always exists: it needs neither model nor network.
 const DEFAULT_BACKEND: &str = "extractive";
@@ -179,6 +180,19 @@ pub struct PluginsConfig {
     pub grants: BTreeMap<String, GrantConfig>,
     /// Configuration objects by plugin name, for plugins that stand nowhere else in this file.
     pub settings: BTreeMap<String, JsonMap>,
+    /// Shared libraries by plugin name; none by default.
+    pub native: BTreeMap<String, NativeConfig>,
+}
+
+/// A shared library that may run inside the daemon, without any fence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NativeConfig {
+    /// Embedder or generator.
+    pub role: Role,
+    /// Absolute.
+    pub path: PathBuf,
+    /// Hex SHA-256 that it must have.
+    pub sha256: String,
 }
 
 /// Where model files are.

@@ -148,6 +148,20 @@ pub(super) struct RawPlugins {
     pub grants: BTreeMap<String, RawGrant>,
     /// Configuration of plugins that stand nowhere else in this file, by name.
     pub settings: BTreeMap<String, JsonMap>,
+    /// Shared libraries that run inside the daemon without any fence, by the name of the plugin. None by default.
+    pub native: BTreeMap<String, RawNative>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Native")]
+pub(super) struct RawNative {
+    /// `embedder` or `generator`.
+    pub role: Option<String>,
+    /// Absolute path of the library, without links on the way.
+    pub path: Option<PathBuf>,
+    /// Hex SHA-256 that the library must have.
+    pub sha256: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]

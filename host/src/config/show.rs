@@ -181,5 +181,14 @@ fn plugins(plugins: &PluginsConfig) -> RawPlugins {
         extra_dirs: plugins.extra_dirs.clone(),
         grants: plugins.grants.iter().map(|(name, given)| (name.clone(), grant(given))).collect(),
         settings: plugins.settings.clone(),
+        native: plugins.native.iter().map(|(name, native)| (name.clone(), raw_native(native))).collect(),
+    }
+}
+
+fn raw_native(native: &NativeConfig) -> RawNative {
+    RawNative {
+        role: Some(native.role.to_string()),
+        path: Some(native.path.clone()),
+        sha256: Some(native.sha256.clone()),
     }
 }

@@ -132,6 +132,18 @@ fn bad_files_are_told_line_by_line() {
              wildcard, found \"*:80\"",
         ),
         (
+            "plugins:\n  native:\n    gpu: {role: parser, path: lib.so, sha256: ab}\n",
+            "config.yaml:3: plugins.native.gpu.role: expected embedder or generator, found \"parser\"\n\
+             config.yaml:3: plugins.native.gpu.path: must be absolute: write /…/lib.so, found lib.so\n\
+             config.yaml:3: plugins.native.gpu.sha256: expected 64 hexadecimal digits: write what `sha256sum` prints \
+             for the library, found \"ab\"",
+        ),
+        (
+            "plugins:\n  native:\n    gpu: {role: embedder, path: /lib.so}\n",
+            "config.yaml:3: plugins.native.gpu: `sha256` is missing: write {role: embedder, path: \
+             /opt/example/lib.so, sha256: <64 hex digits>}",
+        ),
+        (
             "backup: {schedule: '3am'}\n",
             "config.yaml:1: backup.schedule: expected a time of day such as \"03:00\", found \"3am\"",
         ),
@@ -320,6 +332,9 @@ fn some_config() -> impl Strategy<Value = Config> {
                 },
             );
             config.plugins.settings.insert("mine".into(), plugin.settings);
+            let native =
+                NativeConfig { role: Role::Embedder, path: "/a b/lib.so".into(), sha256: "0a".repeat(32) };
+            config.plugins.native.insert("gpu".into(), native);
             config
         },
     )

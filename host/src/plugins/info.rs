@@ -22,6 +22,25 @@ pub enum PluginState {
     Failed(String),
 }
 
+/// What runs a plugin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PluginKind {
+    /// A fenced WebAssembly component.
+    Wasm,
+    /// A shared library inside the daemon, without any fence.
+    Native,
+}
+
+impl PluginKind {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PluginKind::Wasm => "wasm",
+            PluginKind::Native => "native",
+        }
+    }
+}
+
 /// A model file that a plugin declares.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelFile {
@@ -42,13 +61,15 @@ pub struct ModelFile {
 pub struct PluginInfo {
     /// Name, version, hash. The hash is empty where there is no component.
     pub id: PluginId,
+    /// What runs it.
+    pub kind: PluginKind,
     /// From the manifest.
     pub role: Role,
     /// From the manifest.
     pub description: String,
-    /// WIT version, such as `0.1.0`.
+    /// WIT version, such as `0.1.0`; version of the C interface, such as `1`, of native plugins.
     pub wit: String,
-    /// Bytes of the component.
+    /// Bytes of the component or library.
     pub size_bytes: u64,
     /// Directory it was loaded from.
     pub dir: PathBuf,

@@ -9,7 +9,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use super::bindings::v0_1_0 as bindings;
 use super::egress::{self, Egress, Network, Secrets};
 use super::grants::{Capability, Decision, Grants, Request};
-use super::info::{PluginInfo, PluginState};
+use super::info::{PluginInfo, PluginKind, PluginState};
 use super::manifest::{Manifest, WIT_VERSION};
 use super::models::{Models, Verifier, sha256};
 use super::stats::Stats;
@@ -98,6 +98,7 @@ impl Entry {
     fn unreadable(dir: &Path, name: &str, role: Role, reason: String) -> Self {
         let info = PluginInfo {
             id: PluginId { name: name.into(), version: String::new(), sha256: String::new() },
+            kind: PluginKind::Wasm,
             role,
             description: String::new(),
             wit: String::new(),

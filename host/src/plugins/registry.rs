@@ -20,6 +20,7 @@ use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE};
 use super::make::not_of_role;
 use super::manifest::did_you_mean;
 use super::models::Verifier;
+use super::native::Natives;
 use super::roles::{Embedder, Enricher, Generator, ParseOptions, Parser, Reranker, Source};
 use super::vault::Vault;
 use super::wasm::aot::AotCache;
@@ -32,6 +33,7 @@ use crate::types::{FaultKind, JsonMap, Parsed, PluginError, PluginId, Role};
 /// All installed plugins.
 pub struct Registry {
     pub(super) loader: Loader,
+    natives: Natives,
     dirs: Vec<PathBuf>,
     pub(super) state: ArcSwap<State>,
     /// What is in use.
@@ -93,8 +95,11 @@ impl Registry {
             network: Arc::new(Network::new()),
             config: config.clone(),
         };
+        let entries = load_all(&loader, &find(&places.plugin_dirs)?);
+        let natives = Natives::load(&config.native, |name| Some(&*entries.get(name)?.info.dir));
         let registry = Arc::new_cyclic(|itself| Self {
             loader,
+            natives,
             dirs: places.plugin_dirs.clone(),
             state: ArcSwap::default(),
             live: Mutex::default(),
@@ -102,7 +107,6 @@ impl Registry {
             itself: itself.clone(),
             _temporary: temporary,
         });
-        let entries = registry.found()?;
         entries.values().filter_map(|entry| Some((entry, entry.problem()?))).for_each(|(entry, reason)| {
             tracing::error!(plugin = entry.info.id.name, reason, "plugin did not load");
         });
@@ -173,7 +177,7 @@ impl Registry {
         Live<P>: Exchange,
     {
         let (name, itself) = (entry.info.id.name.clone(), self.itself.clone());
-        let settings = configured(self.loader.config.settings.get(&name), config);
+        let settings = self.configured(&name, config);
         let roll_back = {
             let name = name.clone();
             Box::new(move || itself.upgrade().is_some_and(|registry| registry.roll_back(&name)))
@@ -195,7 +199,8 @@ impl Registry {
             PluginInfo { notice: quarantine.or_else(|| state.notices.get(name).cloned()), ..entry.info() }
         };
         let mut list: Vec<PluginInfo> = state.entries.iter().map(with_notice).collect();
-        list.sort_by_key(|info| info.role);
+        list.extend(self.natives.list());
+        list.sort_by(|a, b| (a.role, &a.id.name).cmp(&(b.role, &b.id.name)));
         list
     }
 
@@ -220,6 +225,9 @@ impl Registry {
 
     /// An embedder by name with its configuration.
     pub fn embedder(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Embedder>, PluginError> {
+        if let Some(native) = self.natives.embedder(name, &self.configured(name, config)) {
+            return native;
+        }
         Ok(self.live(&*self.of_role(Role::Embedder, name)?, config)?)
     }
 
@@ -230,31 +238,36 @@ impl Registry {
 
     /// A generator by name with its configuration.
     pub fn generator(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Generator>, PluginError> {
+        if let Some(native) = self.natives.generator(name, &self.configured(name, config)) {
+            return native;
+        }
         Ok(self.live(&*self.of_role(Role::Generator, name)?, config)?)
+    }
+
+    /// The plugin's settings, overlaid by those of its place in the config, as JSON.
+    fn configured(&self, name: &str, config: &JsonMap) -> String {
+        let mut merged = self.loader.config.settings.get(name).cloned().unwrap_or_default();
+        merged.extend(config.clone());
+        serde_json::Value::Object(merged).to_string()
+    }
+
+    fn unknown(&self, state: &State, role: Role, name: &str) -> PluginError {
+        let of_role = state.entries.values().filter(|entry| entry.info.role == role);
+        let of_role = of_role.map(|entry| entry.info.id.name.as_str());
+        let names: Vec<&str> = of_role.chain(self.natives.names(role)).collect();
+        let message = format!(
+            "no {role} of that name is installed{}; installed are: {}",
+            did_you_mean(name, &names),
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        );
+        fault(name, FaultKind::Other("unknown_plugin".into()), message)
     }
 
     fn of_role(&self, role: Role, name: &str) -> Result<Arc<Entry>, PluginError> {
         let state = self.state.load();
-        let entry = state.entries.get(name).ok_or_else(|| unknown(&state, role, name))?;
+        let entry = state.entries.get(name).ok_or_else(|| self.unknown(&state, role, name))?;
         if entry.info.role == role { Ok(entry.clone()) } else { Err(not_of_role(role, name)) }
     }
-}
-
-fn unknown(state: &State, role: Role, name: &str) -> PluginError {
-    let of_role = state.entries.values().filter(|entry| entry.info.role == role);
-    let names: Vec<&str> = of_role.map(|entry| entry.info.id.name.as_str()).collect();
-    let message = format!(
-        "no {role} of that name is installed{}; installed are: {}",
-        did_you_mean(name, &names),
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-    );
-    fault(name, FaultKind::Other("unknown_plugin".into()), message)
-}
-
-fn configured(settings: Option<&JsonMap>, config: &JsonMap) -> String {
-    let mut merged = settings.cloned().unwrap_or_default();
-    merged.extend(config.clone());
-    serde_json::Value::Object(merged).to_string()
 }
 
 /// Names and directories, first wins.

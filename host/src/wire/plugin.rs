@@ -41,11 +41,11 @@ pub struct PluginRecord {
     pub description: String,
     /// `wasm` or `native`.
     pub kind: String,
-    /// Version of the interface, such as `0.1.0`.
+    /// Version of the interface: of the WIT such as `0.1.0`, or of the C interface such as `1`.
     pub wit: String,
-    /// Hex, of the component.
+    /// Hex, of the component or library.
     pub sha256: String,
-    /// Of the component.
+    /// Of the component or library.
     pub size_bytes: u64,
     /// File types, for parsers.
     pub file_types: Vec<String>,

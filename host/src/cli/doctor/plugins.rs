@@ -12,6 +12,7 @@ pub(super) fn checks(config: &Config, installed: &[PluginRecord]) -> Vec<Check> 
     let needed = needed(config);
     let mut checks = vec![overview(installed)];
     checks.extend(installed.iter().filter_map(|plugin| broken(plugin, &needed)));
+    checks.extend(installed.iter().filter_map(unfenced));
     checks.extend(absent(&needed, installed));
     checks.push(parsers(installed));
     for plugin in installed {
@@ -39,9 +40,19 @@ fn overview(installed: &[PluginRecord]) -> Check {
 fn broken(plugin: &PluginRecord, needed: &BTreeSet<&str>) -> Option<Check> {
     let problem = plugin.problem.as_ref()?;
     let said = format!("{}: {problem}", plugin.name);
-    let hint = format!("rebuild or remove the plugin {}", plugin.name);
+    let hint = match plugin.kind.as_str() {
+        "native" => format!("see plugins.native.{} in the config", plugin.name),
+        _ => format!("rebuild or remove the plugin {}", plugin.name),
+    };
     let is_needed = needed.contains(plugin.name.as_str());
     Some(if is_needed { Check::fail("plugin", said, hint) } else { Check::warn("plugin", said, hint) })
+}
+
+/// Native plugins are listed one by one: each has all rights of the daemon.
+fn unfenced(plugin: &PluginRecord) -> Option<Check> {
+    let is_running = plugin.kind == "native" && plugin.problem.is_none();
+    let said = || format!("{} {} runs unfenced, sha256:{}", plugin.name, plugin.version, plugin.sha256);
+    is_running.then(|| Check::ok("native", said()))
 }
 
 fn absent<'a>(needed: &'a BTreeSet<&str>, installed: &'a [PluginRecord]) -> impl Iterator<Item = Check> + 'a {
@@ -85,7 +96,12 @@ pub(super) fn inventory(config: &Config, installed: &[PluginRecord]) -> Vec<Chec
         let said = format!("{name} may leave this machine: {origin}");
         Check::warn("offline", said, format!("remove it from plugins.grants.{name}.http to stay offline"))
     }));
-    if leaving.is_empty() {
+    let natives: Vec<_> = installed.iter().filter(|plugin| unfenced(plugin).is_some()).collect();
+    checks.extend(natives.iter().map(|plugin| {
+        let said = format!("{} is native code: nothing keeps it from the network", plugin.name);
+        Check::warn("offline", said, format!("remove plugins.native.{} to be sure", plugin.name))
+    }));
+    if leaving.is_empty() && natives.is_empty() {
         checks.push(Check::ok("offline", "no plugin has a grant to leave this machine"));
     }
     checks
@@ -173,6 +189,23 @@ mod tests {
         assert_eq!(worst(&installed), (Level::Warn, "weights of other: run fetch".into()));
         installed[0].models.push(file);
         assert_eq!(worst(&installed).0, Level::Fail);
+    }
+
+    #[test]
+    fn native_plugins_are_listed_and_never_sure_to_stay() {
+        let config = Config::with_data_dir(Path::new("/d"));
+        let native = PluginRecord { kind: "native".into(), ..plugin("gpu", "embedder") };
+        let mut installed = usual();
+        installed.push(native);
+        let listed = checks(&config, &installed).into_iter().find(|check| check.name == "native").unwrap();
+        assert_eq!((listed.level, listed.detail), (Level::Ok, "gpu 0.1.0 runs unfenced, sha256:ab".into()));
+        let told = inventory(&config, &installed);
+        assert!(told.iter().any(|check| check.level == Level::Warn && check.detail.contains("native code")));
+        assert!(!told.iter().any(|check| check.detail.contains("no plugin has a grant")));
+        installed[3].problem = Some("gone".into());
+        let broken =
+            checks(&config, &installed).into_iter().find(|check| check.level == Level::Warn).unwrap();
+        assert!(broken.hint.unwrap().contains("plugins.native.gpu"));
     }
 
     #[test]

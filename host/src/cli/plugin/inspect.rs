@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::{Outcome, Result};
 use crate::config::Config;
-use crate::plugins::{self, Grants, Manifest, PluginInfo};
+use crate::plugins::{self, Grants, Manifest, PluginInfo, PluginKind};
 use crate::types::JsonMap;
 use crate::wire::Capabilities;
 
@@ -27,7 +27,7 @@ pub(in crate::cli) struct Args {
 }
 
 /// What can be said of a plugin.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
     name: String,
     version: String,
@@ -64,9 +64,22 @@ fn of_installed(name: &str, config: &Config) -> anyhow::Result<Report> {
             .hint(format!("installed are {}", names.join(", ")))
     };
     let info = infos.iter().find(|info| info.id.name == name).ok_or_else(missing)?;
-    let mut report = of_component(&info.dir.join(COMPONENT_FILE))?;
+    let mut report = match info.kind {
+        PluginKind::Wasm => of_component(&info.dir.join(COMPONENT_FILE))?,
+        PluginKind::Native => of_library(info),
+    };
     describe(&mut report, info.clone());
     Ok(report)
+}
+
+/// A library tells nothing before it is loaded, and imports whatever it likes.
+fn of_library(info: &PluginInfo) -> Report {
+    Report {
+        role: Some(info.role.to_string()),
+        sha256: info.id.sha256.clone(),
+        size_bytes: info.size_bytes,
+        ..Report::default()
+    }
 }
 
 fn describe(report: &mut Report, info: PluginInfo) {
@@ -110,16 +123,12 @@ fn declare(report: &mut Report, manifest: Manifest, config: &Config) {
 fn of_component(component: &Path) -> std::result::Result<Report, Failure> {
     let found = plugins::inspect(component).map_err(Failure::new)?;
     Ok(Report {
-        name: String::new(),
-        version: String::new(),
         role: found.role.map(|role| role.to_string()),
-        wit: String::new(),
         sha256: found.sha256,
         size_bytes: found.size_bytes,
         imports: found.imports,
         undeclared_imports: found.undeclared_imports,
-        capabilities: Capabilities::default(),
-        limits: JsonMap::new(),
+        ..Report::default()
     })
 }
 

@@ -36,7 +36,7 @@ pub(super) fn run(args: Args) -> Result {
 
 fn table(plugins: Vec<PluginRecord>) -> Table {
     let mut table =
-        Table::new(["NAME", "ROLE", "VERSION", "SIZE", "GRANTED", "CALLS", "CRASHES", "STATE", "HANDLES"]);
+        Table::new(["NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "CRASHES", "STATE", "HANDLES"]);
     for plugin in plugins {
         let state = match plugin.problem.or(plugin.notice) {
             Some(note) => format!("{}: {note}", plugin.state),
@@ -45,6 +45,7 @@ fn table(plugins: Vec<PluginRecord>) -> Table {
         table.row([
             plugin.name,
             plugin.role,
+            plugin.kind,
             plugin.version,
             output::size(plugin.size_bytes),
             plugin.capabilities.granted.join(" "),

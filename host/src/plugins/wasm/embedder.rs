@@ -6,18 +6,11 @@ use crate::plugins::bindings::v0_1_0::embedder::EmbedderPluginPre;
 use crate::plugins::bindings::v0_1_0::embedder::exports::smartrag::plugin::embedder as guest;
 use crate::plugins::fault::broken;
 use crate::plugins::roles::{Embedder, EmbedderInfo, Purpose};
+use crate::plugins::vectors::{BATCH_MAX, batches, checked_counts, checked_info, checked_rows};
 use crate::types::{PluginError, PluginId};
 
 /// The pre-instantiated component of an embedder.
 pub type EmbedderWorld = EmbedderPluginPre<HostState>;
-
-const DIMENSION_MAX: u32 = 8192;
-const BATCH_MAX: usize = 4096;
-/// Text in one call, so that a batch of long texts fits the guest's memory.
-const BATCH_BYTES: usize = 1 << 20;
-/// Rows this far from length 1 are scaled, rows farther off are a defect.
-const LENGTH_TOLERANCE: f32 = 0.01;
-const LENGTH_EXACT: f32 = 1e-5;
 
 /// An embedder in WebAssembly.
 pub struct WasmEmbedder {
@@ -76,45 +69,12 @@ impl Embedder for WasmEmbedder {
     }
 }
 
-/// Token counts, one for each text.
-pub fn checked_counts(name: &str, counts: Vec<u32>, texts: usize) -> Result<Vec<u32>, PluginError> {
-    if counts.len() == texts {
-        return Ok(counts);
-    }
-    Err(broken(name, format!("tokens of {texts} texts were asked for, {} counts came back", counts.len())))
-}
-
-/// Cuts texts into calls by number and by bytes; a text longer than that goes alone.
-pub fn batches<'a, 'b>(texts: &'a [&'b str], max: usize) -> impl Iterator<Item = &'a [&'b str]> {
-    let mut rest = texts;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |text: &&&str| {
-            bytes += text.len();
-            bytes <= BATCH_BYTES
-        };
-        let len = rest.iter().take(max).take_while(fits).count().max(1);
-        let (batch, next) = rest.split_at_checked(len)?;
-        rest = next;
-        Some(batch)
-    })
-}
-
 fn info(raw: guest::ModelInfo) -> Result<EmbedderInfo, String> {
-    if !(1..=DIMENSION_MAX).contains(&raw.dimension) {
-        return Err(format!("dimension {} is not within 1 to {DIMENSION_MAX}", raw.dimension));
-    }
-    if !(0.0..=1.0).contains(&raw.fusion_weight) {
-        return Err(format!("fusion-weight {} is not within 0 to 1", raw.fusion_weight));
-    }
-    if raw.window_tokens == 0 || raw.batch_max == 0 || raw.fingerprint.is_empty() {
-        return Err("window-tokens, batch-max and fingerprint must not be empty".into());
-    }
-    Ok(EmbedderInfo {
+    checked_info(EmbedderInfo {
         model: raw.model,
         dimension: raw.dimension as usize,
         window_tokens: raw.window_tokens,
-        batch_max: (raw.batch_max as usize).min(BATCH_MAX),
+        batch_max: raw.batch_max as usize,
         fusion_weight: raw.fusion_weight,
         fingerprint: raw.fingerprint,
     })
@@ -122,64 +82,20 @@ fn info(raw: guest::ModelInfo) -> Result<EmbedderInfo, String> {
 
 /// Checked rows of length 1 or 0.
 fn rows(raw: guest::Embeddings, texts: usize, dimension: usize) -> Result<Vec<f32>, String> {
-    if raw.dimension as usize != dimension || raw.values.len() != texts * dimension {
-        return Err(format!(
-            "{} values of dimension {} came back for {texts} texts of dimension {dimension}",
-            raw.values.len(),
-            raw.dimension
-        ));
+    if raw.dimension as usize != dimension {
+        return Err(format!("values of dimension {} came back, not of {dimension}", raw.dimension));
     }
-    let mut values = raw.values;
-    values.chunks_exact_mut(dimension).enumerate().try_for_each(|(index, row)| {
-        settle(row).map_err(|length| format!("row {index} has length {length}, not 1 or 0"))
-    })?;
-    Ok(values)
-}
-
-fn settle(row: &mut [f32]) -> Result<(), f32> {
-    let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
-    if length == 0.0 || (length - 1.0).abs() <= LENGTH_EXACT {
-        return Ok(());
-    }
-    // Not a number compares as false, so it ends here.
-    if (length - 1.0).abs() <= LENGTH_TOLERANCE {
-        row.iter_mut().for_each(|value| *value /= length);
-        return Ok(());
-    }
-    Err(length)
+    checked_rows(raw.values, texts, dimension)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn raw(dimension: u32, values: &[f32]) -> guest::Embeddings {
-        guest::Embeddings { dimension, values: values.to_vec(), tokens: 0 }
-    }
-
     #[test]
-    fn rows_have_length_one_or_zero() {
-        assert_eq!(rows(raw(2, &[1.0, 0.0, 0.0, 0.0]), 2, 2).unwrap(), [1.0, 0.0, 0.0, 0.0]);
-        let scaled = rows(raw(2, &[0.0, 1.005]), 1, 2).unwrap();
-        assert!((scaled[1] - 1.0).abs() < 1e-6);
-        for bad in [[0.5, 0.0], [2.0, 0.0], [f32::NAN, 0.0], [f32::INFINITY, 0.0]] {
-            assert!(rows(raw(2, &bad), 1, 2).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn counts_must_fit() {
-        assert!(rows(raw(2, &[1.0, 0.0]), 2, 2).is_err());
-        assert!(rows(raw(3, &[1.0, 0.0, 0.0]), 1, 2).is_err());
-        assert!(checked_counts("p", vec![1], 2).is_err());
-    }
-
-    #[test]
-    fn batches_are_cut_by_number_and_bytes() {
-        let long = "x".repeat(BATCH_BYTES + 1);
-        let texts = ["a", "b", "c", &long, "d"];
-        let lens: Vec<usize> = batches(&texts, 2).map(<[_]>::len).collect();
-        assert_eq!(lens, [2, 1, 1, 1]);
-        assert_eq!(batches(&[], 2).count(), 0);
+    fn the_dimension_is_the_declared_one() {
+        let raw = |dimension| guest::Embeddings { dimension, values: vec![1.0, 0.0], tokens: 0 };
+        assert!(rows(raw(2), 1, 2).is_ok());
+        assert!(rows(raw(3), 1, 2).is_err());
     }
 }

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;
 
-use super::embedder::{batches, checked_counts};
 use super::host::HostState;
 use super::pool::{Lease, Pool};
 use crate::plugins::bindings::v0_1_0::generator::GeneratorPluginPre;
@@ -13,6 +12,7 @@ use crate::plugins::roles::{
     GenerateEvent, GenerateOptions, GenerateRequest, Generation, Generator, GeneratorInfo, GeneratorPassage,
     PromptRole, SentenceEvidence,
 };
+use crate::plugins::vectors::{batches, checked_counts};
 use crate::types::{FinishReason, PluginError, PluginId, Usage};
 
 /// The pre-instantiated component of a generator.

@@ -1,6 +1,6 @@
 //! WebAssembly components: engine, ahead-of-time cache, fences, host imports, instances, and one file a role.
 //!
-//! Invariant: `load.rs` is the only file of the project with `unsafe` in it.
+//! Invariant: `load.rs` is the only file here with `unsafe` in it.
 
 pub mod aot;
 mod check;

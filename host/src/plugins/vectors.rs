@@ -1,0 +1,107 @@
+//! What embedders return, checked; texts cut into calls. The same for every kind of plugin.
+
+use super::fault::broken;
+use super::roles::EmbedderInfo;
+use crate::types::PluginError;
+
+const DIMENSION_MAX: usize = 8192;
+/// Texts in one call, whatever the embedder says.
+pub const BATCH_MAX: usize = 4096;
+/// Text in one call, so that a batch of long texts fits the guest's memory.
+const BATCH_BYTES: usize = 1 << 20;
+/// Rows this far from length 1 are scaled, rows farther off are a defect.
+const LENGTH_TOLERANCE: f32 = 0.01;
+const LENGTH_EXACT: f32 = 1e-5;
+
+/// Token counts, one for each text.
+pub fn checked_counts(name: &str, counts: Vec<u32>, texts: usize) -> Result<Vec<u32>, PluginError> {
+    if counts.len() == texts {
+        return Ok(counts);
+    }
+    Err(broken(name, format!("tokens of {texts} texts were asked for, {} counts came back", counts.len())))
+}
+
+/// Cuts texts into calls by number and by bytes; a text longer than that goes alone.
+pub fn batches<'a, 'b>(texts: &'a [&'b str], max: usize) -> impl Iterator<Item = &'a [&'b str]> {
+    let mut rest = texts;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |text: &&&str| {
+            bytes += text.len();
+            bytes <= BATCH_BYTES
+        };
+        let len = rest.iter().take(max).take_while(fits).count().max(1);
+        let (batch, next) = rest.split_at_checked(len)?;
+        rest = next;
+        Some(batch)
+    })
+}
+
+/// What an embedder says of its model, within bounds.
+pub fn checked_info(info: EmbedderInfo) -> Result<EmbedderInfo, String> {
+    if !(1..=DIMENSION_MAX).contains(&info.dimension) {
+        return Err(format!("dimension {} is not within 1 to {DIMENSION_MAX}", info.dimension));
+    }
+    if !(0.0..=1.0).contains(&info.fusion_weight) {
+        return Err(format!("fusion-weight {} is not within 0 to 1", info.fusion_weight));
+    }
+    if info.window_tokens == 0 || info.batch_max == 0 || info.fingerprint.is_empty() {
+        return Err("window-tokens, batch-max and fingerprint must not be empty".into());
+    }
+    Ok(EmbedderInfo { batch_max: info.batch_max.min(BATCH_MAX), ..info })
+}
+
+/// Rows of length 1 or 0, as many as texts.
+pub fn checked_rows(mut values: Vec<f32>, texts: usize, dimension: usize) -> Result<Vec<f32>, String> {
+    if values.len() != texts * dimension {
+        let count = values.len();
+        return Err(format!("{count} values came back for {texts} texts of dimension {dimension}"));
+    }
+    values.chunks_exact_mut(dimension).enumerate().try_for_each(|(index, row)| {
+        settle(row).map_err(|length| format!("row {index} has length {length}, not 1 or 0"))
+    })?;
+    Ok(values)
+}
+
+fn settle(row: &mut [f32]) -> Result<(), f32> {
+    let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if length == 0.0 || (length - 1.0).abs() <= LENGTH_EXACT {
+        return Ok(());
+    }
+    // Not a number compares as false, so it ends here.
+    if (length - 1.0).abs() <= LENGTH_TOLERANCE {
+        row.iter_mut().for_each(|value| *value /= length);
+        return Ok(());
+    }
+    Err(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_have_length_one_or_zero() {
+        assert_eq!(checked_rows(vec![1.0, 0.0, 0.0, 0.0], 2, 2).unwrap(), [1.0, 0.0, 0.0, 0.0]);
+        let scaled = checked_rows(vec![0.0, 1.005], 1, 2).unwrap();
+        assert!((scaled[1] - 1.0).abs() < 1e-6);
+        for bad in [[0.5, 0.0], [2.0, 0.0], [f32::NAN, 0.0], [f32::INFINITY, 0.0]] {
+            assert!(checked_rows(bad.to_vec(), 1, 2).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn counts_must_fit() {
+        assert!(checked_rows(vec![1.0, 0.0], 2, 2).is_err());
+        assert!(checked_counts("p", vec![1], 2).is_err());
+    }
+
+    #[test]
+    fn batches_are_cut_by_number_and_bytes() {
+        let long = "x".repeat(BATCH_BYTES + 1);
+        let texts = ["a", "b", "c", &long, "d"];
+        let lens: Vec<usize> = batches(&texts, 2).map(<[_]>::len).collect();
+        assert_eq!(lens, [2, 1, 1, 1]);
+        assert_eq!(batches(&[], 2).count(), 0);
+    }
+}
