@@ -32,6 +32,7 @@ const HOMES: &[(&str, &str)] = &[
     ("instant_distance", "search"),
     ("wasmtime", "plugins"),
     ("libloading", "plugins"),
+    ("tokio_rustls", "plugins"),
     ("axum", "api"),
     ("clap", "cli"),
 ];

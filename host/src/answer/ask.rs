@@ -273,3 +273,23 @@ fn title(question: &str) -> String {
 fn now() -> TimestampMs {
     jiff::Timestamp::now().as_millisecond()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_leaves_cancels() {
+        let (events, heard) = tokio::sync::mpsc::channel(1);
+        let cancel = when_closed(&events);
+        assert!(!cancel.is_cancelled());
+        drop(heard);
+        assert!(cancel.is_cancelled());
+
+        let (events, mut heard) = tokio::sync::mpsc::channel(1);
+        let cancel = when_closed(&events);
+        drop(events);
+        assert!(heard.blocking_recv().is_none(), "the wait does not keep the channel open");
+        assert!(cancel.is_cancelled());
+    }
+}

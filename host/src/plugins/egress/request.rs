@@ -6,7 +6,7 @@ use std::time::Duration;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Uri};
 use url::{Host, Url};
 
@@ -19,7 +19,6 @@ const URL_BYTES_MAX: usize = 16 << 10;
 /// Of one hop, or the host's own to set.
 const FORBIDDEN: &[&str] = &[
     "connection",
-    "content-length",
     "expect",
     "host",
     "http2-settings",
@@ -154,6 +153,7 @@ pub fn prepare(
         let message = format!("the request's body has more than {} bytes", limits.request_bytes_max);
         return Err(Error::Limit("http-body", message));
     }
+    check_length(&mut headers, hyper::body::Body::size_hint(&request.body).exact())?;
     // A stream says only as it comes how long it is.
     let body = Limited::new(request.body, limits.request_bytes_max as usize).boxed_unsync();
     let mut sent = hyper::Request::new(body);
@@ -162,6 +162,22 @@ pub fn prepare(
         .map_err(|error| Error::Invalid(format!("the URL's path can't be sent: {error}")))?;
     *sent.headers_mut() = headers;
     Ok((sent, used))
+}
+
+/// A guest may say how long its body is, if it says the truth; where the host knows, the host says it.
+fn check_length(headers: &mut HeaderMap, known: Option<u64>) -> Result<(), Error> {
+    let told: Vec<_> =
+        headers.get_all(CONTENT_LENGTH).iter().map(|value| value.to_str().ok()?.parse().ok()).collect();
+    let fits = |told: &Option<u64>| told.is_some() && (known.is_none() || *told == known);
+    if told.len() > 1 || !told.iter().all(fits) {
+        return Err(Error::Invalid(
+            "header \"content-length\" is not the body's length: leave it out".into(),
+        ));
+    }
+    if known.is_some() {
+        headers.remove(CONTENT_LENGTH);
+    }
+    Ok(())
 }
 
 fn method(name: &str) -> Result<Method, Error> {
@@ -333,6 +349,8 @@ mod tests {
         assert_eq!(request.uri(), "/a%20b");
         assert_eq!(request.headers()["host"], "[::1]:8080");
         assert_eq!(request.headers().get_all("x-a").iter().count(), 2);
+        assert!(sent("GET", &[("content-length", "5")]).unwrap().headers().get("content-length").is_none());
+        assert!(sent("GET", &[("content-length", "5"), ("content-length", "5")]).is_err());
         for (method, name, value) in [
             ("GET", "x", "a\r\nhost: evil"),
             ("GET", "x", "a\nb"),
@@ -343,6 +361,8 @@ mod tests {
             ("GET", "Host", "evil"),
             ("GET", "Transfer-Encoding", "chunked"),
             ("GET", "content-length", "4"),
+            ("GET", "content-length", "5, 5"),
+            ("GET", "content-length", "x"),
             ("GET", "Connection", "keep-alive"),
             ("GET", "upgrade", "h2c"),
             ("GET / HTTP/1.1\r\nx:", "x", "a"),

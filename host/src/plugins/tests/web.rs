@@ -85,6 +85,36 @@ fn a_granted_generator_streams_from_its_server() {
 }
 
 #[test]
+fn a_guest_that_will_not_let_go_keeps_nothing_open() {
+    let (port, requests) = server();
+    let mut host = install(port, true, true);
+    let dtor = r#"(func (export "smartrag:plugin/generator@0.1.0#[dtor]generation") (param i32)
+        (loop $forever (br $forever)))
+        (func (export "smartrag:plugin/generator@0.1.0#describe")"#;
+    let guest = web_generator(&format!("http://127.0.0.1:{port}/v1"))
+        .replace("(func (export \"smartrag:plugin/generator@0.1.0#describe\")", dtor);
+    let manifest = fs::read_to_string(host.plugin_dir().join("guest/plugin.toml")).unwrap();
+    host.install("guest", &manifest, &component(Role::Generator, &guest));
+    host.config.grants.get_mut("guest").unwrap().deadline_ms = Some(3_000);
+    let plugins = host.load();
+    let generator = plugins.generator("guest", &JsonMap::new()).unwrap();
+    let (stream, generation) = std::thread::scope(|scope| {
+        let answering = scope.spawn(move || {
+            let (_, mut stream) = requests.recv_timeout(PATIENCE).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nx").unwrap();
+            stream
+        });
+        let generation = generator.generate(&GenerateRequest::default()).unwrap();
+        (answering.join().unwrap(), generation)
+    });
+    let dropping = std::thread::spawn(move || drop(generation));
+    assert_closed(&mut { stream });
+    assert!(!dropping.is_finished(), "the guest still holds on");
+    dropping.join().unwrap();
+    assert_eq!(plugins.list()[0].traps, 1);
+}
+
+#[test]
 fn more_generations_than_exchanges_leave_nothing_behind() {
     let (port, requests) = server();
     let host = install(port, true, true);

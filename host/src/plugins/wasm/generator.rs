@@ -117,6 +117,8 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
+        // First, since the guest may take its time to let go.
+        self.lease.hang_up();
         self.end();
     }
 }

@@ -90,6 +90,11 @@ impl HostState {
     /// Nobody uses the instance for now: what a guest left open must not live on.
     pub fn rest(&mut self) {
         self.call.cancel = Cancel::default();
+        self.hang_up();
+    }
+
+    /// Ends all exchanges that the guest has open, without asking it.
+    pub fn hang_up(&mut self) {
         for response in self.responses.drain(..) {
             if let Ok(response) = self.table.get_mut(&Resource::<Response>::new_borrow(response)) {
                 response.close();

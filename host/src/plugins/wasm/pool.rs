@@ -140,6 +140,11 @@ impl<W: World> Lease<W> {
         }
     }
 
+    /// Ends all exchanges that the guest has open, without asking it.
+    pub fn hang_up(&mut self) {
+        self.instance.iter_mut().for_each(|instance| Guest::state(instance).hang_up());
+    }
+
     /// The plugin behind it.
     pub fn guest(&self) -> &Guest<W> {
         &self.pool.guest
