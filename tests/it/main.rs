@@ -6,6 +6,6 @@ mod cli;
 mod compile;
 mod crash;
 mod documents;
-mod reload;
 mod native;
+mod reload;
 mod support;

@@ -35,8 +35,9 @@ pub(super) fn run(args: Args) -> Result {
 }
 
 fn table(plugins: Vec<PluginRecord>) -> Table {
-    let mut table =
-        Table::new(["NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "CRASHES", "STATE", "HANDLES"]);
+    let mut table = Table::new([
+        "NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "CRASHES", "STATE", "HANDLES",
+    ]);
     for plugin in plugins {
         let state = match plugin.problem.or(plugin.notice) {
             Some(note) => format!("{}: {note}", plugin.state),
