@@ -13,6 +13,7 @@ mod manifest;
 mod models;
 mod registry;
 mod roles;
+mod scaffold;
 mod stats;
 mod units;
 mod vault;
@@ -23,6 +24,7 @@ pub use info::{ModelFile, Places, PluginInfo, PluginState};
 pub use inspect::{Inspection, inspect};
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
 pub use roles::*;
+pub use scaffold::{ScaffoldError, scaffold};
 
 use std::path::PathBuf;
 use std::sync::Arc;

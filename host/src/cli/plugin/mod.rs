@@ -2,6 +2,7 @@ mod build;
 mod inspect;
 mod list;
 mod local;
+mod new;
 
 pub(super) use local::load as load_local;
 
@@ -13,6 +14,8 @@ pub(super) enum Command {
     List(list::Args),
     /// Tell what a plugin is, imports and may do, without running it
     Inspect(inspect::Args),
+    /// Start a plugin project that works, for you to change
+    New(new::Args),
     /// Build plugin projects into components
     Build(build::Args),
 }
@@ -21,6 +24,7 @@ pub(super) fn run(command: Command) -> Result {
     match command {
         Command::List(args) => list::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::New(args) => new::run(args),
         Command::Build(args) => build::run(args),
     }
 }
