@@ -7,6 +7,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::bindings::v0_1_0 as bindings;
+use super::describe::{self, Descriptor};
 use super::grants::Grants;
 use super::info::{PluginInfo, PluginState};
 use super::manifest::{Manifest, WIT_VERSION};
@@ -48,6 +49,8 @@ pub struct Entry {
     pub priority: i64,
     /// What all its instances share; absent if it failed.
     pub ready: Option<(Common, Worlds)>,
+    /// What it said of itself.
+    pub descriptor: Option<Descriptor>,
     stats: Arc<Stats>,
     models: Option<Arc<Models>>,
 }
@@ -103,7 +106,7 @@ impl Entry {
             busy_us: 0,
             memory_peak_bytes: 0,
         };
-        Self { info, priority: 0, ready: None, stats: Arc::default(), models: None }
+        Self { info, priority: 0, ready: None, descriptor: None, stats: Arc::default(), models: None }
     }
 }
 
@@ -187,6 +190,8 @@ impl Loader<'_> {
             stats: entry.stats.clone(),
             engine: self.engine.clone(),
         };
+        let settings = self.config.settings.get(&manifest.name);
+        entry.descriptor = describe::at_load(&worlds, &common, manifest.role, settings)?;
         entry.ready = Some((common, worlds));
         entry.info.state = PluginState::Ready;
         Ok(())

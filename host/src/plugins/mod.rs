@@ -4,6 +4,7 @@
 
 mod bindings;
 pub mod build;
+mod describe;
 mod fault;
 mod grants;
 mod info;
@@ -14,19 +15,22 @@ mod models;
 mod registry;
 mod roles;
 mod scaffold;
+mod schema;
 mod stats;
 mod units;
 mod vault;
 mod wasm;
 
+pub use describe::Descriptor;
 pub use grants::{Capability, Decision, Grants, Request};
 pub use info::{ModelFile, Places, PluginInfo, PluginState};
 pub use inspect::{Inspection, inspect};
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
 pub use roles::*;
 pub use scaffold::{ScaffoldError, scaffold};
+pub use schema::{problems as schema_problems, unchecked as unchecked_keywords};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::PluginsConfig;
@@ -57,9 +61,19 @@ impl Plugins {
         Registry::load(places, config).map(|registry| Self(Arc::new(registry)))
     }
 
+    /// Loads the plugin of one directory and no other, under the name that its manifest gives it.
+    pub fn load_one(dir: &Path, places: &Places, config: &PluginsConfig) -> Result<Self, Error> {
+        Registry::load_one(dir, places, config).map(|registry| Self(Arc::new(registry)))
+    }
+
     /// All installed plugins, by role and name.
     pub fn list(&self) -> Vec<PluginInfo> {
         self.0.list()
+    }
+
+    /// What a plugin says of itself, asked anew.
+    pub fn describe(&self, name: &str) -> Result<Descriptor, PluginError> {
+        self.0.describe(name)
     }
 
     /// The parser for a file type; `None` if none handles it.

@@ -9,10 +9,11 @@ use parking_lot::Mutex;
 use wasmtime::component::Linker;
 
 use super::Error;
+use super::describe::{Descriptor, describe};
 use super::fault::fault;
 use super::info::{Places, PluginInfo};
 use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE, Worlds};
-use super::manifest::did_you_mean;
+use super::manifest::{Manifest, did_you_mean};
 use super::models::Verifier;
 use super::roles::{Embedder, Enricher, Generator, ParseOptions, Parser, Reranker, Source};
 use super::vault::Vault;
@@ -43,7 +44,23 @@ pub struct Registry {
 impl Registry {
     /// Loads every plugin of the directories, several at once.
     pub fn load(places: &Places, config: &PluginsConfig) -> Result<Self, Error> {
-        let found = find(&places.plugin_dirs)?;
+        Self::load_found(&find(&places.plugin_dirs)?, places, config)
+    }
+
+    /// Loads the plugin of one directory, under the name of its manifest.
+    pub fn load_one(dir: &Path, places: &Places, config: &PluginsConfig) -> Result<Self, Error> {
+        let manifest = std::fs::read_to_string(dir.join(MANIFEST_FILE)).unwrap_or_default();
+        let name = Manifest::parse(&manifest).map(|manifest| manifest.name).ok();
+        let of_dir = || dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let found = BTreeMap::from([(name.unwrap_or_else(of_dir), dir.to_owned())]);
+        Self::load_found(&found, places, config)
+    }
+
+    fn load_found(
+        found: &BTreeMap<String, PathBuf>,
+        places: &Places,
+        config: &PluginsConfig,
+    ) -> Result<Self, Error> {
         let engine = Engine::start().map_err(|error| Error::Engine(format!("{error:#}")))?;
         let mut linker = Linker::new(engine.wasm());
         host::link(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
@@ -56,7 +73,7 @@ impl Registry {
             model_dirs: places.model_dirs.as_slice().into(),
             config,
         };
-        let entries = load_all(&loader, &found);
+        let entries = load_all(&loader, found);
         entries.values().filter_map(|entry| Some((entry, entry.problem()?))).for_each(|(entry, reason)| {
             tracing::error!(plugin = entry.info.id.name, reason, "plugin did not load");
         });
@@ -89,7 +106,7 @@ impl Registry {
     pub fn enricher(&self, name: &str) -> Result<Arc<dyn Enricher>, PluginError> {
         match self.ready(Role::Enricher, name)? {
             (common, Worlds::Enricher(world)) => {
-                let config = self.configured(name, &JsonMap::new());
+                let config = self.configured(name, &JsonMap::new())?;
                 Ok(Arc::new(WasmEnricher::new(self.pool(common, world, &config, self.instances_max))))
             }
             _ => Err(not_of_role(Role::Enricher, name)),
@@ -100,7 +117,7 @@ impl Registry {
     pub fn embedder(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Embedder>, PluginError> {
         match self.ready(Role::Embedder, name)? {
             (common, Worlds::Embedder(world)) => {
-                let config = self.configured(name, config);
+                let config = self.configured(name, config)?;
                 Ok(Arc::new(WasmEmbedder::new(self.pool(common, world, &config, self.instances_max))?))
             }
             _ => Err(not_of_role(Role::Embedder, name)),
@@ -111,7 +128,7 @@ impl Registry {
     pub fn reranker(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Reranker>, PluginError> {
         match self.ready(Role::Reranker, name)? {
             (common, Worlds::Reranker(world)) => {
-                let config = self.configured(name, config);
+                let config = self.configured(name, config)?;
                 Ok(Arc::new(WasmReranker::new(self.pool(common, world, &config, self.instances_max))))
             }
             _ => Err(not_of_role(Role::Reranker, name)),
@@ -122,7 +139,7 @@ impl Registry {
     pub fn generator(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Generator>, PluginError> {
         match self.ready(Role::Generator, name)? {
             (common, Worlds::Generator(world)) => {
-                let config = self.configured(name, config);
+                let config = self.configured(name, config)?;
                 Ok(Arc::new(WasmGenerator::new(self.pool(common, world, &config, GENERATIONS_MAX))?))
             }
             _ => Err(not_of_role(Role::Generator, name)),
@@ -134,8 +151,20 @@ impl Registry {
     }
 
     /// The plugin's settings, overlaid by those of its place in the config, as JSON.
-    fn configured(&self, name: &str, config: &JsonMap) -> String {
-        configured(self.settings.get(name), config)
+    fn configured(&self, name: &str, config: &JsonMap) -> Result<String, PluginError> {
+        let merged = merged(self.settings.get(name), config);
+        let descriptor = self.entries.get(name).and_then(|entry| entry.descriptor.as_ref());
+        descriptor
+            .map_or(Ok(()), |descriptor| descriptor.check_config(&merged))
+            .map_err(|what| fault(name, FaultKind::InvalidConfig, format!("its configuration: {what}")))?;
+        Ok(serde_json::Value::Object(merged).to_string())
+    }
+
+    /// What a plugin says of itself, asked anew.
+    pub fn describe(&self, name: &str) -> Result<Descriptor, PluginError> {
+        let entry = self.entries.get(name).map(|entry| entry.info.role);
+        let (common, worlds) = self.ready(entry.unwrap_or(Role::Parser), name)?;
+        describe(worlds, common)
     }
 
     fn ready(&self, role: Role, name: &str) -> Result<&(Common, Worlds), PluginError> {
@@ -166,10 +195,10 @@ fn not_of_role(role: Role, name: &str) -> PluginError {
     fault(name, FaultKind::Other("unknown_plugin".into()), message)
 }
 
-fn configured(settings: Option<&JsonMap>, config: &JsonMap) -> String {
+fn merged(settings: Option<&JsonMap>, config: &JsonMap) -> JsonMap {
     let mut merged = settings.cloned().unwrap_or_default();
     merged.extend(config.clone());
-    serde_json::Value::Object(merged).to_string()
+    merged
 }
 
 /// Names and directories, first wins.
@@ -241,7 +270,7 @@ fn parsers(entries: &BTreeMap<String, Entry>, config: &PluginsConfig) -> BTreeMa
 fn parser(entry: &Entry, settings: Option<&JsonMap>) -> Arc<dyn Parser> {
     match &entry.ready {
         Some((common, Worlds::Parser(world))) => {
-            let config = configured(settings, &JsonMap::new());
+            let config = serde_json::Value::Object(merged(settings, &JsonMap::new())).to_string();
             Arc::new(WasmParser::new(Guest::new(world.clone(), common.clone(), &config)))
         }
         _ => Arc::new(Absent {

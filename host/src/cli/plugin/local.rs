@@ -22,6 +22,15 @@ pub(super) fn infos(config: &Config) -> anyhow::Result<Vec<PluginInfo>> {
     Ok(Plugins::load(&places, &config.plugins)?.list())
 }
 
+/// Where an author's plugin finds its models, with a cache of its own: a build under test must not push the daemon's
+/// out. The directory is removed with the guard.
+pub(super) fn places(config: &Config) -> anyhow::Result<(Places, tempfile::TempDir)> {
+    let found = config::places(config);
+    let scratch = tempfile::tempdir()?;
+    let cache_dir = scratch.path().to_owned();
+    Ok((Places { plugin_dirs: found.plugin_dirs, model_dirs: found.model_dirs, cache_dir }, scratch))
+}
+
 /// Whether the daemon's directory belongs to whoever runs us: else root would leave files there that the daemon
 /// can't use.
 fn is_ours(data_dir: &Path) -> bool {

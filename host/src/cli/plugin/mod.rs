@@ -1,3 +1,4 @@
+mod author;
 mod build;
 mod inspect;
 mod list;
@@ -18,6 +19,12 @@ pub(super) enum Command {
     New(new::Args),
     /// Build plugin projects into components
     Build(build::Args),
+    /// Run one input through a plugin, as the daemon would
+    Run(author::run::Args),
+    /// Check that a plugin keeps the contract of its role
+    Check(author::check::Args),
+    /// Compare what a plugin makes of its golden files with what it made before
+    Test(author::test::Args),
 }
 
 pub(super) fn run(command: Command) -> Result {
@@ -26,5 +33,8 @@ pub(super) fn run(command: Command) -> Result {
         Command::Inspect(args) => inspect::run(args),
         Command::New(args) => new::run(args),
         Command::Build(args) => build::run(args),
+        Command::Run(args) => author::run::run(args),
+        Command::Check(args) => author::check::run(args),
+        Command::Test(args) => author::test::run(args),
     }
 }

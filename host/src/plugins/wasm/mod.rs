@@ -4,6 +4,7 @@
 
 pub mod aot;
 mod check;
+pub mod describe;
 pub mod embedder;
 pub mod engine;
 pub mod enricher;
@@ -18,3 +19,5 @@ pub mod parser;
 pub mod pool;
 mod reading;
 pub mod reranker;
+
+pub use check::annotations;
