@@ -28,7 +28,7 @@ pub(super) fn run(args: Args) -> Result {
     let role = Role::parse(&args.role).ok_or_else(|| Failure::new(format!("no role {:?}", args.role)))?;
     let dir = args.dir.unwrap_or_else(|| PathBuf::from(&args.name));
     plugins::scaffold(role, &args.name, &dir)?;
-    output::line(&format!("made {}, a {role} in Rust; next:", dir.display()))?;
+    output::line(&format!("made {}, a plugin of role {role} in Rust; next:", dir.display()))?;
     output::line(&format!("  cd {}", dir.display()))?;
     ["build", "check", "test"]
         .iter()

@@ -106,11 +106,16 @@ fn contract(
         tell(Check::new(format!("model {}", model.name), verdict))?;
     }
     description(subject, tell)?;
-    for (name, input) in inputs {
-        tell(Check::new("runs", runs(subject, name, input)))?;
+    let mut sample = inputs.first().map(|(_, input)| input);
+    for (name, input) in inputs.iter().rev() {
+        let outcome = call::call(&subject.plugins, subject.name(), input);
+        // The first one that gives an output is what the probes are made of.
+        sample = if outcome.is_ok() { Some(input) } else { sample };
+        let verdict = survived(input, outcome, false);
+        tell(Check::new("runs", verdict.map(|what| format!("{name}: {what}"))))?;
         tell(Check::new("same twice", deterministic(subject, name, input)))?;
     }
-    let Some((_, sample)) = inputs.first() else { return Ok(()) };
+    let Some(sample) = sample else { return Ok(()) };
     for probe in probes::probes(sample) {
         tell(Check::new(probe.name, survives(subject, &probe)))?;
     }
@@ -142,7 +147,7 @@ fn description(subject: &Subject, tell: &mut impl FnMut(Check) -> anyhow::Result
     tell(Check::new(
         "config schema",
         match (problems.as_slice(), ignored.as_slice()) {
-            ([], []) => Ok(String::new()),
+            ([], []) => Ok("valid".into()),
             ([], ignored) => Ok(format!("the host does not check {}: the plugin must", ignored.join(", "))),
             (problems, _) => Err(problems.join("; ")),
         },
@@ -157,14 +162,6 @@ fn description(subject: &Subject, tell: &mut impl FnMut(Check) -> anyhow::Result
     ))
 }
 
-/// The input gives an output, or an error of the plugin's own.
-fn runs(subject: &Subject, name: &str, input: &Input) -> Verdict {
-    match call::call(&subject.plugins, subject.name(), input) {
-        Ok(value) => judge(input, &value).map(|what| format!("{name}: {what}")),
-        Err(error) => refusal(&error, false).map(|what| format!("{name}: {what}")),
-    }
-}
-
 fn deterministic(subject: &Subject, name: &str, input: &Input) -> Verdict {
     let outcome = || match call::call(&subject.plugins, subject.name(), input) {
         Ok(value) => value,
@@ -177,9 +174,19 @@ fn deterministic(subject: &Subject, name: &str, input: &Input) -> Verdict {
 }
 
 fn survives(subject: &Subject, probe: &Probe) -> Verdict {
-    match call::call(&subject.plugins, subject.name(), &probe.input) {
-        Ok(value) => judge(&probe.input, &value),
-        Err(error) => refusal(&error, probe.may_hit_a_limit),
+    let outcome = call::call(&subject.plugins, subject.name(), &probe.input);
+    survived(&probe.input, outcome, probe.may_hit_a_limit)
+}
+
+/// The input gives an output, or an error of the plugin's own.
+fn survived(
+    input: &Input,
+    outcome: std::result::Result<Value, PluginError>,
+    may_hit_a_limit: bool,
+) -> Verdict {
+    match outcome {
+        Ok(value) => judge(input, &value),
+        Err(error) => refusal(&error, may_hit_a_limit),
     }
 }
 
