@@ -16,6 +16,10 @@ const GITIGNORE: &str = "sdk/templates/common/gitignore";
 /// Where the SDK is, seen from a template and from a project.
 const SDK_PATHS: (&str, &str) = ("path = \"../..\"", "path = \"vendor/sdk\"");
 
+/// Stands for the extension that a new parser reads, which is at most so long.
+const EXTENSION: &str = "templext";
+const EXTENSION_MAX: usize = 10;
+
 /// Why there is no new project.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -59,10 +63,10 @@ fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
 /// Paths below the project with their content.
 fn project(role: Role, name: &str) -> Vec<(String, Vec<u8>)> {
     let template = format!("{TEMPLATES}{role}/");
-    let placeholder = format!("template-{role}");
+    let names = Names { placeholder: format!("template-{role}"), name, extension: extension(name) };
     let file = |(path, content): &(&str, &[u8])| match path.strip_prefix(&template) {
-        Some("Cargo.toml") => Some(("Cargo.toml".to_owned(), manifest(content, &placeholder, name))),
-        Some(path) => Some((path.replace(&placeholder, name), named(content, &placeholder, name))),
+        Some("Cargo.toml") => Some(("Cargo.toml".to_owned(), manifest(content, &names))),
+        Some(path) => Some((names.put(path), names.put_bytes(content))),
         None if *path == GITIGNORE => Some((".gitignore".to_owned(), content.to_vec())),
         None if path.starts_with(TEMPLATES) => None,
         None => Some((format!("vendor/{path}"), content.to_vec())),
@@ -70,20 +74,33 @@ fn project(role: Role, name: &str) -> Vec<(String, Vec<u8>)> {
     FILES.iter().filter_map(file).collect()
 }
 
-fn manifest(content: &[u8], placeholder: &str, name: &str) -> Vec<u8> {
-    let mut text =
-        String::from_utf8_lossy(&named(content, placeholder, name)).replace(SDK_PATHS.0, SDK_PATHS.1);
-    let workspace = FILES.iter().find(|(path, _)| *path == WORKSPACE);
-    text.push('\n');
-    text.push_str(&String::from_utf8_lossy(workspace.map_or(&[], |(_, content)| content)));
-    text.into_bytes()
+/// `my-notes` is `mynotes`.
+fn extension(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).take(EXTENSION_MAX).collect()
 }
 
-/// Sample inputs need not be UTF-8, and hold no names then.
-fn named(content: &[u8], placeholder: &str, name: &str) -> Vec<u8> {
-    match std::str::from_utf8(content) {
-        Ok(text) => text.replace(placeholder, name).into_bytes(),
-        Err(_) => content.to_vec(),
+fn manifest(content: &[u8], names: &Names<'_>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&names.put_bytes(content)).replace(SDK_PATHS.0, SDK_PATHS.1);
+    let workspace = FILES.iter().find(|(path, _)| *path == WORKSPACE);
+    let workspace = String::from_utf8_lossy(workspace.map_or(&[], |(_, content)| content));
+    format!("{text}\n{workspace}").into_bytes()
+}
+
+/// What takes the place of a template's names.
+struct Names<'a> {
+    placeholder: String,
+    name: &'a str,
+    extension: String,
+}
+
+impl Names<'_> {
+    fn put(&self, text: &str) -> String {
+        text.replace(&self.placeholder, self.name).replace(EXTENSION, &self.extension)
+    }
+
+    /// Sample inputs need not be UTF-8, and hold no names then.
+    fn put_bytes(&self, content: &[u8]) -> Vec<u8> {
+        std::str::from_utf8(content).map_or_else(|_| content.to_vec(), |text| self.put(text).into_bytes())
     }
 }
 
@@ -100,13 +117,14 @@ mod tests {
             let read = |path: &str| fs::read_to_string(dir.join(path)).unwrap();
             let manifest = super::super::Manifest::parse(&read("plugin.toml")).unwrap();
             assert_eq!((manifest.name.as_str(), manifest.role), ("my-plugin", role));
+            assert!(role != Role::Parser || manifest.file_types == ["myplugin"]);
             assert!(read("src/lib.rs").contains("describe!(\"my-plugin\")"));
             let cargo: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
             assert_eq!(cargo["package"]["name"].as_str(), Some("smartrag-plugin-my-plugin"));
             assert_eq!(cargo["dependencies"]["smartrag-sdk"]["path"].as_str(), Some("vendor/sdk"));
             assert!(cargo.contains_key("workspace"));
             for path in ["README.md", ".gitignore", "vendor/sdk/src/lib.rs", "vendor/wit/0.1.0/types.wit"] {
-                assert!(!read(path).contains("template-"), "{path}");
+                assert!(!read(path).contains("template-") && !read(path).contains(EXTENSION), "{path}");
             }
             assert!(dir.join("golden").read_dir().unwrap().next().is_some());
         }

@@ -67,8 +67,7 @@ mod tests {
     use super::*;
 
     fn parse(bytes: &[u8]) -> Result<Parsed> {
-        let options =
-            Options { file_type: "template-parser".into(), filename: "a".into(), passwords: Vec::new() };
+        let options = Options { file_type: "templext".into(), filename: "a".into(), passwords: Vec::new() };
         Plugin::parse(&Source::from_bytes(bytes), &options)
     }
 
