@@ -1,4 +1,26 @@
 //! Adds metadata to documents and chunks.
+//! ```
+//! use smartrag_sdk::enricher::{DocumentInput, Enricher};
+//! use smartrag_sdk::{Annotation, Descriptor, Result, describe};
+//!
+//! struct Words;
+//!
+//! impl Enricher for Words {
+//!     fn describe() -> Descriptor {
+//!         describe!("words")
+//!     }
+//!
+//!     fn load() -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn enrich_document(&self, document: &DocumentInput) -> Result<Vec<Annotation>> {
+//!         Ok(vec![Annotation::new("count", document.text.split_whitespace().count())])
+//!     }
+//! }
+//!
+//! smartrag_sdk::export!(enricher, Words);
+//! ```
 
 use std::marker::PhantomData;
 

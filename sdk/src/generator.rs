@@ -1,4 +1,48 @@
 //! Answers from passages.
+//! ```
+//! use smartrag_sdk::generator::{Event, FinishReason, Generation, Generator, ModelInfo, Request};
+//! use smartrag_sdk::{Descriptor, Result, describe};
+//!
+//! struct First;
+//!
+//! struct Answer(Vec<Event>);
+//!
+//! impl Generator for First {
+//!     type Generation = Answer;
+//!
+//!     fn describe() -> Descriptor {
+//!         describe!("first")
+//!     }
+//!
+//!     fn load() -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn info(&self) -> Result<ModelInfo> {
+//!         Ok(ModelInfo {
+//!             model: "first".into(),
+//!             context_window: None,
+//!             strong: false,
+//!             wants_sentences: false,
+//!             properties: Vec::new(),
+//!         })
+//!     }
+//!
+//!     fn generate(&self, request: Request) -> Result<Answer> {
+//!         let text = request.passages.first().map_or("Nothing was found.", |passage| &passage.text);
+//!         Ok(Answer(vec![Event::Text(text.into()), Event::Finish(FinishReason::Stop)]))
+//!     }
+//! }
+//!
+//! impl Generation for Answer {
+//!     fn next(&mut self, max: u32) -> Result<Vec<Event>> {
+//!         let count = self.0.len().min(max as usize);
+//!         Ok(self.0.drain(..count).collect())
+//!     }
+//! }
+//!
+//! smartrag_sdk::export!(generator, First);
+//! ```
 
 use std::cell::RefCell;
 use std::marker::PhantomData;

@@ -1,5 +1,6 @@
 //! Write SmartRAG plugins in Rust: implement the trait of a role, name it in [`export!`], build for
-//! `wasm32-unknown-unknown` with `smartrag plugin build`.
+//! `wasm32-unknown-unknown` with `smartrag plugin build`. `smartrag plugin new` starts a project of any role; each
+//! role's module has a small example.
 //!
 //! ```
 //! use smartrag_sdk::parser::{FragmentBuilder, Options, Parsed, Parser};

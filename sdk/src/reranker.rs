@@ -1,4 +1,26 @@
 //! Scores passages against a query.
+//! ```
+//! use smartrag_sdk::reranker::Reranker;
+//! use smartrag_sdk::{Descriptor, Result, describe};
+//!
+//! struct Verbatim;
+//!
+//! impl Reranker for Verbatim {
+//!     fn describe() -> Descriptor {
+//!         describe!("verbatim")
+//!     }
+//!
+//!     fn load() -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn rerank(&self, query: &str, passages: &[String]) -> Result<Vec<f32>> {
+//!         Ok(passages.iter().map(|passage| if passage.contains(query) { 1.0 } else { 0.0 }).collect())
+//!     }
+//! }
+//!
+//! smartrag_sdk::export!(reranker, Verbatim);
+//! ```
 
 use std::marker::PhantomData;
 

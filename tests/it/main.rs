@@ -7,5 +7,6 @@ mod compile;
 mod crash;
 mod documents;
 mod native;
+mod plugin_author;
 mod reload;
 mod support;

@@ -29,11 +29,12 @@ fn manifest(plugins: &TempDir, plugin: &str) -> PathBuf {
     plugins.path().join(plugin).join("plugin.toml")
 }
 
-fn set_version(plugins: &TempDir, plugin: &str, version: &str) {
+/// A change of the manifest that the component does not contradict.
+fn describe(plugins: &TempDir, plugin: &str, words: &str) {
     let path = manifest(plugins, plugin);
     let text = std::fs::read_to_string(&path).unwrap();
-    let line = text.lines().find(|line| line.starts_with("version")).unwrap();
-    std::fs::write(path, text.replace(line, &format!("version = {version:?}"))).unwrap();
+    let line = text.lines().find(|line| line.starts_with("description")).unwrap();
+    std::fs::write(path, text.replace(line, &format!("description = {words:?}"))).unwrap();
 }
 
 async fn plugin(daemon: &TestDaemon, name: &str) -> Value {
@@ -53,14 +54,14 @@ async fn an_update_is_taken_up_and_a_broken_one_refused() {
     assert!(ask().await.contains("pond"));
 
     for name in ["extractive", "static-embed", "markdown"] {
-        set_version(&plugins, name, "9.9.9");
+        describe(&plugins, name, "anew");
     }
     // While it is exchanged, it answers.
     let (answer, report) = tokio::join!(ask(), reload(&daemon));
     assert!(answer.contains("pond"));
     assert_eq!(report["loaded"], json!(["extractive", "markdown", "static-embed"]));
     assert!(ask().await.contains("pond"));
-    assert_eq!(plugin(&daemon, "extractive").await["version"], "9.9.9");
+    assert_eq!(plugin(&daemon, "extractive").await["description"], "anew");
 
     let wasm = plugins.path().join("extractive/plugin.wasm");
     let whole = std::fs::read(&wasm).unwrap();
@@ -76,16 +77,16 @@ async fn an_update_is_taken_up_and_a_broken_one_refused() {
 #[tokio::test]
 async fn files_are_watched_and_sighup_heard() {
     let (daemon, plugins) = daemon();
-    set_version(&plugins, "lexical", "7.0.0");
-    wait_for_version(&daemon, "lexical", "7.0.0").await;
-    set_version(&plugins, "keywords", "8.0.0");
+    describe(&plugins, "lexical", "seen");
+    wait_for(&daemon, "lexical", "seen").await;
+    describe(&plugins, "keywords", "heard");
     assert!(Command::new("kill").args(["-HUP", &daemon.pid().to_string()]).status().unwrap().success());
-    wait_for_version(&daemon, "keywords", "8.0.0").await;
+    wait_for(&daemon, "keywords", "heard").await;
 }
 
-async fn wait_for_version(daemon: &TestDaemon, name: &str, version: &str) {
+async fn wait_for(daemon: &TestDaemon, name: &str, description: &str) {
     let until = Instant::now() + PATIENCE;
-    while plugin(daemon, name).await["version"] != version {
+    while plugin(daemon, name).await["description"] != description {
         assert!(Instant::now() < until, "{name} is not taken up");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

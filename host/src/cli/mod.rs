@@ -53,7 +53,7 @@ enum Command {
     /// List the backends and the embedder
     #[command(subcommand)]
     Models(models::Command),
-    /// List, inspect and build plugins
+    /// List, inspect, write and test plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
     /// Show and check the configuration
@@ -185,6 +185,11 @@ mod tests {
             "plugin list --json",
             "plugin inspect ./a/plugin.wasm --json",
             "plugin build plugins --out target/plugins",
+            "plugin new --role parser notes --dir /tmp/notes",
+            "plugin run notes a.notes --json",
+            "plugin run --name text a.txt",
+            "plugin check",
+            "plugin test notes --bless",
             "config check --config a.yaml",
             "config show",
             "config schema",

@@ -1,9 +1,12 @@
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use wasmparser::{Chunk, ComponentExternalKind, Encoding, Parser, Payload};
+use wasmtime::component::Component;
 
 use super::load::read_component_file;
 use super::manifest::WIT_VERSION;
+use super::wasm::engine::Engine;
 use super::wasm::imports;
 use crate::types::Role;
 
@@ -20,6 +23,8 @@ pub struct Inspection {
     pub size_bytes: u64,
     /// Hex.
     pub sha256: String,
+    /// What compiling it took here, or why it can't be compiled. A daemon does it once for each build.
+    pub compiled: Result<Duration, String>,
 }
 
 /// Reads a component file; the error is a sentence.
@@ -36,7 +41,15 @@ pub fn inspect(component: &Path) -> Result<Inspection, String> {
         imports,
         size_bytes: bytes.len() as u64,
         sha256: hash.to_string(),
+        compiled: compile(&bytes),
     })
+}
+
+fn compile(bytes: &[u8]) -> Result<Duration, String> {
+    let engine = Engine::start().map_err(|error| format!("{error:#}"))?;
+    let begun = Instant::now();
+    Component::from_binary(engine.wasm(), bytes).map_err(|error| format!("{error:#}"))?;
+    Ok(begun.elapsed())
 }
 
 /// Names of the outermost component's imports and exports.

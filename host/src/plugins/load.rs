@@ -7,6 +7,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::bindings::v0_1_0 as bindings;
+use super::describe::{self, Descriptor};
 use super::egress::{self, Egress, Network, Secrets};
 use super::grants::{Capability, Decision, Grants, Request};
 use super::info::{PluginInfo, PluginKind, PluginState};
@@ -52,6 +53,8 @@ pub struct Entry {
     pub ready: Option<(Common, Worlds)>,
     /// The text of its manifest.
     manifest: String,
+    /// What it said of itself.
+    pub descriptor: Option<Descriptor>,
     stats: Arc<Stats>,
     models: Option<Arc<Models>>,
 }
@@ -117,7 +120,15 @@ impl Entry {
             memory_peak_bytes: 0,
             notice: None,
         };
-        Self { info, priority: 0, ready: None, manifest: String::new(), stats: Arc::default(), models: None }
+        Self {
+            info,
+            priority: 0,
+            ready: None,
+            manifest: String::new(),
+            descriptor: None,
+            stats: Arc::default(),
+            models: None,
+        }
     }
 }
 
@@ -217,6 +228,8 @@ impl Loader {
             stats: entry.stats.clone(),
             engine: self.engine.clone(),
         };
+        let settings = self.config.settings.get(&manifest.name);
+        entry.descriptor = describe::at_load(&worlds, &common, manifest.role, settings)?;
         entry.ready = Some((common, worlds));
         entry.info.state = PluginState::Ready;
         Ok(())

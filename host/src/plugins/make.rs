@@ -82,7 +82,8 @@ fn warm<W: World>(
     Ok(pool)
 }
 
-fn ready(entry: &Entry) -> Result<&(Common, Worlds), PluginError> {
+/// What can be called, or why it can't.
+pub fn ready(entry: &Entry) -> Result<&(Common, Worlds), PluginError> {
     entry.ready.as_ref().ok_or_else(|| {
         let reason = entry.problem().unwrap_or("it is not loaded");
         fault(&entry.info.id.name, FaultKind::Unavailable, format!("the plugin did not load: {reason}"))

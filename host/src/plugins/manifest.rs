@@ -198,9 +198,14 @@ fn check(raw: Raw) -> Result<Manifest, String> {
     })
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// What the host recognises as one; no file would come to a parser of anything else.
+fn is_extension(name: &str) -> bool {
+    (1..=10).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
 fn check_handles(role: Role, handles: &RawHandles) -> Result<(), String> {
@@ -213,11 +218,11 @@ fn check_handles(role: Role, handles: &RawHandles) -> Result<(), String> {
     if handles.file_types.is_empty() {
         return Err("a parser must name what it reads: handles.file_types = [\"…\"]".into());
     }
-    match handles.file_types.iter().find(|name| !is_name(name)) {
+    match handles.file_types.iter().find(|name| !is_extension(name)) {
         None => Ok(()),
-        Some(bad) => {
-            Err(format!("handles.file_types: {bad:?} is not a lower-case extension without the dot"))
-        }
+        Some(bad) => Err(format!(
+            "handles.file_types: {bad:?} is no extension: 1 to 10 lower-case letters and digits, without the dot"
+        )),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod bindings;
 pub mod build;
+mod describe;
 mod egress;
 mod fault;
 mod grants;
@@ -19,21 +20,26 @@ mod native;
 mod registry;
 mod reload;
 mod roles;
+mod scaffold;
+mod schema;
 mod stats;
 mod units;
 mod vault;
 mod vectors;
 mod wasm;
 
+pub use describe::Descriptor;
 pub use grants::{Capability, Decision, Grants, Request};
 pub use info::{ModelFile, Places, PluginInfo, PluginKind, PluginState};
 pub use inspect::{Inspection, inspect};
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
 pub use reload::Reload;
 pub use roles::*;
+pub use scaffold::{ScaffoldError, scaffold};
+pub use schema::{problems as schema_problems, unchecked as unchecked_keywords};
 pub use wasm::compile::{CompileLimits, SUBCOMMAND as COMPILE_SUBCOMMAND, compile_component};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::PluginsConfig;
@@ -64,6 +70,11 @@ impl Plugins {
         Registry::load(places, config).map(Self)
     }
 
+    /// Loads the plugin of one directory and no other, under the name that its manifest gives it.
+    pub fn load_one(dir: &Path, places: &Places, config: &PluginsConfig) -> Result<Self, Error> {
+        Registry::load_one(dir, places, config).map(Self)
+    }
+
     /// All installed plugins, by role and name.
     pub fn list(&self) -> Vec<PluginInfo> {
         self.0.list()
@@ -81,6 +92,11 @@ impl Plugins {
     /// Reloads whenever files in the plugin directories change, until the last handle goes.
     pub fn watch(&self) -> std::io::Result<()> {
         reload::watch(&self.0)
+    }
+
+    /// What a plugin says of itself, asked anew.
+    pub fn describe(&self, name: &str) -> Result<Descriptor, PluginError> {
+        self.0.describe(name)
     }
 
     /// The parser for a file type; `None` if none handles it.

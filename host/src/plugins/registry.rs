@@ -11,14 +11,15 @@ use tempfile::TempDir;
 use wasmtime::component::Linker;
 
 use super::Error;
+use super::describe::{Descriptor, describe};
 use super::egress::Network;
 use super::fault::fault;
 use super::health::Health;
 use super::info::{Places, PluginInfo};
 use super::live::{Build, Exchange, Live};
 use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE};
-use super::make::not_of_role;
-use super::manifest::did_you_mean;
+use super::make::{not_of_role, ready};
+use super::manifest::{Manifest, did_you_mean};
 use super::models::Verifier;
 use super::native::Natives;
 use super::roles::{Embedder, Enricher, Generator, ParseOptions, Parser, Reranker, Source};
@@ -81,7 +82,25 @@ impl Registry {
     /// Loads every plugin of the directories, several at once.
     pub fn load(places: &Places, config: &PluginsConfig) -> Result<Arc<Self>, Error> {
         // Before anything is made: the cache may lie below a directory that is missed.
-        find(&places.plugin_dirs)?;
+        let found = find(&places.plugin_dirs)?;
+        Self::load_found(&found, places.plugin_dirs.clone(), places, config)
+    }
+
+    /// Loads the plugin of one directory, under the name of its manifest.
+    pub fn load_one(dir: &Path, places: &Places, config: &PluginsConfig) -> Result<Arc<Self>, Error> {
+        let manifest = std::fs::read_to_string(dir.join(MANIFEST_FILE)).unwrap_or_default();
+        let name = Manifest::parse(&manifest).map(|manifest| manifest.name).ok();
+        let of_dir = || dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let found = BTreeMap::from([(name.unwrap_or_else(of_dir), dir.to_owned())]);
+        Self::load_found(&found, Vec::new(), places, config)
+    }
+
+    fn load_found(
+        found: &BTreeMap<String, PathBuf>,
+        dirs: Vec<PathBuf>,
+        places: &Places,
+        config: &PluginsConfig,
+    ) -> Result<Arc<Self>, Error> {
         let engine = Engine::start().map_err(|error| Error::Engine(format!("{error:#}")))?;
         let mut linker = Linker::new(engine.wasm());
         host::link(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
@@ -95,12 +114,12 @@ impl Registry {
             network: Arc::new(Network::new()),
             config: config.clone(),
         };
-        let entries = load_all(&loader, &find(&places.plugin_dirs)?);
+        let entries = load_all(&loader, found);
         let natives = Natives::load(&config.native, |name| Some(&*entries.get(name)?.info.dir));
         let registry = Arc::new_cyclic(|itself| Self {
             loader,
             natives,
-            dirs: places.plugin_dirs.clone(),
+            dirs,
             state: ArcSwap::default(),
             live: Mutex::default(),
             reloading: Mutex::default(),
@@ -177,7 +196,7 @@ impl Registry {
         Live<P>: Exchange,
     {
         let (name, itself) = (entry.info.id.name.clone(), self.itself.clone());
-        let settings = self.configured(&name, config);
+        let settings = configured(self.loader.config.settings.get(&name), config, entry)?;
         let roll_back = {
             let name = name.clone();
             Box::new(move || itself.upgrade().is_some_and(|registry| registry.roll_back(&name)))
@@ -225,7 +244,7 @@ impl Registry {
 
     /// An embedder by name with its configuration.
     pub fn embedder(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Embedder>, PluginError> {
-        if let Some(native) = self.natives.embedder(name, &self.configured(name, config)) {
+        if let Some(native) = self.natives.embedder(name, &self.merged(name, config)) {
             return native;
         }
         Ok(self.live(&*self.of_role(Role::Embedder, name)?, config)?)
@@ -238,17 +257,23 @@ impl Registry {
 
     /// A generator by name with its configuration.
     pub fn generator(&self, name: &str, config: &JsonMap) -> Result<Arc<dyn Generator>, PluginError> {
-        if let Some(native) = self.natives.generator(name, &self.configured(name, config)) {
+        if let Some(native) = self.natives.generator(name, &self.merged(name, config)) {
             return native;
         }
         Ok(self.live(&*self.of_role(Role::Generator, name)?, config)?)
     }
 
+    /// What a plugin says of itself, asked anew.
+    pub fn describe(&self, name: &str) -> Result<Descriptor, PluginError> {
+        let state = self.state.load();
+        let entry = state.entries.get(name).ok_or_else(|| self.unknown(&state, Role::Parser, name))?;
+        let (common, worlds) = ready(entry)?;
+        describe(worlds, common)
+    }
+
     /// The plugin's settings, overlaid by those of its place in the config, as JSON.
-    fn configured(&self, name: &str, config: &JsonMap) -> String {
-        let mut merged = self.loader.config.settings.get(name).cloned().unwrap_or_default();
-        merged.extend(config.clone());
-        serde_json::Value::Object(merged).to_string()
+    fn merged(&self, name: &str, config: &JsonMap) -> String {
+        serde_json::Value::Object(merged(self.loader.config.settings.get(name), config)).to_string()
     }
 
     fn unknown(&self, state: &State, role: Role, name: &str) -> PluginError {
@@ -268,6 +293,22 @@ impl Registry {
         let entry = state.entries.get(name).ok_or_else(|| self.unknown(&state, role, name))?;
         if entry.info.role == role { Ok(entry.clone()) } else { Err(not_of_role(role, name)) }
     }
+}
+
+fn merged(settings: Option<&JsonMap>, config: &JsonMap) -> JsonMap {
+    let mut merged = settings.cloned().unwrap_or_default();
+    merged.extend(config.clone());
+    merged
+}
+
+/// The whole configuration, checked against the plugin's schema.
+fn configured(settings: Option<&JsonMap>, config: &JsonMap, entry: &Entry) -> Result<String, PluginError> {
+    let merged = merged(settings, config);
+    let check = |descriptor: &Descriptor| descriptor.check_config(&merged);
+    entry.descriptor.as_ref().map_or(Ok(()), check).map_err(|what| {
+        fault(&entry.info.id.name, FaultKind::InvalidConfig, format!("its configuration: {what}"))
+    })?;
+    Ok(serde_json::Value::Object(merged).to_string())
 }
 
 /// Names and directories, first wins.

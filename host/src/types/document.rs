@@ -169,6 +169,25 @@ pub enum BlockKind {
 }
 
 impl BlockKind {
+    /// The name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BlockKind::Heading => "heading",
+            BlockKind::Paragraph => "paragraph",
+            BlockKind::ListItem => "list_item",
+            BlockKind::Code => "code",
+            BlockKind::Quote => "quote",
+            BlockKind::Table => "table",
+            BlockKind::Caption => "caption",
+            BlockKind::Footnote => "footnote",
+            BlockKind::Formula => "formula",
+            BlockKind::Image => "image",
+            BlockKind::PageHeader => "page_header",
+            BlockKind::PageFooter => "page_footer",
+            BlockKind::Other => "other",
+        }
+    }
+
     /// Whether the block is repeated furniture of the page: kept in the text, left out of chunks.
     pub fn is_furniture(self) -> bool {
         matches!(self, BlockKind::PageHeader | BlockKind::PageFooter)
@@ -221,6 +240,18 @@ pub enum PageStatus {
     Empty,
     NeedsOcr,
     Failed,
+}
+
+impl PageStatus {
+    /// The name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PageStatus::Ok => "ok",
+            PageStatus::Empty => "empty",
+            PageStatus::NeedsOcr => "needs_ocr",
+            PageStatus::Failed => "failed",
+        }
+    }
 }
 
 /// A page of the document.

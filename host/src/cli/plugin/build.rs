@@ -6,17 +6,15 @@ use crate::cli::{Outcome, Result};
 use crate::plugins::build::{self, Built};
 
 const MANIFEST_FILE: &str = "plugin.toml";
-/// A daemon from the same build tree looks here first.
-const DEFAULT_OUT: &str = "target/plugins";
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Plugin projects, or folders of them [default: the current directory]
     #[arg(value_name = "DIR")]
     dirs: Vec<PathBuf>,
-    /// Write each plugin to OUT/NAME
-    #[arg(long, value_name = "OUT", default_value = DEFAULT_OUT)]
-    out: PathBuf,
+    /// Write each plugin to OUT/NAME [default: target/plugins of the project]
+    #[arg(long, value_name = "OUT")]
+    out: Option<PathBuf>,
     /// Only errors, nothing of what cargo says
     #[arg(long, short)]
     quiet: bool,
@@ -36,7 +34,7 @@ pub(super) fn run(args: Args) -> Result {
             eprintln!("{line}");
         }
     };
-    let built = build::build(&projects, &args.out, &mut log);
+    let built = build::build(&projects, args.out.as_deref(), &mut log);
     if built.is_err() {
         // What cargo said is the reason.
         kept.iter().for_each(|line| eprintln!("{line}"));

@@ -40,13 +40,21 @@ struct Report {
     undeclared_imports: Vec<String>,
     capabilities: Capabilities,
     limits: JsonMap,
+    /// File types, for parsers.
+    file_types: Vec<String>,
+    /// Declared model files.
+    models: Vec<String>,
+    /// What compiling it took here.
+    compile_ms: Option<u64>,
+    /// Why it can't be compiled.
+    compile_problem: Option<String>,
 }
 
 pub(super) fn run(args: Args) -> Result {
     let config = args.place.load()?.config;
     let path = Path::new(&args.plugin);
     let report = if path.exists() { of_file(path, &config)? } else { of_installed(&args.plugin, &config)? };
-    let is_clean = report.undeclared_imports.is_empty();
+    let is_clean = report.undeclared_imports.is_empty() && report.compile_problem.is_none();
     if args.json {
         output::json(&report)?;
     } else {
@@ -88,6 +96,8 @@ fn describe(report: &mut Report, info: PluginInfo) {
     report.wit = info.wit;
     report.capabilities = Capabilities { asked: info.asked, granted: info.granted };
     report.limits = info.limits;
+    report.file_types = info.file_types;
+    report.models = info.models.into_iter().map(|model| model.name).collect();
 }
 
 /// A plugin that need not be installed: its directory, or a component with or without a manifest beside it.
@@ -111,6 +121,8 @@ fn declare(report: &mut Report, manifest: Manifest, config: &Config) {
     report.name = manifest.name;
     report.version = manifest.version;
     report.wit = manifest.wit;
+    report.file_types = manifest.file_types;
+    report.models = manifest.models.into_iter().map(|model| model.name).collect();
     let deadline_ms = manifest.limits.deadline.map(|deadline| deadline.as_millis() as u64);
     let wishes = [
         ("memory_max_bytes", manifest.limits.memory_max),
@@ -128,6 +140,8 @@ fn of_component(component: &Path) -> std::result::Result<Report, Failure> {
         size_bytes: found.size_bytes,
         imports: found.imports,
         undeclared_imports: found.undeclared_imports,
+        compile_ms: found.compiled.as_ref().ok().map(|took| took.as_millis() as u64),
+        compile_problem: found.compiled.err(),
         ..Report::default()
     })
 }
@@ -145,7 +159,11 @@ fn render(report: &Report) -> String {
         ("asks for", report.capabilities.asked.join(", ")),
         ("granted", report.capabilities.granted.join(", ")),
         ("limits", limits.collect::<Vec<_>>().join(", ")),
+        ("file types", report.file_types.join(", ")),
+        ("models", report.models.join(", ")),
+        ("compiles in", report.compile_ms.map(|ms| format!("{ms} ms")).unwrap_or_default()),
+        ("no compiling", report.compile_problem.clone().unwrap_or_default()),
     ];
     let given = rows.iter().filter(|(_, value)| !value.trim().is_empty());
-    given.map(|(name, value)| format!("{name:<12}{}\n", output::one_line(value))).collect()
+    given.map(|(name, value)| format!("{name:<14}{}\n", output::one_line(value))).collect()
 }

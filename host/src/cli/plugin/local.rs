@@ -1,7 +1,7 @@
 //! The plugins of this machine, without a daemon.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::api::plugin_record;
 use crate::config::{self, Config};
@@ -20,6 +20,27 @@ pub(super) fn infos(config: &Config) -> anyhow::Result<Vec<PluginInfo>> {
     let cache_dir = if is_ours(&config.data_dir) { found.cache_dir } else { scratch.path().to_owned() };
     let places = Places { plugin_dirs: found.plugin_dirs, model_dirs: found.model_dirs, cache_dir };
     Ok(Plugins::load(&places, &config.plugins)?.list())
+}
+
+/// Where an author's plugin finds its models, with a cache of the author's own: a build under test must not push the
+/// daemon's out. Without a home the cache goes with the guard.
+pub(super) fn places(config: &Config) -> anyhow::Result<(Places, Option<tempfile::TempDir>)> {
+    let found = config::places(config);
+    let (cache_dir, scratch) = match author_cache() {
+        Some(cache_dir) => (cache_dir, None),
+        None => {
+            let scratch = tempfile::tempdir()?;
+            (scratch.path().to_owned(), Some(scratch))
+        }
+    };
+    Ok((Places { plugin_dirs: found.plugin_dirs, model_dirs: found.model_dirs, cache_dir }, scratch))
+}
+
+fn author_cache() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let user = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    let ours = user.join("smartrag");
+    std::fs::create_dir_all(&ours).ok().filter(|()| is_ours(&ours)).map(|()| ours)
 }
 
 /// Whether the daemon's directory belongs to whoever runs us: else root would leave files there that the daemon

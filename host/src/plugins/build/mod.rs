@@ -56,9 +56,17 @@ pub enum BuildError {
     Io { path: PathBuf, source: std::io::Error },
 }
 
-/// Builds the plugins of `projects` into `<out>/<name>/{plugin.toml, plugin.wasm}`; `log` gets cargo's lines.
+/// Where plugins of a workspace go unless told otherwise: a daemon of the same build tree looks there first.
+pub const DEFAULT_OUT: &str = "target/plugins";
+
+/// Builds the plugins of `projects` into `<out>/<name>/{plugin.toml, plugin.wasm}`, where `out` is [`DEFAULT_OUT`] of
+/// their workspace unless given; `log` gets cargo's lines.
 /// Projects of one workspace are built together, so that they share the standard library and the SDK.
-pub fn build(projects: &[PathBuf], out: &Path, log: &mut dyn FnMut(&str)) -> Result<Vec<Built>, BuildError> {
+pub fn build(
+    projects: &[PathBuf],
+    out: Option<&Path>,
+    log: &mut dyn FnMut(&str),
+) -> Result<Vec<Built>, BuildError> {
     let toolchain = toolchain::find(log)?;
     let mut workspaces: BTreeMap<PathBuf, Vec<Package>> = BTreeMap::new();
     for project in projects {
@@ -66,10 +74,11 @@ pub fn build(projects: &[PathBuf], out: &Path, log: &mut dyn FnMut(&str)) -> Res
         workspaces.entry(package.workspace.clone()).or_default().push(package);
     }
     let mut built = Vec::new();
-    for packages in workspaces.values() {
+    for (workspace, packages) in &workspaces {
+        let out = out.map_or_else(|| workspace.join(DEFAULT_OUT), Path::to_owned);
         let modules = cargo::build(&toolchain, packages, log)?;
         for (package, module) in packages.iter().zip(modules) {
-            built.push(component::make(package, &module, out)?);
+            built.push(component::make(package, &module, &out)?);
         }
     }
     Ok(built)

@@ -358,3 +358,35 @@ fn an_unknown_name_is_answered_with_the_known_ones() {
     let error = plugins.generator("guest", &JsonMap::new()).err().unwrap();
     assert!(error.message.contains("not generator"), "{error}");
 }
+
+/// A component that describes itself: it has nothing to configure.
+fn golden(settings: &str) -> TestHost {
+    let mut host = TestHost::new();
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/wit-0.1.0/golden-reranker");
+    let manifest = fs::read_to_string(dir.join("plugin.toml")).unwrap();
+    host.install("golden-reranker", &manifest, &fs::read(dir.join("plugin.wasm")).unwrap());
+    host.config.settings.insert("golden-reranker".into(), serde_json::from_str(settings).unwrap());
+    host
+}
+
+#[test]
+fn settings_are_checked_at_load() {
+    let plugins = golden("{}").load();
+    let descriptor = plugins.describe("golden-reranker").unwrap();
+    assert_eq!((descriptor.name.as_str(), descriptor.version.as_str()), ("golden-reranker", "0.1.0"));
+    assert_eq!(plugins.list()[0].calls, 0, "to be described is no work");
+    let wrong = r#"{"letters": 3}"#;
+    let reason = reason(&golden(wrong).load(), "golden-reranker");
+    assert!(reason.contains("plugins.settings.golden-reranker: unknown key `letters`"), "{reason}");
+    let error = plugins.reranker("golden-reranker", &serde_json::from_str(wrong).unwrap()).err().unwrap();
+    assert_eq!(error.kind, crate::types::FaultKind::InvalidConfig);
+    assert!(error.message.contains("`letters`"), "{error}");
+}
+
+#[test]
+fn settings_of_a_guest_that_says_nothing_can_not_be_trusted() {
+    let mut host = TestHost::with(Role::Reranker, &reranker("0.5"));
+    assert_eq!(state(&host.load(), "guest"), PluginState::Ready);
+    host.config.settings.insert("guest".into(), serde_json::from_str(r#"{"a": 1}"#).unwrap());
+    assert!(reason(&host.load(), "guest").contains("`describe` failed"));
+}

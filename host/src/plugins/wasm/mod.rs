@@ -5,6 +5,7 @@
 pub mod aot;
 mod check;
 pub mod compile;
+pub mod describe;
 pub mod embedder;
 pub mod engine;
 pub mod enricher;
@@ -20,3 +21,5 @@ pub mod parser;
 pub mod pool;
 mod reading;
 pub mod reranker;
+
+pub use check::annotations;
