@@ -200,7 +200,7 @@ pub fn problems(schema: &Value) -> Vec<String> {
     found
 }
 
-/// Keywords in a schema that [`check`] does not look at.
+/// Keywords in a schema that the check does not look at.
 pub fn unchecked(schema: &Value) -> Vec<String> {
     let mut ignored = Vec::new();
     collect(schema, "", &mut Vec::new(), &mut ignored);
