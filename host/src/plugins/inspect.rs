@@ -2,12 +2,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wasmparser::{Chunk, ComponentExternalKind, Encoding, Parser, Payload};
-use wasmtime::component::Component;
 
 use super::load::read_component_file;
 use super::manifest::WIT_VERSION;
-use super::wasm::engine::Engine;
-use super::wasm::imports;
+use super::wasm::{self, imports};
 use crate::types::Role;
 
 /// What can be said of a component without running it.
@@ -46,9 +44,9 @@ pub fn inspect(component: &Path) -> Result<Inspection, String> {
 }
 
 fn compile(bytes: &[u8]) -> Result<Duration, String> {
-    let engine = Engine::start().map_err(|error| format!("{error:#}"))?;
+    let output = tempfile::tempfile().map_err(|error| format!("no temporary file: {error}"))?;
     let begun = Instant::now();
-    Component::from_binary(engine.wasm(), bytes).map_err(|error| format!("{error:#}"))?;
+    wasm::compile::compile(bytes, &output)?;
     Ok(begun.elapsed())
 }
 

@@ -33,7 +33,7 @@ use crate::types::{FaultKind, JsonMap, Parsed, PluginError, PluginId, Role};
 
 /// All installed plugins.
 pub struct Registry {
-    pub(super) loader: Loader,
+    loader: Loader,
     natives: Natives,
     dirs: Vec<PathBuf>,
     pub(super) state: ArcSwap<State>,
@@ -46,7 +46,7 @@ pub struct Registry {
 }
 
 /// What is installed at one moment.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct State {
     /// By name.
     pub entries: BTreeMap<String, Arc<Entry>>,
@@ -70,11 +70,6 @@ impl State {
         self.entries.insert(name.to_owned(), entry.clone());
         self.crashed.extend(of(&before.crashed));
         self.notices.extend(before.notices.get(name).map(|notice| (name.to_owned(), notice.clone())));
-    }
-
-    /// Goes on with parsers that are in use.
-    pub fn with_parsers(self, named: BTreeMap<String, Arc<dyn Parser>>) -> Self {
-        Self { named, ..self }
     }
 }
 
@@ -145,39 +140,32 @@ impl Registry {
 
     /// What is in use under a name.
     pub(super) fn users(&self, name: &str) -> Vec<Arc<dyn Exchange>> {
-        let mut live = self.live.lock();
-        live.retain(|one| one.strong_count() > 0);
+        let live = self.live.lock();
         live.iter().filter_map(Weak::upgrade).filter(|one| one.health().plugin() == name).collect()
     }
 
     /// Makes a state the present one. For each file type the parser with the highest priority reads, then the first by
-    /// name; one that did not load only where nothing else reads the type.
+    /// name; one that did not load only where nothing else reads the type. Parsers in use go on.
     pub(super) fn publish(&self, mut state: State) {
+        let before = self.state.load_full();
+        state.named.clear();
+        state.parsers.clear();
         let mut candidates: Vec<_> =
             state.entries.values().filter(|entry| entry.info.role == Role::Parser).cloned().collect();
         candidates.sort_by_key(|entry| (entry.ready.is_none(), std::cmp::Reverse(entry.priority)));
-        let mut named = BTreeMap::new();
         for entry in candidates {
             let name = &entry.info.id.name;
-            let parser = match state.named.remove(name) {
-                Some(parser) if entry.ready.is_some() => parser,
+            // One that stands for a parser which did not load has no users and is not worth keeping.
+            let parser = match before.named.get(name) {
+                Some(parser) if entry.ready.is_some() && !self.users(name).is_empty() => parser.clone(),
                 _ => self.new_parser(&entry),
             };
             for file_type in &entry.info.file_types {
                 state.parsers.entry(file_type.clone()).or_insert_with(|| parser.clone());
             }
-            named.insert(name.clone(), parser);
+            state.named.insert(name.clone(), parser);
         }
-        state.named = named;
         self.state.store(Arc::new(state));
-    }
-
-    /// The parsers in use, for the next state.
-    pub(super) fn named_parsers(&self) -> BTreeMap<String, Arc<dyn Parser>> {
-        let state = self.state.load();
-        // One that stands for a parser which did not load is not worth keeping.
-        let kept = state.named.iter().filter(|(name, _)| !self.users(name).is_empty());
-        kept.map(|(name, parser)| (name.clone(), parser.clone())).collect()
     }
 
     fn new_parser(&self, entry: &Entry) -> Arc<dyn Parser> {
@@ -204,7 +192,10 @@ impl Registry {
         let health = Arc::new(Health::new(&name, entry.info.role, roll_back));
         let live = Live::<P>::new(entry, settings, health)?;
         let exchange: Arc<dyn Exchange> = live.clone();
-        self.live.lock().push(Arc::downgrade(&exchange));
+        let mut all = self.live.lock();
+        // Some are made for one request only.
+        all.retain(|one| one.strong_count() > 0);
+        all.push(Arc::downgrade(&exchange));
         Ok(live)
     }
 

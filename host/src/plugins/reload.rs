@@ -115,7 +115,7 @@ impl Registry {
             commit();
             user.health().begin_probation();
         }
-        self.publish(next.with_parsers(self.named_parsers()));
+        self.publish(next);
     }
 
     /// Goes back to the build before the present one; false if there is none or it fails now.
@@ -125,30 +125,23 @@ impl Registry {
         let Some(former) = before.former.get(name).filter(|former| former.ready.is_some()) else {
             return false;
         };
-        let prepare = |user: Arc<dyn Exchange>| user.prepare(former);
-        let commits: Vec<Commit> = match self.users(name).into_iter().map(prepare).collect() {
-            Ok(commits) => commits,
+        let prepared = match self.prepare(name, None, former) {
+            Ok(prepared) => prepared,
             Err(reason) => {
                 tracing::error!(plugin = name, reason, "the new build crashes and the one before fails, too");
                 return false;
             }
         };
-        commits.into_iter().for_each(|commit| commit());
+        prepared.into_iter().for_each(|prepared| (prepared.commit)());
         let version = before.entries.get(name).map_or("", |entry| entry.info.id.version.as_str());
         let notice = format!("version {version} kept crashing and was rolled back");
         tracing::error!(plugin = name, "{notice}");
-        let mut next = State {
-            entries: before.entries.clone(),
-            former: before.former.clone(),
-            crashed: before.crashed.clone(),
-            notices: before.notices.clone(),
-            ..State::default()
-        };
+        let mut next = State::clone(&before);
         next.crashed
             .extend(next.entries.insert(name.to_owned(), former.clone()).map(|it| (name.to_owned(), it)));
         next.former.remove(name);
         next.notices.insert(name.to_owned(), notice);
-        self.publish(next.with_parsers(self.named_parsers()));
+        self.publish(next);
         true
     }
 
