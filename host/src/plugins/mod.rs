@@ -9,6 +9,7 @@ mod egress;
 mod fault;
 mod grants;
 mod health;
+mod in_use;
 mod info;
 mod inspect;
 mod live;
