@@ -161,6 +161,8 @@ mod tests {
             traps: 0,
             busy_us: 0,
             memory_peak_bytes: 0,
+            egress: Default::default(),
+            egress_refused: 0,
             notice: None,
         }
     }

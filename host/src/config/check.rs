@@ -234,7 +234,9 @@ impl<'a> Checker<'a> {
         if raw.deadline == Some(Span(0)) {
             self.wrong(&format!("{key}.deadline"), "must be more than 0");
         }
+        let sha256 = raw.sha256.and_then(|hash| self.hash(&key, hash, "plugin.wasm"));
         let grant = GrantConfig {
+            sha256,
             http: raw.http,
             secrets: self.secrets(&key, raw.secrets),
             memory_max_bytes: raw.memory_max.map(|size| size.0),

@@ -157,6 +157,8 @@ pub enum SecretSource {
 /// What a plugin was granted and how far it may go; `None` takes the manifest's or the role's value.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct GrantConfig {
+    /// Hex SHA-256 of the one component that all of this is for; `None` means whichever is installed.
+    pub sha256: Option<String>,
     /// Origins, `host:port` or `scheme://host:port`.
     pub http: Vec<String>,
     /// Secrets by name: where each is, never what it is.

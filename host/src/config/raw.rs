@@ -168,6 +168,8 @@ pub(super) struct RawNative {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Grant")]
 pub(super) struct RawGrant {
+    /// Hex SHA-256 of the component that this is for: another build of the plugin is refused.
+    pub sha256: Option<String>,
     /// Servers it may talk to, `host:port` or `scheme://host:port`.
     pub http: Vec<String>,
     /// Secrets that the host puts into its requests, by name: `env:VARIABLE` or `file:/path`.

@@ -170,6 +170,7 @@ fn secret(source: &SecretSource) -> String {
 
 fn plugins(plugins: &PluginsConfig) -> RawPlugins {
     let grant = |grant: &GrantConfig| RawGrant {
+        sha256: grant.sha256.clone(),
         http: grant.http.clone(),
         secrets: grant.secrets.iter().map(|(name, source)| (name.clone(), secret(source))).collect(),
         memory_max: grant.memory_max_bytes.map(Size),

@@ -325,6 +325,7 @@ fn some_config() -> impl Strategy<Value = Config> {
             config.plugins.grants.insert(
                 plugin.plugin.clone(),
                 GrantConfig {
+                    sha256: Some("0b".repeat(32)),
                     deadline_ms: Some(bytes),
                     http: vec!["[::1]:80".into()],
                     secrets: [("key".to_owned(), SecretSource::Env("KEY".into()))].into(),

@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::egress::Traffic;
 use crate::types::{JsonMap, PluginId, Role};
 
 /// Where the host finds things.
@@ -97,4 +99,8 @@ pub struct PluginInfo {
     pub busy_us: u64,
     /// Largest linear memory of one instance since start, in bytes.
     pub memory_peak_bytes: u64,
+    /// What it sent and received since start, by `host:port`.
+    pub egress: BTreeMap<String, Traffic>,
+    /// Requests since start that were not granted.
+    pub egress_refused: u64,
 }

@@ -30,6 +30,7 @@ mod vectors;
 mod wasm;
 
 pub use describe::Descriptor;
+pub use egress::Traffic;
 pub use grants::{Capability, Decision, Grants, Request};
 pub use info::{ModelFile, Places, PluginInfo, PluginKind, PluginState};
 pub use inspect::{Inspection, inspect};

@@ -28,6 +28,19 @@ pub struct PluginModelFile {
     pub problem: Option<String>,
 }
 
+/// What a plugin sent to one origin and got back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PluginTraffic {
+    /// `host:port`.
+    pub origin: String,
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Bytes of their bodies.
+    pub sent_bytes: u64,
+    /// Bytes of the answers' bodies.
+    pub received_bytes: u64,
+}
+
 /// An installed plugin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PluginRecord {
@@ -77,6 +90,12 @@ pub struct PluginRecord {
     /// Largest memory of one instance since it was loaded, in bytes.
     #[serde(default)]
     pub memory_peak_bytes: u64,
+    /// What it sent and received since it was loaded, by origin.
+    #[serde(default)]
+    pub egress: Vec<PluginTraffic>,
+    /// Requests since it was loaded that were not granted.
+    #[serde(default)]
+    pub egress_refused: u64,
 }
 
 /// What a reload did, by plugin name.

@@ -153,6 +153,8 @@ mod tests {
             notice: None,
             busy_us: 0,
             memory_peak_bytes: 0,
+            egress: Vec::new(),
+            egress_refused: 0,
         }
     }
 

@@ -13,10 +13,10 @@ use super::network::{Resolver, addresses, connect};
 use super::request::{Body, Target, prepare};
 use super::response::Exchange;
 use super::scrub::Scrubber;
+use super::traffic::Meter;
 use super::{Error, Network, Request, Response, Secrets};
 use crate::plugins::grants::Grants;
 use crate::plugins::roles::Cancel;
-use crate::telemetry::metrics;
 
 /// Bounds of every exchange.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,7 @@ pub struct Egress {
     limits: Limits,
     network: Arc<Network>,
     slots: Arc<Semaphore>,
+    meter: Arc<Meter>,
 }
 
 impl Egress {
@@ -86,7 +87,13 @@ impl Egress {
         network: Arc<Network>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(limits.exchanges_max));
-        Self { plugin: plugin.to_owned(), grants, secrets, limits, network, slots }
+        let meter = Arc::new(Meter::new(plugin));
+        Self { plugin: plugin.to_owned(), grants, secrets, limits, network, slots, meter }
+    }
+
+    /// What went through it.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Sends a request and waits for the head of the answer; blocks. Redirects come back like any answer.
@@ -95,7 +102,7 @@ impl Egress {
         if let Err(error) = &sent {
             tracing::debug!(target: "plugin", plugin = self.plugin, %error, "request failed");
             if matches!(error, Error::Denied(_)) {
-                metrics().egress_refused(&self.plugin);
+                self.meter.refuse();
             }
         }
         sent
@@ -116,14 +123,14 @@ impl Egress {
         let way = Way { plugin: self.plugin.clone(), target, resolver: self.network.resolver(), tls, limits };
         let until = Instant::now() + limits.total;
         let (answer, connection) = self.network.run(call, until, exchange(way, request))?;
-        metrics().egress(&self.plugin, &authority, body_bytes);
+        self.meter.answered(&authority, body_bytes);
         let exchange = Exchange {
             _connection: connection,
             _slot: slot,
             until,
             limits,
             authority,
-            plugin: self.plugin.clone(),
+            meter: self.meter.clone(),
         };
         Ok(Response::new(answer, exchange, Scrubber::new(used), self.network.clone()))
     }

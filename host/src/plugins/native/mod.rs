@@ -198,6 +198,8 @@ fn described(name: &str, config: &NativeConfig) -> PluginInfo {
         traps: 0,
         busy_us: 0,
         memory_peak_bytes: 0,
+        egress: Default::default(),
+        egress_refused: 0,
     }
 }
 

@@ -57,6 +57,7 @@ fn check_one(name: &str, role: Role, grants: &Grants, import: &str) -> Result<()
             "it imports `{import}`, but its plugin.toml does not ask for it: add \
              `{capability_name} = {{ why = \"…\" }}` to [capabilities]"
         )),
+        Decision::OtherComponent => Err(format!("it imports `{import}`, which another build was granted")),
         Decision::NotGranted => Err(format!(
             "it imports `{import}`, which is not granted: \
              `plugins.grants.{name}.{capability_name}: [\"host:port\"]` in the config would grant it"
@@ -71,7 +72,7 @@ mod tests {
 
     fn refusal(role: Role, asked: &[Capability], granted: bool, import: &str) -> Option<String> {
         let http = if granted { vec!["localhost:80".to_owned()] } else { Vec::new() };
-        let grants = Grants::new(asked.to_vec(), Some(&GrantConfig { http, ..GrantConfig::default() }));
+        let grants = Grants::new(asked.to_vec(), Some(&GrantConfig { http, ..GrantConfig::default() }), "");
         check("p", role, &grants, &[import.to_owned()]).err()
     }
 
