@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing outside this module knows of wasmtime or libloading.
 
+pub mod bench;
 mod bindings;
 pub mod build;
 mod describe;

@@ -60,6 +60,13 @@ fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
     fs::write(path, content)
 }
 
+/// Names and texts of the files that define the plugin interface.
+pub fn interface() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let text =
+        |(path, bytes): &(&'static str, &'static [u8])| Some((*path, std::str::from_utf8(bytes).ok()?));
+    FILES.iter().filter(|(path, _)| path.starts_with("wit/")).filter_map(text)
+}
+
 /// Paths below the project with their content.
 fn project(role: Role, name: &str) -> Vec<(String, Vec<u8>)> {
     let template = format!("{TEMPLATES}{role}/");

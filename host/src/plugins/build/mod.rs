@@ -4,12 +4,14 @@
 
 mod cargo;
 mod component;
+mod text;
 mod toolchain;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cargo::Package;
+pub(super) use text::from_text;
 
 /// A finished plugin.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,17 +1,16 @@
 //! Small guests in WebAssembly text, made into components of a role's world.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use wasmtime::component::{Component, Linker};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
-use super::{Places, Plugins, WIT_VERSION};
+use super::{Places, Plugins};
 use crate::config::PluginsConfig;
+use crate::plugins::build::from_text;
 use crate::plugins::models::{Models, Verifier};
 use crate::plugins::wasm::engine::Engine;
 use crate::plugins::wasm::guest::{Common, Guest};
@@ -254,13 +253,7 @@ pub fn web_generator(url: &str) -> String {
 
 /// The component of a core module in text.
 pub fn component(role: Role, module: &str) -> Vec<u8> {
-    let mut bytes = wat::parse_str(module).unwrap();
-    let mut resolve = Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit").join(WIT_VERSION);
-    let (package, _) = resolve.push_dir(wit).unwrap();
-    let world = resolve.select_world(&[package], Some(&format!("{role}-plugin"))).unwrap();
-    embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8, false).unwrap();
-    ComponentEncoder::default().validate(true).module(&bytes).unwrap().encode().unwrap()
+    from_text(role, module).unwrap()
 }
 
 /// A pool of a reranker, outside of any registry, with a short deadline.
