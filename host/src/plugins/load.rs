@@ -228,6 +228,7 @@ impl Loader {
             limits: self.limits(manifest),
             models: entry.models.clone().ok_or("no model files")?,
             egress: self.egress(manifest),
+            wasi: manifest.wasi,
             stats: entry.stats.clone(),
             engine: self.engine.clone(),
         };

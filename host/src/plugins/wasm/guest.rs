@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use wasmtime::component::ResourceAny;
 use wasmtime::{Result, Store, Trap};
 
@@ -55,6 +56,8 @@ pub struct Common {
     pub models: Arc<Models>,
     /// Its way to other machines, where it was granted one.
     pub egress: Option<Arc<Egress>>,
+    /// Whether it uses WASI.
+    pub wasi: bool,
     /// What it did.
     pub stats: Arc<Stats>,
     /// Where it runs.
@@ -151,6 +154,8 @@ impl<W: World> Guest<W> {
         let end = began + budget;
         instance.store.data_mut().begin_call(end - spare(budget), end);
         instance.store.set_epoch_deadline(ticks(budget));
+        let runtime = self.runtime();
+        let _entered = runtime.as_ref().map(Handle::enter);
         let outcome = work(&mut instance.store, &instance.exports);
         let took = began.elapsed();
         let result = match outcome {
@@ -162,6 +167,12 @@ impl<W: World> Guest<W> {
         let code = result.as_ref().err().map(|failure| failure.error().kind.code());
         metrics().plugin_call(&self.name, took, code);
         result
+    }
+
+    /// Where WASI's own tasks are to live, whoever calls the guest.
+    fn runtime(&self) -> Option<Handle> {
+        let egress = self.common.egress.as_ref().filter(|_| self.common.wasi)?;
+        egress.runtime().inspect_err(|error| tracing::error!(%error, "no runtime for requests")).ok()
     }
 
     /// Lets the guest drop a resource; its destructor may trap.

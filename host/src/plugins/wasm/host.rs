@@ -19,7 +19,7 @@ const LOG_LINES_MAX: u32 = 200;
 const LOG_BYTES_MAX: usize = 64 << 10;
 const LOG_LINE_MAX: usize = 4 << 10;
 /// What a guest may have open at once; a leak ends here, not with the host's memory.
-const RESOURCES_MAX: usize = 10_000;
+const RESOURCES_MAX: usize = 1_000;
 
 /// A source that a parser has open.
 pub struct OpenSource(pub Source);
@@ -109,6 +109,7 @@ impl HostState {
 
     /// Ends all exchanges that the guest has open, without asking it.
     pub fn hang_up(&mut self) {
+        self.wasi.iter().for_each(|machine| machine.hang_up());
         for response in self.responses.drain(..) {
             if let Ok(response) = self.table.get_mut(&Resource::<Response>::new_borrow(response)) {
                 response.close();

@@ -1,10 +1,11 @@
 //! WASI 0.2 for guests of languages whose runtimes can't do without: an empty machine. It has no files, no environment,
 //! no arguments, no sockets and no input; what is printed goes to the log; clock and randomness are made up and the same
-//! in every instance.
+//! in every instance. `wasi:http` is there for those who were granted `http`, over the broker of `egress`.
 //!
 //! Invariant: nothing here tells a guest about the host, and nothing waits longer than the guest's call may take.
 
 mod clock;
+mod http;
 mod output;
 mod random;
 mod wait;
@@ -12,12 +13,14 @@ mod wait;
 use std::sync::Arc;
 
 use wasmtime::Result;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::{clocks, random as entropy, sync::io};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::host::HostState;
+use crate::plugins::egress::Egress;
 use clock::Clock;
+use http::Exchanges;
 use output::Printed;
 pub use wait::Abandoned;
 pub use wasmtime_wasi::I32Exit as Exit;
@@ -29,16 +32,29 @@ pub struct Machine {
     random: blake3::OutputReader,
     stdout: Printed,
     stderr: Printed,
+    exchanges: Exchanges,
 }
 
 impl Machine {
-    fn new() -> Self {
+    fn new(egress: Option<Arc<Egress>>) -> Self {
         let (stdout, stderr) = (Printed::default(), Printed::default());
         let mut builder = WasiCtx::builder();
         // Input, files, environment and arguments are none unless given; that nothing is sent has to be said.
         builder.stdout(stdout.clone()).stderr(stderr.clone());
         builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-        Self { ctx: builder.build(), clock: Arc::default(), random: random::reader(), stdout, stderr }
+        Self {
+            ctx: builder.build(),
+            clock: Arc::default(),
+            random: random::reader(),
+            stdout,
+            stderr,
+            exchanges: Exchanges::new(egress),
+        }
+    }
+
+    /// Ends all exchanges of the guest, without asking it.
+    pub fn hang_up(&self) {
+        self.exchanges.hang_up();
     }
 }
 
@@ -53,19 +69,26 @@ pub fn link(linker: &mut Linker<HostState>) -> Result<()> {
     entropy::insecure_seed::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
     io::poll::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
     io::streams::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+    // Whoever was not granted it is refused before this could matter, see `imports`.
+    wasmtime_wasi_http::p2::add_only_http_to_linker_sync(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
 impl HostState {
+    fn parts(&mut self) -> (&mut Machine, &mut ResourceTable) {
+        let egress = &self.egress;
+        (self.wasi.get_or_insert_with(|| Box::new(Machine::new(egress.clone()))), &mut self.table)
+    }
+
     fn machine(&mut self) -> &mut Machine {
-        self.wasi.get_or_insert_with(|| Box::new(Machine::new()))
+        self.parts().0
     }
 }
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let machine = self.wasi.get_or_insert_with(|| Box::new(Machine::new()));
-        WasiCtxView { ctx: &mut machine.ctx, table: &mut self.table }
+        let (machine, table) = self.parts();
+        WasiCtxView { ctx: &mut machine.ctx, table }
     }
 }

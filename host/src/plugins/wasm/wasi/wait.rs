@@ -17,6 +17,7 @@ use wasmtime_wasi::p2::bindings::sync::io::{poll, streams};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamError, StreamResult};
 
 use super::clock::Clock;
+use super::http::Alarm;
 use crate::plugins::roles::Cancel;
 use crate::plugins::wasm::host::HostState;
 
@@ -32,15 +33,20 @@ pub struct Abandoned;
 
 /// How long a guest may be kept waiting, and by what clock.
 struct Patience {
+    /// When exchanges fail, so that the guest can say so.
     until: Instant,
+    /// When its call is over.
+    end: Instant,
     cancel: Cancel,
     clock: Arc<Clock>,
+    alarm: Alarm,
 }
 
 impl Patience {
     /// Waits for something that hangs on so many things. Where all of them are timers, the clock runs ahead; what comes
     /// from elsewhere takes real time, and the clock goes along.
-    fn wait<T>(&self, things: usize, work: impl Future<Output = T>) -> Result<T> {
+    fn wait<T>(self, things: usize, work: impl Future<Output = T>) -> Result<T> {
+        let mut alarm = Some(self.alarm);
         let mut work = pin!(work);
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
@@ -55,12 +61,15 @@ impl Patience {
                 continue;
             }
             let began = Instant::now();
-            let left = self.until.saturating_duration_since(began);
+            let left = self.end.saturating_duration_since(began);
             if self.cancel.is_cancelled() {
                 return Err(Abandoned.into());
             }
             if left.is_zero() {
                 return Err(Trap::Interrupt.into());
+            }
+            if began >= self.until {
+                alarm.take().into_iter().for_each(Alarm::ring);
             }
             let nap = self.clock.left(sleepers).unwrap_or(GLANCE).min(GLANCE).min(left);
             std::thread::park_timeout(nap);
@@ -68,7 +77,7 @@ impl Patience {
         }
     }
 
-    fn wait_for_stream<T>(&self, work: impl Future<Output = StreamResult<T>>) -> StreamResult<T> {
+    fn wait_for_stream<T>(self, work: impl Future<Output = StreamResult<T>>) -> StreamResult<T> {
         self.wait(1, work).map_err(StreamError::Trap)?
     }
 }
@@ -84,8 +93,10 @@ impl Wake for Unpark {
 
 impl HostState {
     fn patience(&mut self) -> Patience {
-        let (until, cancel) = (self.end, self.call.cancel.clone());
-        Patience { until, cancel, clock: self.machine().clock.clone() }
+        self.log_refusal();
+        let (until, end, cancel) = (self.call.until, self.end, self.call.cancel.clone());
+        let machine = self.machine();
+        Patience { until, end, cancel, clock: machine.clock.clone(), alarm: machine.exchanges.alarm() }
     }
 
     fn printed<T>(&mut self, outcome: StreamResult<T>) -> StreamResult<T> {
