@@ -26,6 +26,8 @@ pub struct Manifest {
     pub wit: String,
     /// For people.
     pub description: String,
+    /// Whether it needs WASI, as what is made from Python or JavaScript does. What it gets is an empty machine.
+    pub wasi: bool,
     /// Parsers: canonical types it reads.
     pub file_types: Vec<String>,
     /// Parsers: the highest wins where several read a type.
@@ -60,6 +62,8 @@ pub struct LimitWishes {
     pub deadline: Option<Duration>,
     /// Bytes that a call may return.
     pub output_max: Option<u64>,
+    /// Calls after which an instance is exchanged for a new one.
+    pub invocations_max: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +74,8 @@ struct Raw {
     wit: String,
     #[serde(default)]
     description: String,
+    #[serde(default)]
+    wasi: bool,
     #[serde(default)]
     handles: RawHandles,
     #[serde(default)]
@@ -98,6 +104,7 @@ struct RawLimits {
     memory_max: Option<String>,
     deadline: Option<String>,
     output_max: Option<String>,
+    invocations_max: Option<u64>,
 }
 
 impl Manifest {
@@ -118,11 +125,25 @@ impl Manifest {
 
 /// The keys of each table; `models` and `capabilities` are looked at entry by entry.
 const KEYS: [(&str, &[&str]); 5] = [
-    ("", &["name", "version", "role", "wit", "description", "handles", "models", "capabilities", "limits"]),
+    (
+        "",
+        &[
+            "name",
+            "version",
+            "role",
+            "wit",
+            "description",
+            "wasi",
+            "handles",
+            "models",
+            "capabilities",
+            "limits",
+        ],
+    ),
     ("handles", &["file_types", "priority"]),
     ("models", &["name", "path", "sha256", "fetch"]),
     ("capabilities", &["why"]),
-    ("limits", &["memory_max", "deadline", "output_max"]),
+    ("limits", &["memory_max", "deadline", "output_max", "invocations_max"]),
 ];
 
 fn check_keys(table: &toml::Table) -> Result<(), String> {
@@ -190,6 +211,7 @@ fn check(raw: Raw) -> Result<Manifest, String> {
         role,
         wit: raw.wit,
         description: raw.description,
+        wasi: raw.wasi,
         file_types: raw.handles.file_types,
         priority: raw.handles.priority,
         models: raw.models,
@@ -266,7 +288,11 @@ fn check_limits(raw: &RawLimits) -> Result<LimitWishes, String> {
     let size = |key: &str, value: &Option<String>| {
         value.as_deref().map(parse_size).transpose().map_err(|e| format!("limits.{key}: {e}"))
     };
+    if raw.invocations_max == Some(0) {
+        return Err("limits.invocations_max: an instance has to last for one call at least".into());
+    }
     Ok(LimitWishes {
+        invocations_max: raw.invocations_max,
         memory_max: size("memory_max", &raw.memory_max)?,
         output_max: size("output_max", &raw.output_max)?,
         deadline: raw
@@ -288,6 +314,7 @@ mod tests {
         role = "parser"
         wit = "0.1.0"
         description = "Markdown"
+        wasi = true
         [handles]
         file_types = ["md"]
         priority = 3
@@ -304,6 +331,8 @@ mod tests {
     fn reads_a_whole_manifest() {
         let manifest = Manifest::parse(WHOLE).unwrap();
         assert_eq!(manifest.role, Role::Parser);
+        assert!(manifest.wasi);
+        assert!(!Manifest::parse(&WHOLE.replace("wasi = true", "")).unwrap().wasi);
         assert_eq!(manifest.file_types, ["md"]);
         assert_eq!(manifest.priority, 3);
         assert_eq!(manifest.limits.memory_max, Some(256 << 20));
@@ -322,6 +351,8 @@ mod tests {
             ("path = \"a/b.safetensors\"", "path = \"/b\"", "stay below the model directory"),
             ("sha256 = \"0000", "sha256 = \"x000", "64 hexadecimal digits"),
             ("memory_max = \"256MiB\"", "memory_max = \"lots\"", "limits.memory_max"),
+            ("memory_max = \"256MiB\"", "invocations_max = 0", "limits.invocations_max"),
+            ("wasi = true", "wasi = \"yes\"", "expected a boolean"),
             ("file_types = [\"md\"]", "file_types = []", "must name what it reads"),
             ("[limits]", "[capabilities]\nhttp = { why = \"x\" }\n[limits]", "role parser can't have it"),
             ("[limits]", "[capabilities]\nhtpp = { why = \"x\" }\n[limits]", "did you mean `http`?"),

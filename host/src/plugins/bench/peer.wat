@@ -12,6 +12,6 @@
   (core instance $guest (instantiate $module))
   (func (export "nothing") (canon lift (core func $guest "nothing")))
   (func (export "take") (param "bytes" (list u8))
-    (canon lift (core func $guest "take") (memory $guest "memory") (realloc (func $guest "realloc"))))
+    (canon lift (core func $guest "take") (memory (core memory $guest "memory")) (realloc (core func $guest "realloc"))))
   (func (export "give") (result (list u8))
-    (canon lift (core func $guest "give") (memory $guest "memory"))))
+    (canon lift (core func $guest "give") (memory (core memory $guest "memory")))))

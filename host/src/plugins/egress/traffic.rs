@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
+use super::Error;
 use crate::telemetry::metrics;
 
 /// What went to one origin and came back from it.
@@ -45,10 +46,13 @@ impl Meter {
         self.count(origin, |traffic| traffic.received_bytes += bytes);
     }
 
-    /// A request was not granted.
-    pub(super) fn refuse(&self) {
-        metrics().egress_refused(&self.plugin);
-        self.refused.fetch_add(1, Relaxed);
+    /// A request failed.
+    pub(super) fn failed(&self, error: &Error) {
+        tracing::debug!(target: "plugin", plugin = self.plugin, %error, "request failed");
+        if matches!(error, Error::Denied(_)) {
+            metrics().egress_refused(&self.plugin);
+            self.refused.fetch_add(1, Relaxed);
+        }
     }
 
     /// By `host:port`.

@@ -256,20 +256,26 @@ pub fn component(role: Role, module: &str) -> Vec<u8> {
     from_text(role, module).unwrap()
 }
 
-/// A pool of a reranker, outside of any registry, with a short deadline.
+/// A pool of a reranker, outside of any registry, with a short deadline and instances that last three calls.
 pub fn reranker_pool(module: &str, max: usize) -> Arc<Pool<RerankerWorld>> {
     let engine = Engine::start().unwrap();
     let mut linker = Linker::new(engine.wasm());
     host::link(&mut linker).unwrap();
     let component = Component::from_binary(engine.wasm(), &component(Role::Reranker, module)).unwrap();
     let world = RerankerWorld::new(linker.instantiate_pre(&component).unwrap()).unwrap();
-    let limits = Limits { memory_max: 8 << 20, deadline: Duration::from_millis(100), output_max: 1 << 20 };
+    let limits = Limits {
+        memory_max: 8 << 20,
+        deadline: Duration::from_millis(100),
+        output_max: 1 << 20,
+        invocations_max: 3,
+    };
     let verifier = Arc::new(Verifier::new(None));
     let common = Common {
         id: PluginId { name: "guest".into(), version: "1".into(), sha256: String::new() },
         limits,
         models: Arc::new(Models::new(Vec::new(), Arc::from([]), verifier)),
         egress: None,
+        wasi: false,
         stats: Arc::default(),
         engine,
     };

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use wasmtime::component::ResourceAny;
 use wasmtime::{Result, Store, Trap};
 
 use super::engine::Engine;
 use super::host::HostState;
 use super::limits::{Limiter, Limits, MemoryExhausted, ticks};
+use super::wasi::{Abandoned, Exit};
 use crate::plugins::bindings::v0_1_0::{self as bindings, imports::types as wit};
 use crate::plugins::egress::Egress;
 use crate::plugins::fault::{fault, from_guest};
@@ -54,6 +56,8 @@ pub struct Common {
     pub models: Arc<Models>,
     /// Its way to other machines, where it was granted one.
     pub egress: Option<Arc<Egress>>,
+    /// Whether it uses WASI.
+    pub wasi: bool,
     /// What it did.
     pub stats: Arc<Stats>,
     /// Where it runs.
@@ -73,6 +77,7 @@ pub struct Guest<W: World> {
 pub struct Instance<W: World> {
     store: Store<HostState>,
     exports: W::Exports,
+    invocations: u64,
 }
 
 /// How a call failed.
@@ -130,11 +135,13 @@ impl<W: World> Guest<W> {
         let (name, config) = (self.name.clone(), self.config.clone());
         let state = HostState::new(name, config, models.clone(), egress.clone(), limiter);
         let mut store = Store::new(engine.wasm(), state);
+        let end = Instant::now() + limits.deadline;
+        store.data_mut().begin_call(end, end);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.host_bytes());
         store.set_epoch_deadline(ticks(limits.deadline));
         match self.world.instantiate(&mut store) {
-            Ok(exports) => Ok(Instance { store, exports }),
+            Ok(exports) => Ok(Instance { store, exports, invocations: 0 }),
             Err(error) => Err(self.judge(error, limits.deadline)),
         }
     }
@@ -146,9 +153,13 @@ impl<W: World> Guest<W> {
         budget: Duration,
         work: impl FnOnce(&mut Store<HostState>, &W::Exports) -> Result<std::result::Result<R, wit::Error>>,
     ) -> std::result::Result<R, Failure> {
+        instance.invocations += 1;
         let began = Instant::now();
-        instance.store.data_mut().begin_call(began + budget - spare(budget));
+        let end = began + budget;
+        instance.store.data_mut().begin_call(end - spare(budget), end);
         instance.store.set_epoch_deadline(ticks(budget));
+        let runtime = self.runtime();
+        let _entered = runtime.as_ref().map(Handle::enter);
         let outcome = work(&mut instance.store, &instance.exports);
         let took = began.elapsed();
         let result = match outcome {
@@ -162,6 +173,12 @@ impl<W: World> Guest<W> {
         result
     }
 
+    /// Where WASI's own tasks are to live, whoever calls the guest.
+    fn runtime(&self) -> Option<Handle> {
+        let egress = self.common.egress.as_ref().filter(|_| self.common.wasi)?;
+        egress.runtime().inspect_err(|error| tracing::error!(%error, "no runtime for requests")).ok()
+    }
+
     /// Lets the guest drop a resource; its destructor may trap.
     pub fn release(
         &self,
@@ -171,6 +188,11 @@ impl<W: World> Guest<W> {
         self.call(instance, self.limits().deadline, |store, _| resource.resource_drop(store).map(Ok))
     }
 
+    /// Whether the instance has had as many calls as it may.
+    pub fn is_spent(&self, instance: &Instance<W>) -> bool {
+        instance.invocations >= self.limits().invocations_max
+    }
+
     /// The instance's state, for what the next calls are about.
     pub fn state(instance: &mut Instance<W>) -> &mut HostState {
         instance.store.data_mut()
@@ -178,8 +200,11 @@ impl<W: World> Guest<W> {
 
     /// A trap by its cause.
     fn judge(&self, error: wasmtime::Error, budget: Duration) -> PluginError {
-        self.common.stats.trapped();
         let name = &*self.name;
+        if error.is::<Abandoned>() {
+            return fault(name, FaultKind::Other("cancelled".into()), "the call was cancelled");
+        }
+        self.common.stats.trapped();
         tracing::warn!(target: "plugin", plugin = name, cause = %error.root_cause(), "call trapped");
         tracing::debug!(target: "plugin", plugin = name, "{error:?}");
         let Limits { memory_max, output_max, .. } = self.common.limits;
@@ -192,6 +217,13 @@ impl<W: World> Guest<W> {
         if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
             let message = format!("did not end within {} ms: {}", budget.as_millis(), grant("deadline"));
             return fault(name, FaultKind::Limit(Limit::Time), message);
+        }
+        if let Some(Exit(status)) = error.downcast_ref() {
+            let message = format!(
+                "ended itself with exit status {status}, which no plugin may: it has to return an error instead. Look \
+                 into the log for what it printed, and report this to its author"
+            );
+            return fault(name, FaultKind::Exit, message);
         }
         if is_output(&error) {
             let message = format!("returned more than {} MiB: {}", output_max >> 20, grant("output_max"));
