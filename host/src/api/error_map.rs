@@ -98,6 +98,7 @@ impl From<PluginError> for ApiError {
             | FaultKind::Corrupt
             | FaultKind::Limit(_)
             | FaultKind::Trap
+            | FaultKind::Exit
             | FaultKind::Internal
             | FaultKind::Other(_) => (StatusCode::BAD_GATEWAY, "backend_error"),
         };

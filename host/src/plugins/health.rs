@@ -69,7 +69,7 @@ impl Health {
 
     /// Takes note of how a call ended; true if the build before is back in use.
     pub fn note(&self, error: Option<&PluginError>) -> bool {
-        let crashed = error.is_some_and(|error| error.kind == FaultKind::Trap);
+        let crashed = error.is_some_and(|error| error.kind.is_crash());
         let mut record = self.record.lock();
         if !crashed {
             if error.is_none() {

@@ -21,10 +21,11 @@ use super::wasm::enricher::EnricherWorld;
 use super::wasm::generator::GeneratorWorld;
 use super::wasm::guest::Common;
 use super::wasm::host::HostState;
-use super::wasm::imports;
+use super::wasm::imports::{self, Importer};
 use super::wasm::limits::Limits;
 use super::wasm::parser::ParserWorld;
 use super::wasm::reranker::RerankerWorld;
+use super::wasm::wasi;
 use crate::config::PluginsConfig;
 use crate::types::{ContentHash, PluginId, Role};
 
@@ -218,13 +219,16 @@ impl Loader {
             })?;
         tracing::debug!(plugin = manifest.name, cached = origin == Origin::Cached, "component loaded");
         entry.info.imports = imports::of(self.engine.wasm(), &component);
-        imports::check(&manifest.name, manifest.role, &self.grants(manifest), &entry.info.imports)?;
-        let worlds = self.worlds(manifest.role, &component)?;
+        let Manifest { name, role, wasi, .. } = manifest;
+        let importer = Importer { name, role: *role, wasi: *wasi, grants: &self.grants(manifest) };
+        importer.check(&entry.info.imports)?;
+        let worlds = self.worlds(manifest, &component)?;
         let common = Common {
             id: entry.info.id.clone(),
             limits: self.limits(manifest),
             models: entry.models.clone().ok_or("no model files")?,
             egress: self.egress(manifest),
+            wasi: manifest.wasi,
             stats: entry.stats.clone(),
             engine: self.engine.clone(),
         };
@@ -235,13 +239,14 @@ impl Loader {
         Ok(())
     }
 
-    fn worlds(&self, role: Role, component: &Component) -> Result<Worlds, String> {
+    fn worlds(&self, manifest: &Manifest, component: &Component) -> Result<Worlds, String> {
+        let role = manifest.role;
         let unfit = |error: wasmtime::Error| {
             format!(
                 "{COMPONENT_FILE} does not fit world `{role}-plugin`: {error:#}; build it against wit/{WIT_VERSION}"
             )
         };
-        let pre: InstancePre<HostState> = self.linker.instantiate_pre(component).map_err(unfit)?;
+        let pre = self.instantiate_pre(component, manifest.wasi).map_err(unfit)?;
         Ok(match role {
             Role::Parser => {
                 Worlds::Parser(Arc::new(bindings::parser::ParserPluginPre::new(pre).map_err(unfit)?))
@@ -259,6 +264,16 @@ impl Loader {
                 Worlds::Generator(Arc::new(bindings::generator::GeneratorPluginPre::new(pre).map_err(unfit)?))
             }
         })
+    }
+
+    /// WASI is there for those who asked for it, and nobody else pays for it.
+    fn instantiate_pre(&self, component: &Component, wasi: bool) -> wasmtime::Result<InstancePre<HostState>> {
+        if !wasi {
+            return self.linker.instantiate_pre(component);
+        }
+        let mut linker = self.linker.clone();
+        wasi::link(&mut linker)?;
+        linker.instantiate_pre(component)
     }
 }
 

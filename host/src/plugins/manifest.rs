@@ -26,6 +26,8 @@ pub struct Manifest {
     pub wit: String,
     /// For people.
     pub description: String,
+    /// Whether it needs WASI, as what is made from Python or JavaScript does. What it gets is an empty machine.
+    pub wasi: bool,
     /// Parsers: canonical types it reads.
     pub file_types: Vec<String>,
     /// Parsers: the highest wins where several read a type.
@@ -70,6 +72,8 @@ struct Raw {
     wit: String,
     #[serde(default)]
     description: String,
+    #[serde(default)]
+    wasi: bool,
     #[serde(default)]
     handles: RawHandles,
     #[serde(default)]
@@ -118,7 +122,21 @@ impl Manifest {
 
 /// The keys of each table; `models` and `capabilities` are looked at entry by entry.
 const KEYS: [(&str, &[&str]); 5] = [
-    ("", &["name", "version", "role", "wit", "description", "handles", "models", "capabilities", "limits"]),
+    (
+        "",
+        &[
+            "name",
+            "version",
+            "role",
+            "wit",
+            "description",
+            "wasi",
+            "handles",
+            "models",
+            "capabilities",
+            "limits",
+        ],
+    ),
     ("handles", &["file_types", "priority"]),
     ("models", &["name", "path", "sha256", "fetch"]),
     ("capabilities", &["why"]),
@@ -190,6 +208,7 @@ fn check(raw: Raw) -> Result<Manifest, String> {
         role,
         wit: raw.wit,
         description: raw.description,
+        wasi: raw.wasi,
         file_types: raw.handles.file_types,
         priority: raw.handles.priority,
         models: raw.models,
@@ -288,6 +307,7 @@ mod tests {
         role = "parser"
         wit = "0.1.0"
         description = "Markdown"
+        wasi = true
         [handles]
         file_types = ["md"]
         priority = 3
@@ -304,6 +324,8 @@ mod tests {
     fn reads_a_whole_manifest() {
         let manifest = Manifest::parse(WHOLE).unwrap();
         assert_eq!(manifest.role, Role::Parser);
+        assert!(manifest.wasi);
+        assert!(!Manifest::parse(&WHOLE.replace("wasi = true", "")).unwrap().wasi);
         assert_eq!(manifest.file_types, ["md"]);
         assert_eq!(manifest.priority, 3);
         assert_eq!(manifest.limits.memory_max, Some(256 << 20));

@@ -85,11 +85,18 @@ pub enum FaultKind {
     Timeout,
     /// The guest trapped: a defect of the plugin. Its instance is gone.
     Trap,
+    /// The guest called `exit`: as much a defect.
+    Exit,
     Internal,
     Other(String),
 }
 
 impl FaultKind {
+    /// Whether the guest went down by itself.
+    pub fn is_crash(&self) -> bool {
+        matches!(self, FaultKind::Trap | FaultKind::Exit)
+    }
+
     /// The stable code of documents and of the API.
     pub fn code(&self) -> &str {
         match self {
@@ -110,6 +117,7 @@ impl FaultKind {
             FaultKind::Upstream => "backend_error",
             FaultKind::Timeout => "backend_timeout",
             FaultKind::Trap => "trap",
+            FaultKind::Exit => "exit",
             FaultKind::Internal => "internal",
             FaultKind::Other(code) => code,
         }

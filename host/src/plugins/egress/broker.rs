@@ -1,18 +1,21 @@
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::network::{Resolver, addresses, connect};
-use super::request::{Body, Target, prepare};
-use super::response::Exchange;
+use super::request::{Prepared, Target, prepare};
+use super::response::{Answer, Exchange};
 use super::scrub::Scrubber;
+use super::secrets::Used;
 use super::{Error, Network, Request, Response, Secrets};
 use crate::plugins::grants::Grants;
 use crate::plugins::roles::Cancel;
@@ -91,17 +94,22 @@ impl Egress {
 
     /// Sends a request and waits for the head of the answer; blocks. Redirects come back like any answer.
     pub fn send(&self, request: Request, call: &Call) -> Result<Response, Error> {
-        let sent = self.try_send(request, call);
-        if let Err(error) = &sent {
-            tracing::debug!(target: "plugin", plugin = self.plugin, %error, "request failed");
-            if matches!(error, Error::Denied(_)) {
-                metrics().egress_refused(&self.plugin);
-            }
-        }
-        sent
+        let begun = self.begin(request)?;
+        let answer = self.network.run(call, begun.until, begun.work)?;
+        Ok(Response::new(answer, self.network.clone()))
     }
 
-    fn try_send(&self, request: Request, call: &Call) -> Result<Response, Error> {
+    /// A request that may be sent, but for the addresses that its host turns out to have; the work sends it.
+    pub fn begin(&self, request: Request) -> Result<Begun, Error> {
+        self.prepared(request).inspect_err(|error| note(&self.plugin, error))
+    }
+
+    /// Where work may run.
+    pub fn runtime(&self) -> Result<Handle, Error> {
+        self.network.handle()
+    }
+
+    fn prepared(&self, request: Request) -> Result<Begun, Error> {
         let target = Target::parse(&request.url)?;
         target.check(&self.plugin, &self.grants)?;
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
@@ -110,22 +118,14 @@ impl Egress {
         })?;
         let limits = self.limits_for(&request);
         let (request, used) = prepare(request, &target, &self.secrets, &limits)?;
-        let authority = target.authority();
-        let body_bytes = hyper::body::Body::size_hint(request.body()).lower();
         let tls = if target.https { Some(self.network.tls()?) } else { None };
-        let way = Way { plugin: self.plugin.clone(), target, resolver: self.network.resolver(), tls, limits };
         let until = Instant::now() + limits.total;
-        let (answer, connection) = self.network.run(call, until, exchange(way, request))?;
-        metrics().egress(&self.plugin, &authority, body_bytes);
-        let exchange = Exchange {
-            _connection: connection,
-            _slot: slot,
-            until,
-            limits,
-            authority,
-            plugin: self.plugin.clone(),
-        };
-        Ok(Response::new(answer, exchange, Scrubber::new(used), self.network.clone()))
+        let (plugin, resolver) = (self.plugin.clone(), self.network.resolver());
+        let way = Way { plugin, target, resolver, tls, limits, until, slot };
+        let plugin = self.plugin.clone();
+        let work =
+            async move { exchange(way, request, used).await.inspect_err(|error| note(&plugin, error)) };
+        Ok(Begun { until, work: Box::pin(work) })
     }
 
     /// A guest may wait for less than the host would, not for longer than an exchange may take.
@@ -148,20 +148,28 @@ impl Drop for Connection {
     }
 }
 
+/// An exchange in the making.
+pub struct Begun {
+    /// When it ends at the latest.
+    pub until: Instant,
+    /// Brings the head of the answer. To be run where [`Egress::runtime`] says; dropping it ends the exchange.
+    pub work: Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>,
+}
+
 struct Way {
     plugin: String,
     target: Target,
     resolver: Resolver,
     tls: Option<TlsConnector>,
     limits: Limits,
+    until: Instant,
+    slot: OwnedSemaphorePermit,
 }
 
 /// From a request that may be sent to the head of its answer.
-async fn exchange(
-    way: Way,
-    request: hyper::Request<Body>,
-) -> Result<(hyper::Response<Incoming>, Connection), Error> {
-    let Way { plugin, target, resolver, tls, limits } = way;
+async fn exchange(way: Way, request: Prepared, used: Vec<Used>) -> Result<Answer, Error> {
+    let Way { plugin, target, resolver, tls, limits, until, slot } = way;
+    let Prepared { request, sent } = request;
     let connecting = async {
         let vetted = addresses(resolver, &target, &plugin).await?;
         connect(&target, vetted, tls, limits.connect).await
@@ -181,7 +189,17 @@ async fn exchange(
     let connection = Connection(task.abort_handle());
     let answering = async { sender.send_request(request).await.map_err(|error| failure(&error, &limits)) };
     let answer = within(limits.first_byte, answering, || format!("{target} did not answer")).await?;
-    Ok((answer, connection))
+    let authority = target.authority();
+    metrics().egress(&plugin, &authority, sent.load(Ordering::Relaxed));
+    let exchange = Exchange { _connection: connection, _slot: slot, until, limits, authority, plugin };
+    Ok(Answer::new(answer, exchange, Scrubber::new(used)))
+}
+
+fn note(plugin: &str, error: &Error) {
+    tracing::debug!(target: "plugin", plugin, %error, "request failed");
+    if matches!(error, Error::Denied(_)) {
+        metrics().egress_refused(plugin);
+    }
 }
 
 /// The work within its time, or an error that says what did not happen.

@@ -12,11 +12,11 @@ mod scrub;
 mod secrets;
 mod vet;
 
-pub use broker::{Call, Egress, Limits};
+pub use broker::{Begun, Call, Egress, Limits};
 pub use error::Error;
 pub use network::Network;
-pub use request::{Request, whole};
-pub use response::Response;
+pub use request::{Request, is_forbidden, whole};
+pub use response::{Answer, Pieces, Response};
 pub use secrets::Secrets;
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! From what a guest asks for to a request that may be sent. Pure, but for reading secrets.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
@@ -31,6 +33,11 @@ const FORBIDDEN: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Whether a request may not bring the header, of a name in lower case.
+pub fn is_forbidden(name: &str) -> bool {
+    FORBIDDEN.contains(&name)
+}
 
 /// What goes up: whole, or a stream.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -134,13 +141,20 @@ impl fmt::Display for Target {
     }
 }
 
+/// A request that is ready to be sent.
+pub struct Prepared {
+    pub request: hyper::Request<Body>,
+    /// Bytes of the body that were sent so far.
+    pub sent: Arc<AtomicU64>,
+}
+
 /// Ready to be sent, and the secrets in it.
 pub fn prepare(
     request: Request,
     target: &Target,
     secrets: &Secrets,
     limits: &Limits,
-) -> Result<(hyper::Request<Body>, Vec<Used>), Error> {
+) -> Result<(Prepared, Vec<Used>), Error> {
     let mut used = Vec::new();
     let mut headers = headers(&request.headers, secrets, limits, &mut used)?;
     let host = HeaderValue::try_from(target.host_header())
@@ -155,13 +169,17 @@ pub fn prepare(
     }
     check_length(&mut headers, hyper::body::Body::size_hint(&request.body).exact())?;
     // A stream says only as it comes how long it is.
-    let body = Limited::new(request.body, limits.request_bytes_max as usize).boxed_unsync();
-    let mut sent = hyper::Request::new(body);
-    *sent.method_mut() = method(&request.method)?;
-    *sent.uri_mut() = Uri::try_from(&target.path)
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = sent.clone();
+    let body = Limited::new(request.body, limits.request_bytes_max as usize).inspect_frame(move |frame| {
+        counter.fetch_add(frame.data_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
+    });
+    let mut ready = hyper::Request::new(body.boxed_unsync());
+    *ready.method_mut() = method(&request.method)?;
+    *ready.uri_mut() = Uri::try_from(&target.path)
         .map_err(|error| Error::Invalid(format!("the URL's path can't be sent: {error}")))?;
-    *sent.headers_mut() = headers;
-    Ok((sent, used))
+    *ready.headers_mut() = headers;
+    Ok((Prepared { request: ready, sent }, used))
 }
 
 /// A guest may say how long its body is, if it says the truth; where the host knows, the host says it.
@@ -202,7 +220,7 @@ fn headers(
         let shown: String = name.chars().take(64).collect();
         let invalid = |what: &str| Error::Invalid(format!("header {shown:?} {what}"));
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("has no valid name"))?;
-        if FORBIDDEN.contains(&name.as_str()) {
+        if is_forbidden(name.as_str()) {
             return Err(invalid("is set by the host: leave it out"));
         }
         if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
@@ -340,7 +358,7 @@ mod tests {
         let target = Target::parse("http://[::1]:8080/a b".replace(' ', "%20").as_str())?;
         let limits =
             Limits { request_bytes_max: 5, header_bytes_max: 200, headers_max: 4, ..Limits::default() };
-        prepare(request, &target, &Secrets::default(), &limits).map(|(request, _)| request)
+        prepare(request, &target, &Secrets::default(), &limits).map(|(prepared, _)| prepared.request)
     }
 
     #[test]

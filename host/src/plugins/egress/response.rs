@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::broker::{Connection, failure, within};
@@ -22,28 +22,18 @@ pub struct Exchange {
     pub plugin: String,
 }
 
-/// The answer to a request. Dropping it closes the connection at once.
-pub struct Response {
-    status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-    /// `None` once all of it came, or it failed.
-    body: Option<(Incoming, Exchange)>,
-    /// Came, but did not fit into what was asked for.
-    rest: Bytes,
-    received: u64,
-    /// Every later read says so again.
-    failed: Option<Error>,
-    scrubber: Scrubber,
-    network: Arc<Network>,
+/// The answer to a request: its head, and a body to come. Dropping it closes the connection at once.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The rest of it.
+    pub body: Pieces,
 }
 
-impl Response {
-    pub(super) fn new(
-        answer: hyper::Response<Incoming>,
-        exchange: Exchange,
-        scrubber: Scrubber,
-        network: Arc<Network>,
-    ) -> Self {
+impl Answer {
+    pub(super) fn new(answer: hyper::Response<Incoming>, exchange: Exchange, scrubber: Scrubber) -> Self {
         let (head, body) = answer.into_parts();
         let header = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
             (name.as_str().to_owned(), scrubber.clean(value.as_bytes()))
@@ -51,13 +41,89 @@ impl Response {
         Self {
             status: head.status.as_u16(),
             headers: head.headers.iter().map(header).collect(),
-            body: Some((body, exchange)),
-            rest: Bytes::new(),
-            received: 0,
-            failed: None,
-            scrubber,
-            network,
+            body: Pieces { body, exchange, scrubber, received: 0, over: false },
         }
+    }
+}
+
+/// The body of an answer as it comes, within the bounds of its exchange. After an error it is of no use.
+pub struct Pieces {
+    body: Incoming,
+    exchange: Exchange,
+    scrubber: Scrubber,
+    received: u64,
+    over: bool,
+}
+
+impl Pieces {
+    /// When the exchange ends at the latest.
+    pub fn until(&self) -> Instant {
+        self.exchange.until
+    }
+
+    /// Whether nothing more comes.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The next bytes, none only at the end. Needs the broker's runtime.
+    pub async fn next(&mut self) -> Result<Bytes, Error> {
+        let limits = self.exchange.limits;
+        loop {
+            let waiting =
+                async { self.body.frame().await.transpose().map_err(|error| failure(&error, &limits)) };
+            let frame = within(limits.idle, waiting, || "the server sent nothing more".into()).await?;
+            let bytes = self.piece(frame)?;
+            if self.over || !bytes.is_empty() {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// What is there already, may be empty; `None` if the server has to be waited for.
+    fn ready(&mut self) -> Option<Result<Bytes, Error>> {
+        // What comes of an exchange that is overdue does not count.
+        let in_time = Instant::now() < self.exchange.until;
+        let ready = in_time.then(|| self.body.frame().now_or_never()).flatten()?;
+        let frame = ready.transpose().map_err(|error| failure(&error, &self.exchange.limits));
+        Some(frame.and_then(|frame| self.piece(frame)))
+    }
+
+    fn piece(&mut self, frame: Option<Frame<Bytes>>) -> Result<Bytes, Error> {
+        let Some(frame) = frame else {
+            self.over = true;
+            return Ok(self.scrubber.push(&[], true).into());
+        };
+        // What is no data are trailers, and nobody asks for those.
+        let data = frame.into_data().unwrap_or_default();
+        let exchange = &self.exchange;
+        self.received += data.len() as u64;
+        if self.received > exchange.limits.response_bytes_max {
+            let message = format!("the answer is longer than {} bytes", exchange.limits.response_bytes_max);
+            return Err(Error::Limit("http-body", message));
+        }
+        metrics().egress_received(&exchange.plugin, &exchange.authority, data.len() as u64);
+        Ok(if self.scrubber.is_idle() { data } else { self.scrubber.push(&data, false).into() })
+    }
+}
+
+/// An answer that is read by waiting for it. Dropping it closes the connection at once.
+pub struct Response {
+    status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+    /// `None` once all of it came, or it failed.
+    body: Option<Pieces>,
+    /// Came, but did not fit into what was asked for.
+    rest: Bytes,
+    /// Every later read says so again.
+    failed: Option<Error>,
+    network: Arc<Network>,
+}
+
+impl Response {
+    pub(super) fn new(answer: Answer, network: Arc<Network>) -> Self {
+        let Answer { status, headers, body } = answer;
+        Self { status, headers, body: Some(body), rest: Bytes::new(), failed: None, network }
     }
 
     /// HTTP status.
@@ -79,8 +145,8 @@ impl Response {
             if let Some(error) = &self.failed {
                 return Err(error.clone());
             }
-            let Some((body, exchange)) = self.body.take() else { return Ok(None) };
-            if let Err(error) = self.next_piece(body, exchange, call) {
+            let Some(body) = self.body.take() else { return Ok(None) };
+            if let Err(error) = self.next_piece(body, call) {
                 self.failed = Some(error.clone());
                 return Err(error);
             }
@@ -97,34 +163,16 @@ impl Response {
     }
 
     /// Fills `rest`, and keeps the body unless it ended. The connection closes wherever this fails.
-    fn next_piece(&mut self, mut body: Incoming, exchange: Exchange, call: &Call) -> Result<(), Error> {
-        let limits = exchange.limits;
-        // Often the next bytes are there already; those of an exchange that is overdue do not count.
-        let in_time = Instant::now() < exchange.until;
-        let ready = in_time.then(|| body.frame().now_or_never()).flatten().map(Option::transpose);
-        let (frame, body) = match ready {
-            Some(frame) => (frame.map_err(|error| failure(&error, &limits))?, body),
-            None => self.network.run(call, exchange.until, async move {
-                let waiting =
-                    async { body.frame().await.transpose().map_err(|error| failure(&error, &limits)) };
-                let frame = within(limits.idle, waiting, || "the server sent nothing more".into()).await?;
-                Ok((frame, body))
+    fn next_piece(&mut self, mut body: Pieces, call: &Call) -> Result<(), Error> {
+        let (piece, body) = match body.ready() {
+            Some(piece) => (piece?, body),
+            None => self.network.run(call, body.until(), async move {
+                let piece = body.next().await?;
+                Ok((piece, body))
             })?,
         };
-        let Some(frame) = frame else {
-            self.rest = self.scrubber.push(&[], true).into();
-            return Ok(());
-        };
-        // What is no data are trailers, and nobody asks for those.
-        let data = frame.into_data().unwrap_or_default();
-        self.received += data.len() as u64;
-        if self.received > limits.response_bytes_max {
-            let message = format!("the answer is longer than {} bytes", limits.response_bytes_max);
-            return Err(Error::Limit("http-body", message));
-        }
-        metrics().egress_received(&exchange.plugin, &exchange.authority, data.len() as u64);
-        self.rest = if self.scrubber.is_idle() { data } else { self.scrubber.push(&data, false).into() };
-        self.body = Some((body, exchange));
+        self.rest = piece;
+        self.body = Some(body).filter(|body| !body.is_over());
         Ok(())
     }
 }

@@ -277,6 +277,7 @@ pub fn reranker_pool(module: &str, max: usize) -> Arc<Pool<RerankerWorld>> {
         limits,
         models: Arc::new(Models::new(Vec::new(), Arc::from([]), verifier)),
         egress: None,
+        wasi: false,
         stats: Arc::default(),
         engine,
     };

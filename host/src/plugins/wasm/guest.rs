@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use wasmtime::component::ResourceAny;
 use wasmtime::{Result, Store, Trap};
 
 use super::engine::Engine;
 use super::host::HostState;
 use super::limits::{Limiter, Limits, MemoryExhausted, ticks};
+use super::wasi::{Abandoned, Exit};
 use crate::plugins::bindings::v0_1_0::{self as bindings, imports::types as wit};
 use crate::plugins::egress::Egress;
 use crate::plugins::fault::{fault, from_guest};
@@ -54,6 +56,8 @@ pub struct Common {
     pub models: Arc<Models>,
     /// Its way to other machines, where it was granted one.
     pub egress: Option<Arc<Egress>>,
+    /// Whether it uses WASI.
+    pub wasi: bool,
     /// What it did.
     pub stats: Arc<Stats>,
     /// Where it runs.
@@ -128,6 +132,8 @@ impl<W: World> Guest<W> {
         let (name, config) = (self.name.clone(), self.config.clone());
         let state = HostState::new(name, config, models.clone(), egress.clone(), limiter);
         let mut store = Store::new(engine.wasm(), state);
+        let end = Instant::now() + limits.deadline;
+        store.data_mut().begin_call(end, end);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.host_bytes());
         store.set_epoch_deadline(ticks(limits.deadline));
@@ -145,8 +151,11 @@ impl<W: World> Guest<W> {
         work: impl FnOnce(&mut Store<HostState>, &W::Exports) -> Result<std::result::Result<R, wit::Error>>,
     ) -> std::result::Result<R, Failure> {
         let began = Instant::now();
-        instance.store.data_mut().begin_call(began + budget - spare(budget));
+        let end = began + budget;
+        instance.store.data_mut().begin_call(end - spare(budget), end);
         instance.store.set_epoch_deadline(ticks(budget));
+        let runtime = self.runtime();
+        let _entered = runtime.as_ref().map(Handle::enter);
         let outcome = work(&mut instance.store, &instance.exports);
         let took = began.elapsed();
         let result = match outcome {
@@ -158,6 +167,12 @@ impl<W: World> Guest<W> {
         let code = result.as_ref().err().map(|failure| failure.error().kind.code());
         metrics().plugin_call(&self.name, took, code);
         result
+    }
+
+    /// Where WASI's own tasks are to live, whoever calls the guest.
+    fn runtime(&self) -> Option<Handle> {
+        let egress = self.common.egress.as_ref().filter(|_| self.common.wasi)?;
+        egress.runtime().inspect_err(|error| tracing::error!(%error, "no runtime for requests")).ok()
     }
 
     /// Lets the guest drop a resource; its destructor may trap.
@@ -176,8 +191,11 @@ impl<W: World> Guest<W> {
 
     /// A trap by its cause.
     fn judge(&self, error: wasmtime::Error, budget: Duration) -> PluginError {
-        self.common.stats.trapped();
         let name = &*self.name;
+        if error.is::<Abandoned>() {
+            return fault(name, FaultKind::Other("cancelled".into()), "the call was cancelled");
+        }
+        self.common.stats.trapped();
         tracing::warn!(target: "plugin", plugin = name, cause = %error.root_cause(), "call trapped");
         tracing::debug!(target: "plugin", plugin = name, "{error:?}");
         let Limits { memory_max, output_max, .. } = self.common.limits;
@@ -190,6 +208,13 @@ impl<W: World> Guest<W> {
         if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
             let message = format!("did not end within {} ms: {}", budget.as_millis(), grant("deadline"));
             return fault(name, FaultKind::Limit(Limit::Time), message);
+        }
+        if let Some(Exit(status)) = error.downcast_ref() {
+            let message = format!(
+                "ended itself with exit status {status}, which no plugin may: it has to return an error instead. Look \
+                 into the log for what it printed, and report this to its author"
+            );
+            return fault(name, FaultKind::Exit, message);
         }
         if is_output(&error) {
             let message = format!("returned more than {} MiB: {}", output_max >> 20, grant("output_max"));

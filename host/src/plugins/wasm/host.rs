@@ -9,6 +9,7 @@ use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Error, Result};
 
 use super::limits::{Limiter, MemoryExhausted};
+use super::wasi::Machine;
 use crate::plugins::bindings::v0_1_0::imports::{config, http, log, model_files, sources, types};
 use crate::plugins::egress::{Call, Egress, Response};
 use crate::plugins::models::Models;
@@ -17,6 +18,8 @@ use crate::plugins::roles::{Cancel, Source};
 const LOG_LINES_MAX: u32 = 200;
 const LOG_BYTES_MAX: usize = 64 << 10;
 const LOG_LINE_MAX: usize = 4 << 10;
+/// What a guest may have open at once; a leak ends here, not with the host's memory.
+const RESOURCES_MAX: usize = 1_000;
 
 /// A source that a parser has open.
 pub struct OpenSource(pub Source);
@@ -36,6 +39,10 @@ pub struct HostState {
     pub(super) egress: Option<Arc<Egress>>,
     /// What requests are made for.
     pub(super) call: Call,
+    /// When the call ends at the latest: a little after `call.until`.
+    pub(super) end: Instant,
+    /// Made when the guest first uses WASI.
+    pub(super) wasi: Option<Box<Machine>>,
     /// Answers that the guest has open, as they stand in the table.
     pub(super) responses: Vec<u32>,
     log: LogBudget,
@@ -63,23 +70,30 @@ impl HostState {
         egress: Option<Arc<Egress>>,
         limiter: Limiter,
     ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
+        let now = Instant::now();
         Self {
             plugin,
             config,
             models,
             egress,
             limiter,
-            call: Call { until: Instant::now(), cancel: Cancel::default() },
+            call: Call { until: now, cancel: Cancel::default() },
+            end: now,
+            wasi: None,
             responses: Vec::new(),
             log: LogBudget::FULL,
-            table: ResourceTable::new(),
+            table,
         }
     }
 
-    /// A new call begins, which may take so long: it may log anew.
-    pub fn begin_call(&mut self, until: Instant) {
+    /// A new call begins and may log anew. What it asks of others has to be there `until` then, so that it can still
+    /// say so before its `end`.
+    pub fn begin_call(&mut self, until: Instant, end: Instant) {
         self.log = LogBudget::FULL;
         self.call.until = until;
+        self.end = end;
     }
 
     /// Whoever wanted the coming calls may go.
@@ -95,6 +109,7 @@ impl HostState {
 
     /// Ends all exchanges that the guest has open, without asking it.
     pub fn hang_up(&mut self) {
+        self.wasi.iter().for_each(|machine| machine.hang_up());
         for response in self.responses.drain(..) {
             if let Ok(response) = self.table.get_mut(&Resource::<Response>::new_borrow(response)) {
                 response.close();
@@ -121,10 +136,11 @@ pub fn link(linker: &mut Linker<HostState>) -> Result<()> {
 
 impl types::Host for HostState {}
 
-impl log::Host for HostState {
-    fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+impl HostState {
+    /// One line for the log, within its bounds.
+    pub(super) fn log(&mut self, level: log::Level, message: &str) {
         if self.log.lines == 0 {
-            return Ok(());
+            return;
         }
         self.log.lines -= 1;
         let cut = message.floor_char_boundary(LOG_LINE_MAX.min(self.log.bytes));
@@ -142,6 +158,12 @@ impl log::Host for HostState {
             self.log.lines = 0;
             tracing::warn!(target: "plugin", plugin, "further lines of this call are dropped");
         }
+    }
+}
+
+impl log::Host for HostState {
+    fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+        self.log(level, &message);
         Ok(())
     }
 }

@@ -21,5 +21,6 @@ pub mod parser;
 pub mod pool;
 mod reading;
 pub mod reranker;
+pub mod wasi;
 
 pub use check::annotations;

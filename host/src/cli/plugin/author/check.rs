@@ -197,7 +197,7 @@ fn fault(error: &PluginError) -> String {
 /// An error that the plugin chose is an answer; a crash, a broken contract or a fence is none.
 fn refusal(error: &PluginError, may_hit_a_limit: bool) -> Verdict {
     match &error.kind {
-        FaultKind::Trap | FaultKind::Internal => Err(fault(error)),
+        FaultKind::Trap | FaultKind::Exit | FaultKind::Internal => Err(fault(error)),
         FaultKind::Limit(Limit::Memory | Limit::Time | Limit::Output) if may_hit_a_limit => {
             Ok(format!("stopped by the host [{}]; better refuse it yourself", error.kind.code()))
         }
