@@ -26,6 +26,10 @@ const PYTHON_TOOLS: &str = "python3 -m venv .venv            # once: the tools
 .venv/bin/pip install -r requirements.txt\n";
 const JAVASCRIPT_TOOLS: &str = "npm install                      # once: the tools\n";
 
+/// The line of plugin.toml after which that of WASI stands.
+const WIT_LINE: &str = "wit = \"0.1.0\" # the version of the interface it is built for\n";
+const WASI_LINE: &str = "wasi = true # the runtime of the language wants a system: it gets an empty one\n";
+
 /// Stands for the extension that a new parser reads, which is at most so long.
 const EXTENSION: &str = "templext";
 const EXTENSION_MAX: usize = 10;
@@ -88,6 +92,9 @@ fn project(role: Role, language: Language, name: &str) -> BTreeMap<String, Vec<u
             files.extend(below(&format!("{folder}/{role}/")).map(named));
             let tools = if language == Language::Python { PYTHON_TOOLS } else { JAVASCRIPT_TOOLS };
             change(&mut files, "README.md", |text| text.replace(RUST_TESTS, tools));
+            change(&mut files, "plugin.toml", |text| {
+                text.replace(WIT_LINE, &(WIT_LINE.to_owned() + WASI_LINE))
+            });
         }
     }
     if let Some(content) = files.remove(GITIGNORE) {
@@ -154,6 +161,7 @@ mod tests {
                 |path: &str| fs::read_to_string(dir.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
             let manifest = super::super::Manifest::parse(&read("plugin.toml")).unwrap();
             assert_eq!((manifest.name.as_str(), manifest.role), ("my-plugin", role));
+            assert_eq!(manifest.wasi, language != Language::Rust);
             assert!(role != Role::Parser || manifest.file_types == ["myplugin"]);
             let (source, tools) = match language {
                 Language::Rust => ("src/lib.rs", "cargo test"),

@@ -24,7 +24,7 @@ pub(super) fn build(
     log(&format!("making a component of src/{MODULE}.py with {}: ten seconds or more", tool.display()));
     let mut command = Command::new(&tool);
     command.current_dir(&project.dir).env("RUST_BACKTRACE", "0").env_remove("PYTHONPATH");
-    match environment(&tool) {
+    match environment(&tool).as_deref() {
         // Packages come from there, and not from whatever else is installed on this machine.
         Some(environment) => command.env("VIRTUAL_ENV", environment),
         None => command.env_remove("VIRTUAL_ENV"),
@@ -74,9 +74,10 @@ fn how(dir: &Path) -> String {
     format!("`python3 -m venv .venv && .venv/bin/pip install {what}` in {}", dir.display())
 }
 
-/// The virtual environment that a tool belongs to.
-fn environment(tool: &Path) -> Option<&Path> {
-    tool.parent()?.parent().filter(|dir| dir.join("pyvenv.cfg").is_file())
+/// The virtual environment that a tool belongs to, maybe by way of a link.
+fn environment(tool: &Path) -> Option<PathBuf> {
+    let tool = tool.canonicalize().ok()?;
+    tool.parent()?.parent().filter(|dir| dir.join("pyvenv.cfg").is_file()).map(Path::to_owned)
 }
 
 /// The Python error out of what the tool says around it.

@@ -22,7 +22,9 @@ const SCHEMA = {
 };
 
 const dimension = () => settings({ dimension: 256 }).dimension;
-const words = (text) => text.match(/[\p{L}\p{N}]+/gu) ?? [];
+// What is neither space nor punctuation; the runtime has no Unicode tables for `\p{L}`.
+const WORD = /[^\s!-/:-@[-`{-~\u2000-\u206f\u3000-\u303f]+/g;
+const words = (text) => text.match(WORD) ?? [];
 
 /** FNV-1a over code units, 32 bits without a sign. */
 function hash(word) {

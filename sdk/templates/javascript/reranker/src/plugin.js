@@ -18,8 +18,11 @@ const SCHEMA = {
   },
 };
 
+// What is neither space nor punctuation; the runtime has no Unicode tables for `\p{L}`.
+const WORD = /[^\s!-/:-@[-`{-~\u2000-\u206f\u3000-\u303f]+/g;
+
 function words(text, lettersMin) {
-  const found = text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const found = text.toLowerCase().match(WORD) ?? [];
   return new Set(found.filter((word) => word.length >= lettersMin));
 }
 
