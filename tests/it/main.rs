@@ -8,5 +8,6 @@ mod crash;
 mod documents;
 mod native;
 mod plugin_author;
+mod plugin_languages;
 mod reload;
 mod support;

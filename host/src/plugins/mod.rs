@@ -4,6 +4,7 @@
 
 mod bindings;
 pub mod build;
+mod carried;
 mod describe;
 mod egress;
 mod fault;
@@ -11,6 +12,7 @@ mod grants;
 mod health;
 mod info;
 mod inspect;
+mod language;
 mod live;
 mod load;
 mod make;
@@ -32,6 +34,7 @@ pub use describe::Descriptor;
 pub use grants::{Capability, Decision, Grants, Request};
 pub use info::{ModelFile, Places, PluginInfo, PluginKind, PluginState};
 pub use inspect::{Inspection, inspect};
+pub use language::Language;
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
 pub use reload::Reload;
 pub use roles::*;
