@@ -1,11 +1,19 @@
-//! Lists the files that `smartrag plugin new` writes, for `plugins/scaffold.rs` to carry them inside the binary.
+//! Lists the files that plugin projects are made of, for `plugins/carried.rs` to carry them inside the binary.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// What belongs to a plugin project: the SDK, its templates, the interface.
-const CARRIED: &[&str] =
-    &["LICENSE-APACHE", "LICENSE-MIT", "sdk/Cargo.toml", "sdk/src", "sdk/templates", "wit/0.1.0"];
+/// What belongs to a plugin project: the SDKs, their templates, the interface.
+const CARRIED: &[&str] = &[
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "sdk/Cargo.toml",
+    "sdk/src",
+    "sdk/python",
+    "sdk/javascript",
+    "sdk/templates",
+    "wit/0.1.0",
+];
 
 fn main() -> std::io::Result<()> {
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -22,7 +30,7 @@ fn main() -> std::io::Result<()> {
     }
     table.push_str("]\n");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
-    std::fs::write(out.join("scaffold.rs"), table)
+    std::fs::write(out.join("carried.rs"), table)
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -32,7 +40,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     }
     for entry in path.read_dir()? {
         let path = entry?.path();
-        if path.file_name().is_some_and(|name| name != "target") {
+        if path.file_name().is_some_and(|name| name != "target" && name != "__pycache__") {
             collect(&path, files)?;
         }
     }

@@ -8,8 +8,9 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 step "1/7 tools"
 need_everything
 
-step "2/7 the embedder's weights"
+step "2/7 the embedder's weights, and what makes plugins of Python and JavaScript"
 ./scripts/fetch-models.sh
+./scripts/fetch-guest-tools.sh
 
 step "3/7 format"
 if ! "$CARGO" fmt --version >/dev/null 2>&1; then

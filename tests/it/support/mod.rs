@@ -1,5 +1,6 @@
 //! A daemon of a test's own.
 
+pub mod author;
 mod cache;
 
 use std::io::{BufRead, BufReader};
@@ -83,7 +84,11 @@ impl TestDaemon {
 
     /// With a config file of this text.
     pub fn start_with(config: &str) -> Self {
-        let data = data_dir();
+        Self::start_on_with(data_dir(), config)
+    }
+
+    /// The same on a data directory.
+    pub fn start_on_with(data: TempDir, config: &str) -> Self {
         let file = data.path().join("config.yaml");
         std::fs::write(&file, config).unwrap();
         let mut command = serve(data.path());

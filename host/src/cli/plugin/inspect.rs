@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::cli::config::Place;
 use crate::cli::failure::Failure;
 use crate::cli::output;
+use crate::cli::plugin::patience;
 use crate::cli::{Outcome, Result};
 use crate::config::Config;
 use crate::plugins::{self, Grants, Manifest, PluginInfo, PluginKind};
@@ -133,7 +134,8 @@ fn declare(report: &mut Report, manifest: Manifest, config: &Config) {
 }
 
 fn of_component(component: &Path) -> std::result::Result<Report, Failure> {
-    let found = plugins::inspect(component).map_err(Failure::new)?;
+    let what = component.display().to_string();
+    let found = patience::while_compiling(&what, || plugins::inspect(component)).map_err(Failure::new)?;
     Ok(Report {
         role: found.role.map(|role| role.to_string()),
         sha256: found.sha256,
@@ -154,7 +156,7 @@ fn render(report: &Report) -> String {
         ("wit", report.wit.clone()),
         ("size", output::size(report.size_bytes)),
         ("sha256", report.sha256.clone()),
-        ("imports", report.imports.join(", ")),
+        ("imports", grouped(&report.imports).join(", ")),
         ("undeclared", report.undeclared_imports.join(", ")),
         ("asks for", report.capabilities.asked.join(", ")),
         ("granted", report.capabilities.granted.join(", ")),
@@ -166,4 +168,36 @@ fn render(report: &Report) -> String {
     ];
     let given = rows.iter().filter(|(_, value)| !value.trim().is_empty());
     given.map(|(name, value)| format!("{name:<14}{}\n", output::one_line(value))).collect()
+}
+
+/// Interfaces by name, those of WASI by package: a language's runtime has two dozen of them.
+fn grouped(imports: &[String]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for import in imports {
+        let name = match import.split_once('/') {
+            Some((package, _)) if package.starts_with("wasi:") => package,
+            _ => import,
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_wasi_are_named_once() {
+        let imports = [
+            "wasi:io/poll@0.2.9",
+            "smartrag:plugin/log@0.1.0",
+            "wasi:io/error@0.2.9",
+            "wasi:http/types@0.2.9",
+        ];
+        let imports = imports.map(str::to_owned);
+        assert_eq!(grouped(&imports), ["wasi:io", "smartrag:plugin/log@0.1.0", "wasi:http"]);
+    }
 }

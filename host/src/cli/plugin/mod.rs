@@ -4,6 +4,7 @@ mod inspect;
 mod list;
 mod local;
 mod new;
+mod patience;
 mod reload;
 
 pub(super) use local::load as load_local;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::BuildError;
+use super::project::check_name;
 use super::toolchain::{TARGET, Toolchain};
 
 /// A plugin project.
@@ -47,9 +48,7 @@ pub(super) fn package(toolchain: &Toolchain, project: &Path) -> Result<Package, 
     let plugin_toml = project.join("plugin.toml");
     let text = std::fs::read_to_string(&plugin_toml).map_err(|e| wrong(format!("plugin.toml: {e}")))?;
     let PluginName { name } = toml::from_str(&text).map_err(|e| wrong(format!("plugin.toml: {e}")))?;
-    if !is_name(&name) {
-        return Err(wrong(format!("plugin.toml: the name {name:?} has more than a-z, 0-9 and hyphens")));
-    }
+    check_name(&name).map_err(wrong)?;
     let manifest =
         project.join("Cargo.toml").canonicalize().map_err(|e| wrong(format!("Cargo.toml: {e}")))?;
     let metadata = metadata(toolchain, &manifest)?;
@@ -57,11 +56,6 @@ pub(super) fn package(toolchain: &Toolchain, project: &Path) -> Result<Package, 
     let package = found.ok_or_else(|| wrong("Cargo.toml has no [package]".into()))?.name;
     let target_dir = metadata.target_directory.join("guests");
     Ok(Package { name, package, manifest, plugin_toml, workspace: metadata.workspace_root, target_dir })
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 fn metadata(toolchain: &Toolchain, manifest: &Path) -> Result<Metadata, BuildError> {

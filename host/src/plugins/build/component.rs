@@ -7,30 +7,53 @@ use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use super::cargo::Package;
+use super::project::Project;
 use super::{BuildError, Built};
 
-/// The package that all allowed imports belong to.
+/// The package that all imports of a plugin without WASI belong to.
 const OWN: &str = "smartrag:plugin/";
 
-pub(super) fn make(package: &Package, module: &Path, out: &Path) -> Result<Built, BuildError> {
-    let name = package.name.clone();
+/// A component around the core module that cargo made.
+pub(super) fn of_module(package: &Package, module: &Path, out: &Path) -> Result<Built, BuildError> {
+    let name = &package.name;
     let core = std::fs::read(module).map_err(|source| io(module, source))?;
     if let Some(import) = core_imports(&core).into_iter().find(|import| !import.starts_with(OWN)) {
-        return Err(BuildError::ForeignImport { hint: hint(&import), name, import });
+        return Err(BuildError::ForeignImport { hint: hint(&import), name: name.clone(), import });
     }
-    let wrong =
-        |e: &dyn std::fmt::Display| BuildError::Component { name: name.clone(), reason: e.to_string() };
-    let component = encode(&core).map_err(|e| wrong(&e))?;
-    let imports = component_imports(&component).map_err(|e| wrong(&e))?;
-    if let Some(import) = imports.iter().find(|import| !import.starts_with(OWN)) {
-        return Err(BuildError::ForeignImport { hint: hint(import), name, import: import.clone() });
+    let component = encode(&core);
+    let component = component.map_err(|reason| BuildError::Component { name: name.clone(), reason })?;
+    place(name, &package.plugin_toml, &component, &|import| import.starts_with(OWN), out)
+}
+
+/// The component that a tool of another language made.
+pub(super) fn of_tool(project: &Project, component: &Path, out: &Path) -> Result<Built, BuildError> {
+    let component = std::fs::read(component).map_err(|source| io(component, source))?;
+    let allowed = |import: &str| import.starts_with(OWN) || (project.wasi && import.starts_with("wasi:"));
+    place(&project.name, &project.plugin_toml(), &component, &allowed, out)
+}
+
+fn place(
+    name: &str,
+    plugin_toml: &Path,
+    component: &[u8],
+    allowed: &dyn Fn(&str) -> bool,
+    out: &Path,
+) -> Result<Built, BuildError> {
+    let imports = component_imports(component)
+        .map_err(|e| BuildError::Component { name: name.into(), reason: e.to_string() })?;
+    if let Some(import) = imports.iter().find(|import| !allowed(import)) {
+        return Err(BuildError::ForeignImport {
+            hint: hint(import),
+            name: name.into(),
+            import: import.clone(),
+        });
     }
-    let dir = out.join(&name);
+    let dir = out.join(name);
     std::fs::create_dir_all(&dir).map_err(|source| io(&dir, source))?;
-    let manifest = std::fs::read(&package.plugin_toml).map_err(|source| io(&package.plugin_toml, source))?;
-    put(&dir.join("plugin.wasm"), &component)?;
+    let manifest = std::fs::read(plugin_toml).map_err(|source| io(plugin_toml, source))?;
+    put(&dir.join("plugin.wasm"), component)?;
     put(&dir.join("plugin.toml"), &manifest)?;
-    Ok(Built { name, dir, size_bytes: component.len() as u64, imports })
+    Ok(Built { name: name.into(), dir, size_bytes: component.len() as u64, imports })
 }
 
 /// The component of a core module that carries its world.
@@ -76,7 +99,10 @@ fn hint(import: &str) -> &'static str {
              as `wasm_js` of getrandom, `wasmbind` of chrono, `js` of uuid"
         }
         "env" => "some crate links a C library; choose its pure Rust feature",
-        _ if import.starts_with("wasi") => "build for wasm32-unknown-unknown, which has no WASI",
+        _ if import.starts_with("wasi") => {
+            "build Rust for wasm32-unknown-unknown, which has no WASI; Python and JavaScript ask for it with \
+             `wasi = true` in plugin.toml"
+        }
         _ => {
             "plugins see the interfaces of their role's world only; `cargo tree` shows where the crate comes from"
         }

@@ -2,7 +2,7 @@ use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap};
 
 use super::component::encode;
-use crate::plugins::scaffold;
+use crate::plugins::carried;
 use crate::types::Role;
 
 /// The component of a role that a core module in WebAssembly text makes; the error is a sentence.
@@ -10,7 +10,7 @@ pub fn from_text(role: Role, module: &str) -> Result<Vec<u8>, String> {
     let mut core = wat::parse_str(module).map_err(|error| error.to_string())?;
     let mut resolve = Resolve::default();
     let mut sources = SourceMap::new();
-    scaffold::interface().for_each(|(path, text)| sources.push_str(path, text));
+    carried::interface().for_each(|(path, text)| sources.push_str(path, text));
     let package = sources.parse().map_err(|(_, error)| error.to_string())?;
     let package = resolve.push_group(package).map_err(|error| format!("{error:#}"))?;
     let world = resolve.select_world(&[package], Some(&format!("{role}-plugin")));

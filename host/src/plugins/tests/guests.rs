@@ -1,14 +1,15 @@
 //! Small guests in WebAssembly text, made into components of a role's world.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use wasmtime::component::{Component, Linker};
+use wit_parser::{PackageId, Resolve};
 
-use super::{Places, Plugins};
+use super::{Places, Plugins, WIT_VERSION};
 use crate::config::PluginsConfig;
 use crate::plugins::build::from_text;
 use crate::plugins::models::{Models, Verifier};
@@ -21,7 +22,7 @@ use crate::plugins::wasm::reranker::RerankerWorld;
 use crate::types::{PluginId, Role};
 
 /// Memory, allocator, and a message for every guest. Results are written at 64; 1024 holds text.
-const COMMON: &str = r#"
+pub const COMMON: &str = r#"
     (memory (export "memory") 1)
     (data (i32.const 1024) "0123456789abcdef")
     (global $top (mut i32) (i32.const 4096))
@@ -249,6 +250,12 @@ pub fn web_generator(url: &str) -> String {
         value_len = value.len(),
         url_len = url.len(),
     )
+}
+
+/// Reads our own WIT.
+pub fn resolve_own(resolve: &mut Resolve) -> PackageId {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit").join(WIT_VERSION);
+    resolve.push_dir(wit).unwrap().0
 }
 
 /// The component of a core module in text.

@@ -138,7 +138,10 @@ fn description(subject: &Subject, tell: &mut impl FnMut(Check) -> anyhow::Result
     tell(Check::new(
         "describe",
         match descriptor.description.trim() {
-            "" => Err("the description is empty: the crate's Cargo.toml has none".into()),
+            "" => Err(
+                "the description is empty: say in a sentence what the plugin does (in Rust: in Cargo.toml)"
+                    .into(),
+            ),
             _ => Ok("name and version are those of plugin.toml".into()),
         },
     ))?;

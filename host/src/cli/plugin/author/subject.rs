@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::cli::config::Place;
 use crate::cli::failure::Failure;
-use crate::cli::plugin::local;
+use crate::cli::plugin::{local, patience};
 use crate::config;
 use crate::plugins::build::DEFAULT_OUT;
 use crate::plugins::{Manifest, PluginInfo, PluginState, Plugins};
@@ -73,7 +73,8 @@ fn load(dir: &Path, setup: &Setup) -> anyhow::Result<Subject> {
         config.plugins.settings.insert(name, parse_settings(settings)?);
     }
     let (places, _scratch) = local::places(&config)?;
-    let plugins = Plugins::load_one(dir, &places, &config.plugins)?;
+    let what = dir.display().to_string();
+    let plugins = patience::while_compiling(&what, || Plugins::load_one(dir, &places, &config.plugins))?;
     let none = || Failure::new(format!("{} holds no plugin", dir.display()));
     let info = plugins.list().into_iter().next().ok_or_else(none)?;
     Ok(Subject { plugins, info })
@@ -128,7 +129,9 @@ fn warn_if_stale(project: &Path, built: &Path) {
     let changed = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
     let sources = walkdir::WalkDir::new(project.join("src")).into_iter().flatten();
     let sources = sources.filter_map(|entry| changed(entry.path()));
-    let others = ["Cargo.toml", MANIFEST_FILE].iter().filter_map(|file| changed(&project.join(file)));
+    let others = ["Cargo.toml", "package.json", "requirements.txt", MANIFEST_FILE]
+        .iter()
+        .filter_map(|file| changed(&project.join(file)));
     let newest: Option<SystemTime> = sources.chain(others).max();
     if newest > changed(&built.join(COMPONENT_FILE)) {
         eprintln!("note: the sources are newer than the component: `smartrag plugin build` first?");
