@@ -74,6 +74,8 @@ impl Entry {
         PluginInfo {
             calls: self.stats.calls(),
             traps: self.stats.traps(),
+            breaches: self.stats.breaches(),
+            log_lines_dropped: self.stats.log_lines_dropped(),
             busy_us: self.stats.busy_us(),
             memory_peak_bytes: self.stats.memory_peak(),
             models: self.models.as_ref().map(|models| models.status()).unwrap_or_default(),
@@ -116,6 +118,8 @@ impl Entry {
             state: PluginState::Failed(reason),
             calls: 0,
             traps: 0,
+            breaches: Default::default(),
+            log_lines_dropped: 0,
             busy_us: 0,
             memory_peak_bytes: 0,
             notice: None,

@@ -17,6 +17,16 @@ pub struct Fragment {
     pub warnings: Vec<Warning>,
 }
 
+impl Fragment {
+    /// Bytes of all its texts: those of blocks and pages count as well.
+    pub fn bytes(&self) -> usize {
+        let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let blocks = self.blocks.iter().map(|block| len(&block.part) + len(&block.language));
+        let pages = self.pages.iter().map(|page| len(&page.label));
+        self.text.len() + blocks.sum::<usize>() + pages.sum::<usize>()
+    }
+}
+
 /// Checks a fragment of `pages`; the error says what is wrong with it.
 pub fn fragment(raw: guest::Fragment, pages: &Range<u32>, paged: bool) -> Result<Fragment, String> {
     let mut blocks = Vec::with_capacity(raw.blocks.len());

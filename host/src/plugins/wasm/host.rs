@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
-use wasmtime::{Error, Result};
+use wasmtime::{Error, Result, UpdateDeadline};
 
-use super::limits::{Limiter, MemoryExhausted};
+use super::limits::{HANDLES_MAX, Limiter, MemoryExhausted, Timer};
 use crate::plugins::bindings::v0_1_0::imports::{config, http, log, model_files, sources, types};
 use crate::plugins::egress::{Call, Egress, Response};
 use crate::plugins::models::Models;
 use crate::plugins::roles::{Cancel, Source};
+use crate::plugins::stats::Stats;
+use crate::telemetry::metrics;
 
 const LOG_LINES_MAX: u32 = 200;
 const LOG_BYTES_MAX: usize = 64 << 10;
@@ -39,6 +41,8 @@ pub struct HostState {
     /// Answers that the guest has open, as they stand in the table.
     pub(super) responses: Vec<u32>,
     log: LogBudget,
+    timer: Timer,
+    stats: Arc<Stats>,
     /// Sources and model files that the guest has open.
     pub table: ResourceTable,
     /// Its memory fence.
@@ -62,24 +66,36 @@ impl HostState {
         models: Arc<Models>,
         egress: Option<Arc<Egress>>,
         limiter: Limiter,
+        stats: Arc<Stats>,
     ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        let now = Instant::now();
         Self {
             plugin,
             config,
             models,
             egress,
             limiter,
-            call: Call { until: Instant::now(), cancel: Cancel::default() },
+            call: Call { until: now, cancel: Cancel::default() },
+            timer: Timer::new(now),
+            stats,
             responses: Vec::new(),
             log: LogBudget::FULL,
-            table: ResourceTable::new(),
+            table,
         }
     }
 
-    /// A new call begins, which may take so long: it may log anew.
-    pub fn begin_call(&mut self, until: Instant) {
+    /// A new call begins, which may take so long, what it waits for a little less: it may log anew.
+    pub fn begin_call(&mut self, until: Instant, spare: Duration) {
         self.log = LogBudget::FULL;
-        self.call.until = until;
+        self.timer = Timer::new(until);
+        self.call.until = until - spare;
+    }
+
+    /// Whether the guest may run on.
+    pub fn tick(&mut self) -> Result<UpdateDeadline> {
+        self.timer.look(Instant::now(), self.call.cancel.is_cancelled())
     }
 
     /// Whoever wanted the coming calls may go.
@@ -124,6 +140,7 @@ impl types::Host for HostState {}
 impl log::Host for HostState {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
         if self.log.lines == 0 {
+            self.stats.log_line_dropped();
             return Ok(());
         }
         self.log.lines -= 1;
@@ -140,6 +157,8 @@ impl log::Host for HostState {
         }
         if self.log.lines == 0 || self.log.bytes == 0 {
             self.log.lines = 0;
+            self.stats.breached("limit_log");
+            metrics().plugin_breach(plugin, "limit_log");
             tracing::warn!(target: "plugin", plugin, "further lines of this call are dropped");
         }
         Ok(())
