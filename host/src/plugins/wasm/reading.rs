@@ -260,11 +260,11 @@ fn check_count(guest: &Guest<ParserWorld>, page_count: u32) -> Result<(), Plugin
     match page_count {
         0 => Err(fault(name, FaultKind::Empty, "the file has no pages: upload one that holds text")),
         1..=PAGES_MAX => Ok(()),
-        _ => Err(fault(
+        _ => Err(guest.breached(fault(
             name,
             FaultKind::Limit(Limit::Named("pages".into())),
             format!("the file has {page_count} pages, the limit is {PAGES_MAX}: split it"),
-        )),
+        ))),
     }
 }
 
