@@ -20,7 +20,7 @@ impl Enricher for Plugin {
         };
         hostile::commit(misdeed);
         Ok(match misdeed {
-            "output" => vec![Annotation::new("much", "x".repeat(8 << 20))],
+            "output" => vec![Annotation { key: "much".into(), value: "1".repeat(8 << 20) }],
             "tiny" => vec![Annotation { key: "k".into(), value: "1".into() }; 20_000],
             "not-json" => vec![Annotation { key: "k".into(), value: "{".into() }],
             _ => Vec::new(),
