@@ -159,7 +159,7 @@ pub async fn tampering(house: &House) {
         std::fs::write(&aside, &bad).unwrap();
         std::fs::rename(&aside, &file).unwrap();
         let words = format!("changed {round} times");
-        describe(house, "hostile-enricher", &words);
+        change(house, "hostile-enricher", "description", &words);
         house.reload().await;
         let shown = house.plugin("hostile-enricher").await;
         assert_eq!((&shown["description"], &shown["state"]), (&words.into(), &"ready".into()), "{shown:#}");
@@ -168,12 +168,12 @@ pub async fn tampering(house: &House) {
     }
 }
 
-/// A change of the manifest that makes a reload look at the plugin again.
-fn describe(house: &House, plugin: &str, words: &str) {
+/// Changes a line of a plugin's manifest.
+pub fn change(house: &House, plugin: &str, key: &str, value: &str) {
     let path = house.plugins().join(plugin).join("plugin.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let line = text.lines().find(|line| line.starts_with("description")).unwrap();
-    std::fs::write(&path, text.replace(line, &format!("description = {words:?}"))).unwrap();
+    let line = text.lines().find(|line| line.starts_with(key)).unwrap();
+    std::fs::write(&path, text.replace(line, &format!("{key} = {value:?}"))).unwrap();
 }
 
 /// Code that would take minutes to compile.
