@@ -1,3 +1,4 @@
+mod fences;
 pub mod guests;
 mod swap;
 mod web;

@@ -280,6 +280,14 @@ mod tests {
     }
 
     #[test]
+    fn texts_beside_the_text_count() {
+        let mut with_part = block(0, 1);
+        with_part.provenance.part = Some("p".repeat(500));
+        with_part.language = Some("de".into());
+        assert_eq!(fragment(raw("abc", vec![with_part]), &(0..1), false).unwrap().bytes(), 3 + 500 + 2);
+    }
+
+    #[test]
     fn annotations_are_json() {
         let annotation = |value: &str| wit::Annotation { key: "k".into(), value: value.into() };
         assert_eq!(annotations(vec![annotation("[1]")]).unwrap()["k"], serde_json::json!([1]));
