@@ -159,6 +159,8 @@ mod tests {
             state: PluginState::Ready,
             calls: 0,
             traps: 0,
+            breaches: Default::default(),
+            log_lines_dropped: 0,
             busy_us: 0,
             memory_peak_bytes: 0,
             egress: Default::default(),

@@ -72,6 +72,8 @@ pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
         notice: plugin.notice,
         calls: plugin.calls,
         traps: plugin.traps,
+        breaches: plugin.breaches,
+        log_lines_dropped: plugin.log_lines_dropped,
         busy_us: plugin.busy_us,
         memory_peak_bytes: plugin.memory_peak_bytes,
         egress: plugin.egress.into_iter().map(traffic).collect(),

@@ -183,6 +183,10 @@ fn plugins(plugins: &PluginsConfig) -> RawPlugins {
         grants: plugins.grants.iter().map(|(name, given)| (name.clone(), grant(given))).collect(),
         settings: plugins.settings.clone(),
         native: plugins.native.iter().map(|(name, native)| (name.clone(), raw_native(native))).collect(),
+        compile: RawCompile {
+            cpu_max: Some(Span(plugins.compile.cpu_seconds * 1000)),
+            memory_max: Some(Size(plugins.compile.memory_bytes)),
+        },
     }
 }
 

@@ -95,6 +95,10 @@ pub struct PluginInfo {
     pub calls: u64,
     /// Since start.
     pub traps: u64,
+    /// What the host had to stop since start, by code: `limit_memory`, `trap` and so on.
+    pub breaches: BTreeMap<String, u64>,
+    /// Lines for the log that were too many, since start.
+    pub log_lines_dropped: u64,
     /// Time spent in calls since start, in microseconds.
     pub busy_us: u64,
     /// Largest linear memory of one instance since start, in bytes.

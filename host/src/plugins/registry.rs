@@ -101,7 +101,7 @@ impl Registry {
         let loader = Loader {
             engine,
             linker,
-            cache: AotCache::new(vault.clone()),
+            cache: AotCache::new(vault.clone(), config.compile),
             verifier: Arc::new(Verifier::new(Some(vault))),
             model_dirs: places.model_dirs.as_slice().into(),
             network: Arc::new(Network::new()),

@@ -37,6 +37,7 @@ pub struct Metrics {
     plugin_calls: IntCounterVec,
     plugin_errors: IntCounterVec,
     plugin_traps: IntCounterVec,
+    plugin_breaches: IntCounterVec,
     plugin_duration: HistogramVec,
     plugin_memory: IntGaugeVec,
     egress_requests: IntCounterVec,
@@ -143,6 +144,11 @@ impl Metrics {
                 &["plugin", "code"],
             )?,
             plugin_traps: series.counters("smartrag_plugin_traps_total", "Traps of a plugin", &["plugin"])?,
+            plugin_breaches: series.counters(
+                "smartrag_plugin_breaches_total",
+                "What the host had to stop a plugin from: limits, crashes, broken contracts",
+                &["plugin", "code"],
+            )?,
             plugin_duration: series.histograms(
                 "smartrag_plugin_call_duration_seconds",
                 "Time of a plugin's call",
@@ -242,6 +248,11 @@ impl Metrics {
         if code == "trap" {
             self.plugin_traps.with_label_values(&[plugin]).inc();
         }
+    }
+
+    /// The host had to stop a plugin; the codes are few and the host's own.
+    pub fn plugin_breach(&self, plugin: &str, code: &str) {
+        self.plugin_breaches.with_label_values(&[plugin, code]).inc();
     }
 
     /// A plugin's request to a granted `host:port` was answered; its body had so many bytes.

@@ -84,6 +84,14 @@ pub struct PluginRecord {
     pub calls: u64,
     /// Since it was loaded.
     pub traps: u64,
+    /// What the host had to stop since it was loaded, by code: `limit_memory`, `limit_time`, `limit_output`,
+    /// `limit_stack`, `limit_handles`, `limit_log`, `limit_instances`, `limit_calls`, `trap`, `internal` for what broke
+    /// the contract of its role, `cancelled` for what went on after its caller had left.
+    #[serde(default)]
+    pub breaches: BTreeMap<String, u64>,
+    /// Lines for the log that were too many, since it was loaded.
+    #[serde(default)]
+    pub log_lines_dropped: u64,
     /// Time spent in calls since it was loaded, in microseconds.
     #[serde(default)]
     pub busy_us: u64,

@@ -150,6 +150,8 @@ mod tests {
             problem: None,
             calls: 0,
             traps: 0,
+            breaches: Default::default(),
+            log_lines_dropped: 0,
             notice: None,
             busy_us: 0,
             memory_peak_bytes: 0,

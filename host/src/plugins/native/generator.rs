@@ -51,7 +51,8 @@ impl Generator for NativeGenerator {
         let mut counts = Vec::with_capacity(texts.len());
         for batch in batches(texts, BATCH_MAX) {
             let raw = self.table.count_tokens(&self.instance, batch);
-            counts.extend(checked_counts(name, raw.map_err(|failure| failure.of(name))?, batch.len())?);
+            let raw = raw.map_err(|failure| failure.of(name))?;
+            counts.extend(checked_counts(raw, batch).map_err(|what| broken(name, what))?);
         }
         Ok(counts)
     }

@@ -4,7 +4,6 @@ use super::host::HostState;
 use super::pool::Pool;
 use crate::plugins::bindings::v0_1_0::embedder::EmbedderPluginPre;
 use crate::plugins::bindings::v0_1_0::embedder::exports::smartrag::plugin::embedder as guest;
-use crate::plugins::fault::broken;
 use crate::plugins::roles::{Embedder, EmbedderInfo, Purpose};
 use crate::plugins::vectors::{BATCH_MAX, batches, checked_counts, checked_info, checked_rows};
 use crate::types::{PluginError, PluginId};
@@ -22,7 +21,7 @@ impl WasmEmbedder {
     /// Around a pool; asks the guest for its info.
     pub fn new(pool: Arc<Pool<EmbedderWorld>>) -> Result<Self, PluginError> {
         let raw = pool.call(|store, exports| exports.smartrag_plugin_embedder().call_info(store))?;
-        let info = info(raw).map_err(|what| broken(&pool.guest().id().name, what))?;
+        let info = info(raw).map_err(|what| pool.guest().broken(what))?;
         Ok(Self { pool, info })
     }
 
@@ -31,7 +30,7 @@ impl WasmEmbedder {
         let raw = self
             .pool
             .call(|store, exports| exports.smartrag_plugin_embedder().call_embed(store, &owned, purpose))?;
-        rows(raw, texts.len(), self.info.dimension).map_err(|what| broken(&self.pool.guest().id().name, what))
+        rows(raw, texts.len(), self.info.dimension).map_err(|what| self.pool.guest().broken(what))
     }
 }
 
@@ -63,7 +62,7 @@ impl Embedder for WasmEmbedder {
             let raw = self
                 .pool
                 .call(|store, exports| exports.smartrag_plugin_embedder().call_count_tokens(store, &owned))?;
-            counts.extend(checked_counts(&self.pool.guest().id().name, raw, batch.len())?);
+            counts.extend(checked_counts(raw, batch).map_err(|what| self.pool.guest().broken(what))?);
         }
         Ok(counts)
     }

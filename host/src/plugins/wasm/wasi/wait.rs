@@ -20,16 +20,12 @@ use super::clock::Clock;
 use super::http::Alarm;
 use crate::plugins::roles::Cancel;
 use crate::plugins::wasm::host::HostState;
+use crate::plugins::wasm::limits::Abandoned;
 
 /// How soon a caller that is gone is noticed.
 const GLANCE: Duration = Duration::from_millis(20);
 /// What one poll may wait for.
 const POLLABLES_MAX: usize = 10_000;
-
-/// Nobody wants the call's result any more; ends the call.
-#[derive(Debug, thiserror::Error)]
-#[error("the call was cancelled")]
-pub struct Abandoned;
 
 /// How long a guest may be kept waiting, and by what clock.
 struct Patience {
@@ -94,7 +90,7 @@ impl Wake for Unpark {
 impl HostState {
     fn patience(&mut self) -> Patience {
         self.log_refusal();
-        let (until, end, cancel) = (self.call.until, self.end, self.call.cancel.clone());
+        let (until, end, cancel) = (self.call.until, self.timer.until(), self.call.cancel.clone());
         let machine = self.machine();
         Patience { until, end, cancel, clock: machine.clock.clone(), alarm: machine.exchanges.alarm() }
     }
