@@ -11,13 +11,14 @@ use super::engine::Engine;
 use super::host::HostState;
 use super::judge::judge;
 use super::limits::{HANDLES_MAX, Limiter, Limits};
+use super::wasi::Cancelled;
 use crate::plugins::bindings::v0_1_0::{self as bindings, imports::types as wit};
 use crate::plugins::egress::Egress;
-use crate::plugins::fault::{broken, from_guest};
+use crate::plugins::fault::{broken, fault, from_guest};
 use crate::plugins::models::Models;
 use crate::plugins::stats::Stats;
 use crate::telemetry::{PluginCalls, metrics};
-use crate::types::{PluginError, PluginId};
+use crate::types::{FaultKind, PluginError, PluginId};
 
 /// A pre-instantiated component of one role.
 pub trait World: Send + Sync + 'static {
@@ -212,8 +213,11 @@ impl<W: World> Guest<W> {
     }
 
     fn judge(&self, error: &wasmtime::Error, budget: Duration) -> PluginError {
-        self.common.stats.trapped();
         let name = &*self.name;
+        if error.is::<Cancelled>() {
+            return fault(name, FaultKind::Other("cancelled".into()), "the call was cancelled");
+        }
+        self.common.stats.trapped();
         tracing::warn!(target: "plugin", plugin = name, cause = %error.root_cause(), "call trapped");
         tracing::debug!(target: "plugin", plugin = name, "{error:?}");
         self.breached(judge(name, &self.common.limits, budget, error))

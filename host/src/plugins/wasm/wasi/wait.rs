@@ -20,12 +20,16 @@ use super::clock::Clock;
 use super::http::Alarm;
 use crate::plugins::roles::Cancel;
 use crate::plugins::wasm::host::HostState;
-use crate::plugins::wasm::limits::Abandoned;
 
 /// How soon a caller that is gone is noticed.
 const GLANCE: Duration = Duration::from_millis(20);
 /// What one poll may wait for.
 const POLLABLES_MAX: usize = 10_000;
+
+/// Nobody wants what the guest waits for any more; ends the call, and is nobody's fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the call was cancelled")]
+pub struct Cancelled;
 
 /// How long a guest may be kept waiting, and by what clock.
 struct Patience {
@@ -59,7 +63,7 @@ impl Patience {
             let began = Instant::now();
             let left = self.end.saturating_duration_since(began);
             if self.cancel.is_cancelled() {
-                return Err(Abandoned.into());
+                return Err(Cancelled.into());
             }
             if left.is_zero() {
                 return Err(Trap::Interrupt.into());
