@@ -1,10 +1,11 @@
 //! What embedders return, checked; texts cut into calls. The same for every kind of plugin.
 
 use super::roles::EmbedderInfo;
+use crate::types::PluginError;
 
 const DIMENSION_MAX: usize = 8192;
 /// Texts in one call, whatever the embedder says.
-pub const BATCH_MAX: usize = 4096;
+const BATCH_MAX: usize = 4096;
 /// Text in one call, so that a batch of long texts fits the guest's memory.
 const BATCH_BYTES: usize = 1 << 20;
 /// Rows this far from length 1 are scaled, rows farther off are a defect.
@@ -14,8 +15,21 @@ const LENGTH_EXACT: f32 = 1e-5;
 /// Tokens that a tokenizer may add to those of a text.
 const MARKS_MAX: usize = 256;
 
+/// Token counts of any number of texts. `ask` counts those of one call, `broken` is the error for an answer that can't be.
+pub fn counts(
+    texts: &[&str],
+    ask: impl Fn(&[&str]) -> Result<Vec<u32>, PluginError>,
+    broken: impl Fn(String) -> PluginError,
+) -> Result<Vec<u32>, PluginError> {
+    let mut counts = Vec::with_capacity(texts.len());
+    for batch in batches(texts, BATCH_MAX) {
+        counts.extend(checked_counts(ask(batch)?, batch).map_err(&broken)?);
+    }
+    Ok(counts)
+}
+
 /// Token counts, one for each text and within what its bytes allow: budgets are added up from them.
-pub fn checked_counts(counts: Vec<u32>, texts: &[&str]) -> Result<Vec<u32>, String> {
+fn checked_counts(counts: Vec<u32>, texts: &[&str]) -> Result<Vec<u32>, String> {
     if counts.len() != texts.len() {
         return Err(format!(
             "tokens of {} texts were asked for, {} counts came back",

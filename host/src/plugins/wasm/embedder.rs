@@ -5,7 +5,7 @@ use super::pool::Pool;
 use crate::plugins::bindings::v0_1_0::embedder::EmbedderPluginPre;
 use crate::plugins::bindings::v0_1_0::embedder::exports::smartrag::plugin::embedder as guest;
 use crate::plugins::roles::{Embedder, EmbedderInfo, Purpose};
-use crate::plugins::vectors::{BATCH_MAX, batches, checked_counts, checked_info, checked_rows};
+use crate::plugins::vectors::{batches, checked_info, checked_rows, counts};
 use crate::types::{PluginError, PluginId};
 
 /// The pre-instantiated component of an embedder.
@@ -56,15 +56,12 @@ impl Embedder for WasmEmbedder {
     }
 
     fn count_tokens(&self, texts: &[&str]) -> Result<Vec<u32>, PluginError> {
-        let mut counts = Vec::with_capacity(texts.len());
-        for batch in batches(texts, BATCH_MAX) {
+        let ask = |batch: &[&str]| {
             let owned: Vec<String> = batch.iter().map(|text| (*text).to_owned()).collect();
-            let raw = self
-                .pool
-                .call(|store, exports| exports.smartrag_plugin_embedder().call_count_tokens(store, &owned))?;
-            counts.extend(checked_counts(raw, batch).map_err(|what| self.pool.guest().broken(what))?);
-        }
-        Ok(counts)
+            self.pool
+                .call(|store, exports| exports.smartrag_plugin_embedder().call_count_tokens(store, &owned))
+        };
+        counts(texts, ask, |what| self.pool.guest().broken(what))
     }
 }
 

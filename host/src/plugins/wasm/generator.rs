@@ -13,7 +13,7 @@ use crate::plugins::roles::{
     GenerateEvent, GenerateOptions, GenerateRequest, Generation, Generator, GeneratorInfo, GeneratorPassage,
     PromptRole, SentenceEvidence,
 };
-use crate::plugins::vectors::{batches, checked_counts};
+use crate::plugins::vectors::counts;
 use crate::types::{FaultKind, FinishReason, Limit, PluginError, PluginId, Usage};
 
 /// The pre-instantiated component of a generator.
@@ -24,7 +24,6 @@ const EVENTS_A_CALL: u32 = 16;
 const EVENT_BYTES: usize = 64;
 /// An answer may take this many times the deadline of a call.
 const DEADLINES_AN_ANSWER: u32 = 15;
-const TEXTS_A_CALL: usize = 1024;
 
 /// A generator in WebAssembly.
 pub struct WasmGenerator {
@@ -66,15 +65,12 @@ impl Generator for WasmGenerator {
     }
 
     fn count_tokens(&self, texts: &[&str]) -> Result<Vec<u32>, PluginError> {
-        let mut counts = Vec::with_capacity(texts.len());
-        for batch in batches(texts, TEXTS_A_CALL) {
+        let ask = |batch: &[&str]| {
             let owned: Vec<String> = batch.iter().map(|text| (*text).to_owned()).collect();
-            let raw = self.pool.call(|store, exports| {
-                exports.smartrag_plugin_generator().call_count_tokens(store, &owned)
-            })?;
-            counts.extend(checked_counts(raw, batch).map_err(|what| self.pool.guest().broken(what))?);
-        }
-        Ok(counts)
+            self.pool
+                .call(|store, exports| exports.smartrag_plugin_generator().call_count_tokens(store, &owned))
+        };
+        counts(texts, ask, |what| self.pool.guest().broken(what))
     }
 }
 
