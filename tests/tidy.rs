@@ -31,6 +31,8 @@ const HOMES: &[(&str, &str)] = &[
     ("tantivy", "search"),
     ("instant_distance", "search"),
     ("wasmtime", "plugins"),
+    ("wasmtime_wasi", "plugins"),
+    ("wasmtime_wasi_http", "plugins"),
     ("libloading", "plugins"),
     ("tokio_rustls", "plugins"),
     ("axum", "api"),

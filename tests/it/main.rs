@@ -8,6 +8,7 @@ mod crash;
 mod documents;
 mod native;
 mod plugin_author;
+mod plugin_fetch;
 mod plugin_languages;
 mod reload;
 mod support;

@@ -27,7 +27,7 @@ fn build(dir: &Path, arguments: &[&str]) -> Command {
 }
 
 /// What a build says that succeeds.
-fn built(dir: &Path, arguments: &[&str]) -> String {
+pub fn built(dir: &Path, arguments: &[&str]) -> String {
     let output = build(dir, arguments).output().unwrap();
     let said = crate::support::author::said(&output);
     assert!(output.status.success(), "{said}\nthe tests need ./scripts/fetch-guest-tools.sh first");

@@ -204,7 +204,7 @@ impl Loader {
     }
 
     fn limits(&self, manifest: &Manifest) -> Limits {
-        Limits::new(manifest.role, &manifest.limits, self.config.grants.get(&manifest.name))
+        Limits::new(manifest.role, manifest.wasi, &manifest.limits, self.config.grants.get(&manifest.name))
     }
 
     fn fill(&self, entry: &mut Entry, manifest: &Manifest) -> Result<(), String> {

@@ -62,6 +62,8 @@ pub struct LimitWishes {
     pub deadline: Option<Duration>,
     /// Bytes that a call may return.
     pub output_max: Option<u64>,
+    /// Calls after which an instance is exchanged for a new one.
+    pub invocations_max: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +104,7 @@ struct RawLimits {
     memory_max: Option<String>,
     deadline: Option<String>,
     output_max: Option<String>,
+    invocations_max: Option<u64>,
 }
 
 impl Manifest {
@@ -140,7 +143,7 @@ const KEYS: [(&str, &[&str]); 5] = [
     ("handles", &["file_types", "priority"]),
     ("models", &["name", "path", "sha256", "fetch"]),
     ("capabilities", &["why"]),
-    ("limits", &["memory_max", "deadline", "output_max"]),
+    ("limits", &["memory_max", "deadline", "output_max", "invocations_max"]),
 ];
 
 fn check_keys(table: &toml::Table) -> Result<(), String> {
@@ -285,7 +288,11 @@ fn check_limits(raw: &RawLimits) -> Result<LimitWishes, String> {
     let size = |key: &str, value: &Option<String>| {
         value.as_deref().map(parse_size).transpose().map_err(|e| format!("limits.{key}: {e}"))
     };
+    if raw.invocations_max == Some(0) {
+        return Err("limits.invocations_max: an instance has to last for one call at least".into());
+    }
     Ok(LimitWishes {
+        invocations_max: raw.invocations_max,
         memory_max: size("memory_max", &raw.memory_max)?,
         output_max: size("output_max", &raw.output_max)?,
         deadline: raw
@@ -344,6 +351,8 @@ mod tests {
             ("path = \"a/b.safetensors\"", "path = \"/b\"", "stay below the model directory"),
             ("sha256 = \"0000", "sha256 = \"x000", "64 hexadecimal digits"),
             ("memory_max = \"256MiB\"", "memory_max = \"lots\"", "limits.memory_max"),
+            ("memory_max = \"256MiB\"", "invocations_max = 0", "limits.invocations_max"),
+            ("wasi = true", "wasi = \"yes\"", "expected a boolean"),
             ("file_types = [\"md\"]", "file_types = []", "must name what it reads"),
             ("[limits]", "[capabilities]\nhttp = { why = \"x\" }\n[limits]", "role parser can't have it"),
             ("[limits]", "[capabilities]\nhtpp = { why = \"x\" }\n[limits]", "did you mean `http`?"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use wasmtime::component::{Component, Linker};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{PackageId, Resolve};
 
 use super::{Places, Plugins, WIT_VERSION};
 use crate::config::PluginsConfig;
@@ -22,7 +22,7 @@ use crate::plugins::wasm::reranker::RerankerWorld;
 use crate::types::{PluginId, Role};
 
 /// Memory, allocator, and a message for every guest. Results are written at 64; 1024 holds text.
-const COMMON: &str = r#"
+pub const COMMON: &str = r#"
     (memory (export "memory") 1)
     (data (i32.const 1024) "0123456789abcdef")
     (global $top (mut i32) (i32.const 4096))
@@ -252,25 +252,35 @@ pub fn web_generator(url: &str) -> String {
     )
 }
 
+/// Reads our own WIT.
+pub fn resolve_own(resolve: &mut Resolve) -> PackageId {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit").join(WIT_VERSION);
+    resolve.push_dir(wit).unwrap().0
+}
+
 /// The component of a core module in text.
 pub fn component(role: Role, module: &str) -> Vec<u8> {
     let mut bytes = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit").join(WIT_VERSION);
-    let (package, _) = resolve.push_dir(wit).unwrap();
+    let package = resolve_own(&mut resolve);
     let world = resolve.select_world(&[package], Some(&format!("{role}-plugin"))).unwrap();
     embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8, false).unwrap();
     ComponentEncoder::default().validate(true).module(&bytes).unwrap().encode().unwrap()
 }
 
-/// A pool of a reranker, outside of any registry, with a short deadline.
+/// A pool of a reranker, outside of any registry, with a short deadline and instances that last three calls.
 pub fn reranker_pool(module: &str, max: usize) -> Arc<Pool<RerankerWorld>> {
     let engine = Engine::start().unwrap();
     let mut linker = Linker::new(engine.wasm());
     host::link(&mut linker).unwrap();
     let component = Component::from_binary(engine.wasm(), &component(Role::Reranker, module)).unwrap();
     let world = RerankerWorld::new(linker.instantiate_pre(&component).unwrap()).unwrap();
-    let limits = Limits { memory_max: 8 << 20, deadline: Duration::from_millis(100), output_max: 1 << 20 };
+    let limits = Limits {
+        memory_max: 8 << 20,
+        deadline: Duration::from_millis(100),
+        output_max: 1 << 20,
+        invocations_max: 3,
+    };
     let verifier = Arc::new(Verifier::new(None));
     let common = Common {
         id: PluginId { name: "guest".into(), version: "1".into(), sha256: String::new() },

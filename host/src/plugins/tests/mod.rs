@@ -1,5 +1,7 @@
 pub mod guests;
 mod swap;
+mod wasi;
+mod wasi_guests;
 mod web;
 
 use std::fs;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::*;
 use crate::config::SecretSource;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Hands each connection out once its request was read.
-fn server() -> (u16, Receiver<(String, TcpStream)>) {
+pub fn server() -> (u16, Receiver<(String, TcpStream)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, requests) = channel();
@@ -46,7 +46,7 @@ fn install(port: u16, asks: bool, granted: bool) -> TestHost {
     host
 }
 
-fn assert_closed(stream: &mut TcpStream) {
+pub fn assert_closed(stream: &mut TcpStream) {
     let mut buffer = [0; 64];
     // A reset is an end as well; only an open connection runs into the timeout.
     let end = stream.read(&mut buffer);

@@ -76,6 +76,7 @@ pub struct Guest<W: World> {
 pub struct Instance<W: World> {
     store: Store<HostState>,
     exports: W::Exports,
+    invocations: u64,
 }
 
 /// How a call failed.
@@ -138,7 +139,7 @@ impl<W: World> Guest<W> {
         store.set_hostcall_fuel(limits.host_bytes());
         store.set_epoch_deadline(ticks(limits.deadline));
         match self.world.instantiate(&mut store) {
-            Ok(exports) => Ok(Instance { store, exports }),
+            Ok(exports) => Ok(Instance { store, exports, invocations: 0 }),
             Err(error) => Err(self.judge(error, limits.deadline)),
         }
     }
@@ -150,6 +151,7 @@ impl<W: World> Guest<W> {
         budget: Duration,
         work: impl FnOnce(&mut Store<HostState>, &W::Exports) -> Result<std::result::Result<R, wit::Error>>,
     ) -> std::result::Result<R, Failure> {
+        instance.invocations += 1;
         let began = Instant::now();
         let end = began + budget;
         instance.store.data_mut().begin_call(end - spare(budget), end);
@@ -182,6 +184,11 @@ impl<W: World> Guest<W> {
         resource: ResourceAny,
     ) -> std::result::Result<(), Failure> {
         self.call(instance, self.limits().deadline, |store, _| resource.resource_drop(store).map(Ok))
+    }
+
+    /// Whether the instance has had as many calls as it may.
+    pub fn is_spent(&self, instance: &Instance<W>) -> bool {
+        instance.invocations >= self.limits().invocations_max
     }
 
     /// The instance's state, for what the next calls are about.

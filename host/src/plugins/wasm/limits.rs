@@ -13,6 +13,10 @@ use crate::types::{JsonMap, Role};
 const MEMORY_CEILING: u64 = 1 << 30;
 const DEADLINE_CEILING: Duration = Duration::from_secs(300);
 const OUTPUT_CEILING: u64 = 256 << 20;
+/// Calls after which an instance is exchanged for a new one, so that what a guest leaks comes back.
+const INVOCATIONS_MAX: u64 = 10_000;
+/// The same for guests with a runtime of their own, which hold on to more.
+const WASI_INVOCATIONS_MAX: u64 = 1_000;
 
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 const PARTS_MAX: usize = 64;
@@ -26,11 +30,13 @@ pub struct Limits {
     pub deadline: Duration,
     /// Bytes that one call may return; for parsers, the whole text.
     pub output_max: usize,
+    /// Calls of one instance, where instances are kept for more than one.
+    pub invocations_max: u64,
 }
 
 impl Limits {
     /// The operator's word, else the manifest's up to a ceiling, else the role's.
-    pub fn new(role: Role, wishes: &LimitWishes, grant: Option<&GrantConfig>) -> Self {
+    pub fn new(role: Role, wasi: bool, wishes: &LimitWishes, grant: Option<&GrantConfig>) -> Self {
         let deadline = match role {
             Role::Generator => Duration::from_secs(60),
             _ => Duration::from_secs(10),
@@ -38,11 +44,13 @@ impl Limits {
         let memory = wishes.memory_max.unwrap_or(512 << 20).min(MEMORY_CEILING);
         let deadline = wishes.deadline.unwrap_or(deadline).min(DEADLINE_CEILING);
         let output = wishes.output_max.unwrap_or(64 << 20).min(OUTPUT_CEILING);
+        let invocations = if wasi { WASI_INVOCATIONS_MAX } else { INVOCATIONS_MAX };
         let granted = |pick: fn(&GrantConfig) -> Option<u64>| grant.and_then(pick);
         Self {
             memory_max: granted(|g| g.memory_max_bytes).unwrap_or(memory) as usize,
             deadline: granted(|g| g.deadline_ms).map_or(deadline, Duration::from_millis),
             output_max: granted(|g| g.output_max_bytes).unwrap_or(output) as usize,
+            invocations_max: wishes.invocations_max.unwrap_or(invocations),
         }
     }
 
@@ -52,6 +60,7 @@ impl Limits {
             ("memory_max_bytes", self.memory_max as u64),
             ("deadline_ms", self.deadline.as_millis() as u64),
             ("output_max_bytes", self.output_max as u64),
+            ("invocations_max", self.invocations_max),
         ];
         entries.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
     }
@@ -139,13 +148,21 @@ mod tests {
     #[test]
     fn operator_over_manifest_over_role() {
         let none = LimitWishes::default();
-        assert_eq!(Limits::new(Role::Parser, &none, None).memory_max, 512 << 20);
+        assert_eq!(Limits::new(Role::Parser, false, &none, None).memory_max, 512 << 20);
         let greedy = LimitWishes { memory_max: Some(64 << 30), ..none };
-        assert_eq!(Limits::new(Role::Parser, &greedy, None).memory_max as u64, MEMORY_CEILING);
+        assert_eq!(Limits::new(Role::Parser, false, &greedy, None).memory_max as u64, MEMORY_CEILING);
         let grant = GrantConfig { memory_max_bytes: Some(2 << 30), ..GrantConfig::default() };
-        assert_eq!(Limits::new(Role::Parser, &greedy, Some(&grant)).memory_max, 2 << 30);
+        assert_eq!(Limits::new(Role::Parser, false, &greedy, Some(&grant)).memory_max, 2 << 30);
         let grant = GrantConfig { deadline_ms: Some(60_000), ..GrantConfig::default() };
-        assert_eq!(Limits::new(Role::Parser, &none, Some(&grant)).deadline, Duration::from_secs(60));
+        assert_eq!(Limits::new(Role::Parser, false, &none, Some(&grant)).deadline, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn instances_of_a_runtime_are_exchanged_sooner() {
+        let limits = |wasi, wishes| Limits::new(Role::Enricher, wasi, &wishes, None).invocations_max;
+        let none = LimitWishes::default();
+        assert!(limits(true, none) < limits(false, none));
+        assert_eq!(limits(true, LimitWishes { invocations_max: Some(7), ..none }), 7);
     }
 
     #[test]

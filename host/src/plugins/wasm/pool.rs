@@ -1,4 +1,4 @@
-//! Warm instances of one plugin: at most so many, never one that trapped.
+//! Warm instances of one plugin: at most so many, never one that trapped, and none for ever.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,6 +88,8 @@ impl<W: World> Pool<W> {
     }
 
     fn give_back(&self, instance: Option<Instance<W>>) {
+        // Dropped here, and not under the lock: unmapping takes its time.
+        let instance = instance.filter(|instance| !self.guest.is_spent(instance));
         let mut slots = self.slots.lock();
         slots.in_use -= 1;
         slots.idle.extend(instance.map(|instance| (Instant::now(), instance)));
@@ -103,7 +105,7 @@ impl<W: World> Idle for Pool<W> {
         let stale = slots.idle.iter().take_while(|(since, _)| is_stale(since)).count();
         let surplus = slots.idle.len().saturating_sub(1).min(stale);
         let gone: Vec<_> = slots.idle.drain(..surplus).collect();
-        // Unmapping takes its time: not under the lock.
+        // As above.
         drop(slots);
         drop(gone);
     }
@@ -170,7 +172,9 @@ impl<W: World> Drop for Lease<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugins::roles::Reranker;
     use crate::plugins::tests::guests::{reranker, reranker_pool};
+    use crate::plugins::wasm::reranker::WasmReranker;
 
     #[test]
     fn surplus_instances_go_when_idle() {
@@ -182,6 +186,22 @@ mod tests {
         assert_eq!(idle(), 3);
         pool.sweep(Instant::now() + IDLE_MAX * 2);
         assert_eq!(idle(), 1, "one stays warm");
+    }
+
+    #[test]
+    fn an_instance_ends_after_its_last_call() {
+        // Scores say how many calls the instance had before.
+        let counting = reranker("0").replace(
+            "(f32.const 0)",
+            "(f32.div (f32.convert_i32_u (i32.load (i32.const 3000))) (f32.const 8))",
+        );
+        let counting = counting.replace(
+            "(local $index i32)",
+            "(local $index i32) (i32.store (i32.const 3000) (i32.add (i32.load (i32.const 3000)) (i32.const 1)))",
+        );
+        let plugin = WasmReranker::new(reranker_pool(&counting, 1));
+        let calls: Vec<f32> = (0..7).map(|_| plugin.rerank("q", &["a"]).unwrap()[0] * 8.0).collect();
+        assert_eq!(calls, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0]);
     }
 
     #[test]

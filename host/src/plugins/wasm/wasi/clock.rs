@@ -42,8 +42,8 @@ pub struct Sleepers {
 }
 
 impl Clock {
-    /// Nanoseconds since the machine was switched on.
-    fn look(&self) -> u64 {
+    /// Nanoseconds since the machine was switched on. Looking takes time, too.
+    pub fn look(&self) -> u64 {
         let mut time = self.0.lock();
         time.now_ns = time.now_ns.saturating_add(LOOK_NS);
         time.now_ns

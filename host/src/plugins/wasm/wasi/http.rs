@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{
     WasiHttpHooks, WasiHttpView,
 };
 
+use super::upload::Upload;
 use crate::plugins::bindings::v0_1_0::imports::log::Level;
 use crate::plugins::egress::{Answer, Begun, Egress, Error, Pieces, Request, is_forbidden};
 use crate::plugins::wasm::host::HostState;
@@ -141,6 +142,7 @@ impl WasiHttpHooks for Hooks {
 
 fn convert(request: hyper::Request<WasiBody>, options: RequestOptions) -> Result<Request, Error> {
     let (head, body) = request.into_parts();
+    let body = Upload::new(body);
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
         let value = std::str::from_utf8(value.as_bytes())
             .map_err(|_| Error::Invalid(format!("header {:?} is no UTF-8", name.as_str())))?;

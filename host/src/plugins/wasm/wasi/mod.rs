@@ -8,6 +8,7 @@ mod clock;
 mod http;
 mod output;
 mod random;
+mod upload;
 mod wait;
 
 use std::sync::Arc;

@@ -117,6 +117,7 @@ impl poll::Host for HostState {
 
 impl poll::HostPollable for HostState {
     fn ready(&mut self, pollable: Resource<DynPollable>) -> Result<bool> {
+        self.machine().clock.look();
         self.patience().wait(1, AsyncPollable::ready(&mut self.table, pollable))?
     }
 
