@@ -73,27 +73,6 @@ fn grant_http(project: &Path, origin: &str) -> String {
     config.to_str().unwrap().to_owned()
 }
 
-/// What a finished generator does, in whatever language: `generate` asks the server where the question is its URL.
-/// `defect` is the code of an exception that the plugin did not mean.
-fn a_generator_works(project: &Path, config: &str, origin: &str, defect: &str) {
-    let done = |arguments: &[&str]| done(project, &[arguments, &["--config", config]].concat());
-    let checked = done(&["check"]);
-    assert_has(&checked, &["ok      same twice", "ok      huge input", "ok      cancellation"]);
-    assert_has(&done(&["test"]), &["ok      sample", "ok      nothing-found"]);
-    let question = ["run", ".", "When does it open?", "--passage", "At nine o'clock.", "--passage", "Free."];
-    // What is printed is a line of the plugin's log.
-    assert_has(&done(&question), &["At nine o'clock. [1]", "looking for the best of 2"]);
-    let short = [&question[..], &["--settings", r#"{"words_max": 1}"#]].concat();
-    assert_has(&done(&short), &["At  [1]"]);
-
-    let url = format!("http://{origin}/one");
-    assert_has(&done(&["run", ".", &url]), &["200 I was asked GET /one HTTP/1.1"]);
-    let refused = |question: &str| ended(1, command(project, &["run", ".", question, "--config", config]));
-    assert_has(&refused("http://localhost:1/"), &["http://localhost:1 is not granted"]);
-    assert_has(&refused("boom"), &[defect, "no such question", "plugin."]);
-    assert_has(&ended(1, command(project, &["run", ".", "x"])), &["http", "is not granted"]);
-}
-
 #[test]
 fn from_nothing_to_a_generator_in_python() {
     let dir = tempfile::tempdir().unwrap();
@@ -135,44 +114,57 @@ fn from_nothing_to_a_generator_in_python() {
     let origin = model_server();
     let config = grant_http(&project, &origin);
     assert_has(&built(&project, &[]), &["componentize-py", "built quoter"]);
-    a_generator_works(&project, &config, &origin, "[trap]");
+
+    let done = |arguments: &[&str]| done(&project, &[arguments, &["--config", &config]].concat());
+    let checked = done(&["check"]);
+    assert_has(&checked, &["ok      same twice", "ok      huge input", "ok      cancellation"]);
+    assert_has(&done(&["test"]), &["ok      sample", "ok      nothing-found"]);
+    let question = ["run", ".", "When does it open?", "--passage", "At nine o'clock.", "--passage", "Free."];
+    // What is printed is a line of the plugin's log.
+    assert_has(&done(&question), &["At nine o'clock. [1]", "looking for the best of 2"]);
+    let short = [&question[..], &["--settings", r#"{"words_max": 1}"#]].concat();
+    assert_has(&done(&short), &["At  [1]"]);
+
+    let url = format!("http://{origin}/one");
+    assert_has(&done(&["run", ".", &url]), &["200 I was asked GET /one HTTP/1.1"]);
+    let refused = |question: &str| ended(1, command(&project, &["run", ".", question, "--config", &config]));
+    assert_has(&refused("http://localhost:1/"), &["[denied]", "http://localhost:1 is not granted"]);
+    assert_has(&refused("boom"), &["[trap]", "ValueError: no such question", "plugin.py"]);
+    assert_has(&ended(1, command(&project, &["run", ".", "x"])), &["http", "is not granted"]);
 }
 
 #[test]
-fn from_nothing_to_a_generator_in_javascript() {
+fn from_nothing_to_an_enricher_in_javascript() {
     let dir = tempfile::tempdir().unwrap();
-    let made = done(dir.path(), &["new", "--role", "generator", "--lang", "javascript", "quoter"]);
+    let made = done(dir.path(), &["new", "--role", "enricher", "--lang", "javascript", "counter"]);
     assert_has(&made, &["in JavaScript", "npm install", "smartrag plugin build"]);
-    let project = dir.path().join("quoter");
+    let project = dir.path().join("counter");
     let file = project.join("src/plugin.js");
     let working = fs::read_to_string(&file).unwrap();
 
-    change(&file, "export const generator = plugin({", "export const generator = plugin({{");
+    change(&file, "export const enricher = plugin({", "export const enricher = plugin({{");
     let refused = ended(1, build(&project, &[]));
-    assert_has(&refused, &["SyntaxError", "export const generator = plugin({{", "componentize-js failed"]);
+    assert_has(&refused, &["SyntaxError", "export const enricher = plugin({{", "componentize-js failed"]);
 
     fs::write(&file, working).unwrap();
     change(
         &file,
-        "    const best =",
-        "    console.log(`looking for the best of ${request.passages.length}`);\n    const best =",
+        "    const speed =",
+        "    console.log(`reading ${document.filename}`);\n    \
+         if (document.text === \"boom\") undefined.length;\n    const speed =",
     );
-    change(
-        &file,
-        "  generate(request) {\n",
-        r#"  async generate(request) {
-    if (request.question === "boom") throw new Error("no such question");
-    if (request.question.startsWith("http")) {
-      const response = await fetch(request.question);
-      const { answer } = await response.json();
-      return new Generation([text(`${response.status} ${answer}`), finish("stop")]);
-    }
-"#,
+    assert_has(&built(&project, &[]), &["componentize-js", "built counter"]);
+    let checked = done(&project, &["check"]);
+    assert_has(&checked, &["ok      same twice", "ok      many chunks", "ok      odd Unicode"]);
+    assert_has(&done(&project, &["test"]), &["ok      sample"]);
+    assert_has(
+        &done(&project, &["run", "The garden opens at nine."]),
+        &["{\"words\":5}", "reading input.txt"],
     );
-    let origin = model_server();
-    let config = grant_http(&project, &origin);
-    assert_has(&built(&project, &[]), &["componentize-js", "built quoter"]);
-    a_generator_works(&project, &config, &origin, "[internal]");
+    let slow = ["run", "One two three four five.", "--settings", r#"{"words_per_minute": 2}"#];
+    assert_has(&done(&project, &slow), &["{\"minutes\":3}"]);
+    let defect = ended(1, command(&project, &["run", "boom"]));
+    assert_has(&defect, &["[internal]", "TypeError", "enrichDocument@src/plugin.js"]);
 }
 
 /// Half a minute each: `cargo nextest run --test it --run-ignored only every_template`.
