@@ -42,7 +42,7 @@ if ! is_there "$node_pins" "$tools/node/pins"; then
     rm -rf "$tools/node"
     mkdir "$tools/node"
     cp "$node_pins" "$tools/node/package.json"
-    npm install --prefix "$tools/node" --no-audit --no-fund --silent >&2 ||
+    npm install --prefix "$tools/node" --no-audit --no-fund --loglevel=error >&2 ||
         die "npm could not install $node_pins: see above"
     cp "$node_pins" "$tools/node/pins"
 fi

@@ -10,6 +10,43 @@ const KINDS = [
   "timeout", "internal",
 ];
 
+/**
+ * What a plugin exports, an object named after its role. An exception that is no `error(…)` is a defect: it is logged with
+ * its place and becomes the error `internal`.
+ */
+export function plugin(role) {
+  for (const [name, value] of Object.entries(role)) {
+    // Classes are those of resources.
+    if (/^[A-Z]/.test(name)) guard(value.prototype);
+  }
+  return guard(role);
+}
+
+function guard(object) {
+  for (const name of Object.getOwnPropertyNames(object)) {
+    const value = object[name];
+    if (typeof value === "function" && !/^[A-Z]|^constructor$/.test(name)) object[name] = guarded(value);
+  }
+  return object;
+}
+
+function guarded(method) {
+  return function (...values) {
+    try {
+      const made = method.apply(this, values);
+      return made instanceof Promise ? made.catch(told) : made;
+    } catch (exception) {
+      told(exception);
+    }
+  };
+}
+
+function told(exception) {
+  if (exception?.payload) throw exception;
+  write("error", `${exception} at ${exception?.stack ?? "an unknown place"}`);
+  throw error("internal", String(exception));
+}
+
 /** Name and version are those of plugin.toml; `schema` is the JSON Schema of the settings. */
 export function describe(name, version, description, schema = NO_SETTINGS) {
   return { name, version, description, configSchema: JSON.stringify(schema), properties: [] };

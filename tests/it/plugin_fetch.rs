@@ -55,7 +55,7 @@ fn echo() -> (u16, Receiver<String>) {
     let (sender, seen) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let (head, body) = request(&stream.as_ref().unwrap());
+            let (head, body) = request(stream.as_ref().unwrap());
             let (first, second) = body.split_at(body.len() / 2);
             let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
             let answer = ["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &chunk(first)].concat();

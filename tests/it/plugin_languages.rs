@@ -1,6 +1,8 @@
 //! Plugins in Python and JavaScript: from nothing to one that runs, and the samples in a daemon. Needs their tools.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +40,39 @@ fn change(file: &Path, from: &str, to: &str) {
     fs::write(file, code.replacen(from, to, 1)).unwrap();
 }
 
+/// A model server that knows one answer; for as long as the test lasts.
+fn model_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map(Result::unwrap) {
+            let mut reader = BufReader::new(stream);
+            let head: Vec<String> =
+                reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+            let answer = format!("{{\"answer\": \"I was asked {}\"}}", head[0].replace('"', "'"));
+            let length = answer.len();
+            let mut stream = reader.into_inner();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}"
+            );
+        }
+    });
+    origin
+}
+
+/// Has a generator's project ask for HTTP, and grants it; answers the config's path.
+fn grant_http(project: &Path, origin: &str) -> String {
+    let manifest = project.join("plugin.toml");
+    let asked = fs::read_to_string(&manifest).unwrap()
+        + "\n[capabilities]\nhttp = { why = \"asks the model server\" }\n";
+    fs::write(&manifest, asked).unwrap();
+    let config = project.join("grants.yaml");
+    let name = project.file_name().unwrap().to_str().unwrap();
+    fs::write(&config, format!("plugins: {{grants: {{{name}: {{http: [\"{origin}\"]}}}}}}\n")).unwrap();
+    config.to_str().unwrap().to_owned()
+}
+
 #[test]
 fn from_nothing_to_a_generator_in_python() {
     let dir = tempfile::tempdir().unwrap();
@@ -50,33 +85,52 @@ fn from_nothing_to_a_generator_in_python() {
     change(&file, "def info(self):", "def info(self:");
     let refused = ended(1, build(&project, &[]));
     assert_has(&refused, &["SyntaxError", "src/plugin.py", "componentize-py failed"]);
-    assert!(!refused.contains("stack backtrace"), "{refused}");
+    assert!(!refused.to_lowercase().contains("backtrace"), "{refused}");
 
     fs::write(&file, working).unwrap();
+    change(&file, "import re\n", "import json\nimport re\n");
     change(
         &file,
-        "best = max(",
-        "print(\"looking for the best of\", len(request.passages))\n        best = max(",
+        "from wit_world import exports\n",
+        "from wit_world import exports\nfrom wit_world.imports import http\n",
     );
     change(
         &file,
-        "if not request.passages:",
-        "if request.passages and request.passages[0].text == \"boom\":
-            raise ValueError(\"no such passage\")
-        if not request.passages:",
+        "        best = max(",
+        "        print(\"looking for the best of\", len(request.passages))\n        best = max(",
     );
+    change(
+        &file,
+        "    def generate(self, request):\n",
+        r#"    def generate(self, request):
+        if request.question == "boom":
+            raise ValueError("no such question")
+        if request.question.startswith("http"):
+            with http.send(http.Request("GET", request.question, [], b"", None, None)) as response:
+                text = json.loads(response.read(65536))["answer"]
+                return Generation([Event_Text(f"{response.status()} {text}"), Event_Finish(FinishReason.STOP)])
+"#,
+    );
+    let origin = model_server();
+    let config = grant_http(&project, &origin);
     assert_has(&built(&project, &[]), &["componentize-py", "built quoter"]);
-    let checked = done(&project, &["check"]);
+
+    let done = |arguments: &[&str]| done(&project, &[arguments, &["--config", &config]].concat());
+    let checked = done(&["check"]);
     assert_has(&checked, &["ok      same twice", "ok      huge input", "ok      cancellation"]);
-    assert_has(&done(&project, &["test"]), &["ok      sample", "ok      nothing-found"]);
+    assert_has(&done(&["test"]), &["ok      sample", "ok      nothing-found"]);
     let question = ["run", ".", "When does it open?", "--passage", "At nine o'clock.", "--passage", "Free."];
-    let run = done(&project, &question);
     // What is printed is a line of the plugin's log.
-    assert_has(&run, &["At nine o'clock. [1]", "looking for the best of 2"]);
+    assert_has(&done(&question), &["At nine o'clock. [1]", "looking for the best of 2"]);
     let short = [&question[..], &["--settings", r#"{"words_max": 1}"#]].concat();
-    assert_has(&done(&project, &short), &["At  [1]"]);
-    let crashed = ended(1, command(&project, &["run", ".", "When?", "--passage", "boom"]));
-    assert_has(&crashed, &["[trap]", "ValueError: no such passage", "plugin.py"]);
+    assert_has(&done(&short), &["At  [1]"]);
+
+    let url = format!("http://{origin}/one");
+    assert_has(&done(&["run", ".", &url]), &["200 I was asked GET /one HTTP/1.1"]);
+    let refused = |question: &str| ended(1, command(&project, &["run", ".", question, "--config", &config]));
+    assert_has(&refused("http://localhost:1/"), &["[denied]", "http://localhost:1 is not granted"]);
+    assert_has(&refused("boom"), &["[trap]", "ValueError: no such question", "plugin.py"]);
+    assert_has(&ended(1, command(&project, &["run", ".", "x"])), &["http", "is not granted"]);
 }
 
 #[test]
@@ -88,20 +142,46 @@ fn from_nothing_to_an_enricher_in_javascript() {
     let file = project.join("src/plugin.js");
     let working = fs::read_to_string(&file).unwrap();
 
-    change(&file, "export const enricher = {", "export const enricher = {{");
+    change(&file, "export const enricher = plugin({", "export const enricher = plugin({{");
     let refused = ended(1, build(&project, &[]));
-    assert_has(&refused, &["SyntaxError", "export const enricher = {{", "componentize-js failed"]);
+    assert_has(&refused, &["SyntaxError", "export const enricher = plugin({{", "componentize-js failed"]);
 
     fs::write(&file, working).unwrap();
-    change(&file, "const speed =", "console.log(`reading ${document.filename}`);\n    const speed =");
+    change(
+        &file,
+        "    const speed =",
+        "    console.log(`reading ${document.filename}`);\n    \
+         if (document.text === \"boom\") undefined.length;\n    const speed =",
+    );
     assert_has(&built(&project, &[]), &["componentize-js", "built counter"]);
     let checked = done(&project, &["check"]);
     assert_has(&checked, &["ok      same twice", "ok      many chunks", "ok      odd Unicode"]);
     assert_has(&done(&project, &["test"]), &["ok      sample"]);
-    let run = done(&project, &["run", "The garden opens at nine.", "--json"]);
-    assert_has(&run, &["\"words\": 5", "reading input.txt"]);
-    let slow = ["run", "One two three four five.", "--json", "--settings", r#"{"words_per_minute": 2}"#];
-    assert_has(&done(&project, &slow), &["\"minutes\": 3"]);
+    assert_has(
+        &done(&project, &["run", "The garden opens at nine."]),
+        &["{\"words\":5}", "reading input.txt"],
+    );
+    let slow = ["run", "One two three four five.", "--settings", r#"{"words_per_minute": 2}"#];
+    assert_has(&done(&project, &slow), &["{\"minutes\":3}"]);
+    let defect = ended(1, command(&project, &["run", "boom"]));
+    assert_has(&defect, &["[internal]", "TypeError", "enrichDocument@src/plugin.js"]);
+}
+
+/// Half a minute each: `cargo nextest run --test it --run-ignored only every_template`.
+#[test]
+#[ignore = "takes minutes; the roles that differ most are in the other tests"]
+fn every_template_works_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    for language in ["python", "javascript"] {
+        for role in ["parser", "enricher", "embedder", "reranker", "generator"] {
+            let name = format!("{language}-{role}");
+            done(dir.path(), &["new", "--role", role, "--lang", language, &name]);
+            let project = dir.path().join(&name);
+            built(&project, &[]);
+            done(&project, &["check"]);
+            done(&project, &["test"]);
+        }
+    }
 }
 
 /// The command with a cache that a daemon on this data directory shares: nothing is compiled twice.

@@ -1,7 +1,7 @@
 // Reads subtitles. Cues that follow each other become paragraphs, each with the time at which it begins.
 
 import { Builder, Document, readAll } from "../vendor/sdk/javascript/parser.js";
-import { describe, error, settings } from "../vendor/sdk/javascript/smartrag.js";
+import { describe, error, plugin, settings } from "../vendor/sdk/javascript/smartrag.js";
 import { cues } from "./cues.js";
 
 const BYTES_MAX = 8 << 20;
@@ -21,7 +21,7 @@ const SCHEMA = {
   },
 };
 
-export const parser = {
+export const parser = plugin({
   describe: () =>
     describe("subtitles", "0.1.0", "Subtitles in SRT and WebVTT: what is said, without the times", SCHEMA),
 
@@ -38,7 +38,7 @@ export const parser = {
   },
 
   Document,
-};
+});
 
 function decode(bytes) {
   const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);

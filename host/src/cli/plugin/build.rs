@@ -15,7 +15,7 @@ pub(in crate::cli) struct Args {
     /// Write each plugin to OUT/NAME [default: target/plugins of the project]
     #[arg(long, value_name = "OUT")]
     out: Option<PathBuf>,
-    /// Only errors, nothing of what cargo says
+    /// Only errors, nothing of what the tools say
     #[arg(long, short)]
     quiet: bool,
 }
@@ -36,7 +36,7 @@ pub(super) fn run(args: Args) -> Result {
     };
     let built = build::build(&projects, args.out.as_deref(), &mut log);
     if built.is_err() {
-        // What cargo said is the reason.
+        // What the tool said is the reason.
         kept.iter().for_each(|line| eprintln!("{line}"));
     }
     built?.iter().try_for_each(|plugin| output::line(&told(plugin)))?;

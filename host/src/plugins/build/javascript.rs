@@ -15,6 +15,8 @@ const TOOL: &str = "@bytecodealliance/componentize-js";
 const SCRIPT: &str = include_str!("componentize.mjs");
 const NODE_OLDEST: (u32, u32) = (20, 0);
 const OLDEST: (u32, u32) = (0, 23);
+/// What a project gets that names no version itself.
+const PINNED: &str = "0.23.0";
 const MAIN: &str = "src/plugin.js";
 /// What a plugin does not import from.
 const LEFT_OUT: [&str; 6] = ["node_modules", "target", "golden", "vendor", ".git", "types"];
@@ -125,11 +127,34 @@ fn find(dir: &Path) -> Result<PathBuf, BuildError> {
 
 fn how(dir: &Path) -> String {
     let names_it = std::fs::read_to_string(dir.join("package.json")).is_ok_and(|text| text.contains(TOOL));
-    let what = if names_it { "" } else { " --save-dev @bytecodealliance/componentize-js@0.23.0" };
+    let what = if names_it { String::new() } else { format!(" --save-dev {TOOL}@{PINNED}") };
     format!("`npm install{what}` in {}", dir.display())
 }
 
 fn package(path: &Path) -> Result<Package, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_name_the_same_version() {
+        let path = "sdk/templates/javascript/common/package.json";
+        let (_, text) = crate::plugins::carried::FILES.iter().find(|(name, _)| *name == path).unwrap();
+        let package: serde_json::Value = serde_json::from_slice(text).unwrap();
+        assert_eq!(package["devDependencies"][TOOL], PINNED);
+        assert_eq!(package["main"], MAIN);
+    }
+
+    #[test]
+    fn a_runtime_gets_what_the_manifest_says() {
+        let project =
+            |wasi, http| Project { wasi, http, ..super::super::vendor::tests::project(Path::new("/")) };
+        assert_eq!(left_out_features(&project(true, true)), ["fetch-event"]);
+        assert_eq!(left_out_features(&project(true, false)), ["fetch-event", "http"]);
+        assert_eq!(left_out_features(&project(false, true)).len(), 5);
+    }
 }

@@ -11,6 +11,8 @@ use super::vendor::Workshop;
 const TOOL: &str = "componentize-py";
 /// What the templates ask for; the bindings of older ones have other names.
 const OLDEST: (u32, u32) = (0, 25);
+/// What a project gets that names no version itself.
+const PINNED: &str = "componentize-py==0.25.1";
 /// The module below `src` that implements the role.
 const MODULE: &str = "plugin";
 
@@ -66,11 +68,7 @@ fn find(dir: &Path) -> Result<PathBuf, BuildError> {
 }
 
 fn how(dir: &Path) -> String {
-    let what = if dir.join("requirements.txt").is_file() {
-        "-r requirements.txt"
-    } else {
-        "componentize-py==0.25.1"
-    };
+    let what = if dir.join("requirements.txt").is_file() { "-r requirements.txt" } else { PINNED };
     format!("`python3 -m venv .venv && .venv/bin/pip install {what}` in {}", dir.display())
 }
 
@@ -91,6 +89,13 @@ fn readable(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn templates_name_the_same_version() {
+        let path = "sdk/templates/python/common/requirements.txt";
+        let (_, text) = crate::plugins::carried::FILES.iter().find(|(name, _)| *name == path).unwrap();
+        assert!(String::from_utf8_lossy(text).lines().any(|line| line == PINNED));
+    }
 
     #[test]
     fn a_python_error_is_told_alone() {

@@ -73,3 +73,35 @@ pub(super) fn copy(from: &Path, to: &Path, wanted: impl Fn(&walkdir::DirEntry) -
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::plugins::language::Language;
+    use crate::types::Role;
+
+    pub fn project(dir: &Path) -> Project {
+        let (name, role) = ("a".to_owned(), Role::Generator);
+        Project { language: Language::JavaScript, name, role, dir: dir.into(), wasi: true, http: false }
+    }
+
+    fn worlds(project: &Project) -> String {
+        fs::read_to_string(Workshop::new(project).unwrap().wit().join("worlds.wit")).unwrap()
+    }
+
+    #[test]
+    fn worlds_have_http_where_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!worlds(&project(dir.path())).contains("http"));
+        assert!(worlds(&Project { http: true, ..project(dir.path()) }).contains("import http;"));
+    }
+
+    #[test]
+    fn the_projects_own_vendor_comes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        put(&dir.path().join("kept/0.1.0/worlds.wit"), b"mine").unwrap();
+        fs::create_dir(dir.path().join("vendor")).unwrap();
+        std::os::unix::fs::symlink("../kept", dir.path().join("vendor/wit")).unwrap();
+        assert_eq!(worlds(&project(dir.path())), "mine");
+    }
+}

@@ -126,7 +126,9 @@ pub fn wasi_web_generator(authority: &str) -> String {
             (call $handle (local.get $it) (i32.const 0) (i32.const 0) (i32.const 128))
             (if (i32.load8_u (i32.const 128)) (then (return (call $refuse (i32.load8_u (i32.const 136))))))
             (local.set $future (i32.load (i32.const 136)))
+            ;; Even where the request was refused.
             (call $write (local.get $to) (i32.const 1024) (i32.const 3) (i32.const 128))
+            (if (i32.load8_u (i32.const 128)) (then unreachable))
             (call $close (local.get $to))
             (call $finish (local.get $sending) (i32.const 0) (i32.const 0) (i32.const 128))
             ;; A day's timeout of the guest's own must not end the wait.

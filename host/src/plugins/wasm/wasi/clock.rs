@@ -83,9 +83,17 @@ impl Clock {
     }
 }
 
-struct Timer {
+/// Waits for a time to come.
+pub struct Timer {
     clock: Arc<Clock>,
     at_ns: u64,
+}
+
+impl Timer {
+    /// Of this clock.
+    pub fn new(clock: Arc<Clock>, at_ns: u64) -> Self {
+        Self { clock, at_ns }
+    }
 }
 
 #[async_trait]
@@ -121,7 +129,7 @@ impl monotonic_clock::Host for HostState {
 
     fn subscribe_instant(&mut self, when: u64) -> Result<Resource<DynPollable>> {
         let clock = self.machine().clock.clone();
-        let timer = self.table.push(Timer { clock, at_ns: when })?;
+        let timer = self.table.push(Timer::new(clock, when))?;
         subscribe(&mut self.table, timer)
     }
 

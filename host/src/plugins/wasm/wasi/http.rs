@@ -21,7 +21,7 @@ use crate::plugins::egress::{Answer, Begun, Egress, Error, Pieces, Request, is_f
 use crate::plugins::wasm::host::HostState;
 
 /// Bytes that a guest may write to a body before the server took them.
-const CHUNK_MAX: usize = 64 << 10;
+const CHUNK_MAX: usize = 16 << 10;
 /// Bytes of one set of headers.
 const FIELDS_MAX: usize = 64 << 10;
 

@@ -237,3 +237,48 @@ impl streams::HostInputStream for HostState {
         AsyncInput::subscribe(&mut self.table, stream)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use wasmtime_wasi::p2::Pollable;
+
+    use super::*;
+    use crate::plugins::wasm::wasi::clock::Timer;
+    use crate::plugins::wasm::wasi::http::Exchanges;
+
+    fn patience(end: Duration, clock: &Arc<Clock>) -> Patience {
+        let (now, cancel) = (Instant::now(), Cancel::default());
+        let alarm = Exchanges::new(None).alarm();
+        Patience { until: now + end, end: now + end, cancel, clock: clock.clone(), alarm }
+    }
+
+    async fn timer_or_server(clock: &Arc<Clock>, time: Duration) {
+        let mut timer = Timer::new(clock.clone(), time.as_nanos() as u64);
+        tokio::select! {
+            () = timer.ready() => {}
+            () = pending() => {}
+        }
+    }
+
+    #[test]
+    fn beside_a_server_time_is_real() {
+        let clock = Arc::new(Clock::default());
+        let (began, time) = (Instant::now(), Duration::from_millis(50));
+        patience(Duration::from_secs(60), &clock).wait(2, timer_or_server(&clock, time)).unwrap();
+        assert!(began.elapsed() >= time);
+        assert!((50_000_000..60_000_000_000).contains(&clock.look()));
+    }
+
+    #[test]
+    fn waiting_ends_with_the_call_or_its_caller() {
+        let clock = Arc::new(Clock::default());
+        let late =
+            patience(Duration::from_millis(30), &clock).wait(2, timer_or_server(&clock, Duration::MAX));
+        assert!(matches!(late.unwrap_err().downcast_ref(), Some(Trap::Interrupt)));
+        let patience = patience(Duration::from_secs(60), &clock);
+        patience.cancel.cancel();
+        assert!(patience.wait(1, pending::<()>()).unwrap_err().is::<Abandoned>());
+    }
+}

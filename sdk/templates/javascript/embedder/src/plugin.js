@@ -4,7 +4,7 @@
 // with weights declares them as `[[models]]` in plugin.toml and opens them with `open` of
 // "smartrag:plugin/model-files@0.1.0".
 
-import { describe, settings } from "../vendor/sdk/javascript/smartrag.js";
+import { describe, plugin, settings } from "../vendor/sdk/javascript/smartrag.js";
 
 // What an operator may set at the embedder in the configuration; the host checks it before the plugin runs.
 const SCHEMA = {
@@ -49,7 +49,7 @@ function vector(text, length) {
 const countTokens = (texts) => texts.map((text) => words(text).length);
 
 // The module is run while the plugin is built: ask for settings in the calls.
-export const embedder = {
+export const embedder = plugin({
   // Name and version are those of plugin.toml.
   describe: () => describe("template-embedder", "0.1.0", "Hashes words into a vector, without a model", SCHEMA),
 
@@ -77,4 +77,4 @@ export const embedder = {
   },
 
   countTokens,
-};
+});

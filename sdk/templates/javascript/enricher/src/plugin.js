@@ -3,7 +3,7 @@
 // An enricher adds metadata to documents and chunks: keys of its own, with JSON as values. What it says stands below its
 // name in the metadata and can be filtered by.
 
-import { annotation, describe, settings } from "../vendor/sdk/javascript/smartrag.js";
+import { annotation, describe, plugin, settings } from "../vendor/sdk/javascript/smartrag.js";
 
 // What an operator may set below `plugins.settings.template-enricher`; the host checks it before the plugin runs.
 const SCHEMA = {
@@ -22,7 +22,7 @@ const SCHEMA = {
 const words = (text) => text.split(/\s+/).filter((word) => word !== "").length;
 
 // The module is run while the plugin is built: ask for settings in the calls.
-export const enricher = {
+export const enricher = plugin({
   // Name and version are those of plugin.toml.
   describe: () => describe("template-enricher", "0.1.0", "Counts words and minutes of reading", SCHEMA),
 
@@ -34,4 +34,4 @@ export const enricher = {
 
   /** One list for each chunk, in order. */
   enrichChunks: (_document, chunks) => chunks.map((chunk) => [annotation("words", words(chunk.text))]),
-};
+});

@@ -3,7 +3,7 @@
 // A generator gets the question, the passages that the search found, and a finished prompt. It answers with a stream of
 // events; when nobody listens any more, the host drops the stream.
 
-import { describe, error, settings } from "../vendor/sdk/javascript/smartrag.js";
+import { describe, error, plugin, settings } from "../vendor/sdk/javascript/smartrag.js";
 
 // What an operator may set at the backend in the configuration; the host checks it before the plugin runs.
 const SCHEMA = {
@@ -43,7 +43,7 @@ class Generation {
 }
 
 // The module is run while the plugin is built: ask for settings in the calls.
-export const generator = {
+export const generator = plugin({
   // Name and version are those of plugin.toml.
   describe: () => describe("template-generator", "0.1.0", "Quotes the best passage", SCHEMA),
 
@@ -70,4 +70,4 @@ export const generator = {
   countTokens: (texts) => texts.map((text) => text.split(/\s+/).filter((word) => word !== "").length),
 
   Generation,
-};
+});

@@ -4,7 +4,7 @@
 // nothing but that document: no files, no network, no real clock.
 
 import { Builder, Document, readAll } from "../vendor/sdk/javascript/parser.js";
-import { describe, error, settings } from "../vendor/sdk/javascript/smartrag.js";
+import { describe, error, plugin, settings } from "../vendor/sdk/javascript/smartrag.js";
 
 // Larger files are refused with a message, before they fill the memory of plugin.toml.
 const BYTES_MAX = 32 << 20;
@@ -32,7 +32,7 @@ function decode(bytes) {
   }
 }
 
-export const parser = {
+export const parser = plugin({
   // Name and version are those of plugin.toml.
   describe: () => describe("template-parser", "0.1.0", "One paragraph a line, headings behind a mark", SCHEMA),
 
@@ -49,4 +49,4 @@ export const parser = {
   },
 
   Document,
-};
+});

@@ -2,7 +2,7 @@
 //
 // A reranker reads the query and the best passages of a search together, and says how well each answers it.
 
-import { describe, settings } from "../vendor/sdk/javascript/smartrag.js";
+import { describe, plugin, settings } from "../vendor/sdk/javascript/smartrag.js";
 
 // What an operator may set below `plugins.settings.template-reranker`; the host checks it before the plugin runs.
 const SCHEMA = {
@@ -27,7 +27,7 @@ function words(text, lettersMin) {
 }
 
 // The module is run while the plugin is built: ask for settings in the calls.
-export const reranker = {
+export const reranker = plugin({
   // Name and version are those of plugin.toml.
   describe: () =>
     describe("template-reranker", "0.1.0", "Share of the words of the query that a passage has", SCHEMA),
@@ -41,4 +41,4 @@ export const reranker = {
       return wanted.filter((word) => has.has(word)).length / Math.max(wanted.length, 1);
     });
   },
-};
+});
