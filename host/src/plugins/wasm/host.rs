@@ -19,7 +19,10 @@ const LOG_LINES_MAX: u32 = 200;
 const LOG_BYTES_MAX: usize = 64 << 10;
 const LOG_LINE_MAX: usize = 4 << 10;
 /// What a guest may have open at once; a leak ends here, not with the host's memory.
-const RESOURCES_MAX: usize = 1_000;
+const RESOURCES_MAX: usize = 20_000;
+/// What a guest may leave open when its work is done. Runtimes that collect garbage leave something at every call, and
+/// are exchanged before it gets too much.
+const LEFT_OPEN_MAX: usize = 100;
 
 /// A source that a parser has open.
 pub struct OpenSource(pub Source);
@@ -43,6 +46,8 @@ pub struct HostState {
     pub(super) end: Instant,
     /// Made when the guest first uses WASI.
     pub(super) wasi: Option<Box<Machine>>,
+    /// Whether the guest left too much open.
+    leaks: bool,
     /// Answers that the guest has open, as they stand in the table.
     pub(super) responses: Vec<u32>,
     log: LogBudget,
@@ -82,6 +87,7 @@ impl HostState {
             call: Call { until: now, cancel: Cancel::default() },
             end: now,
             wasi: None,
+            leaks: false,
             responses: Vec::new(),
             log: LogBudget::FULL,
             table,
@@ -105,6 +111,12 @@ impl HostState {
     pub fn rest(&mut self) {
         self.call.cancel = Cancel::default();
         self.hang_up();
+        self.leaks = self.table.iter_mut().nth(LEFT_OPEN_MAX).is_some();
+    }
+
+    /// Whether the guest had better not be used again.
+    pub fn leaks(&self) -> bool {
+        self.leaks
     }
 
     /// Ends all exchanges that the guest has open, without asking it.
