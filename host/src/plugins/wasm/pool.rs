@@ -216,7 +216,9 @@ mod tests {
             calls(&plugin);
             let mut lease = pool.lease().unwrap();
             let state = Guest::state(lease.instance.as_mut().unwrap());
-            (0..open).for_each(|_| drop(state.table.push("left open").unwrap()));
+            for _ in 0..open {
+                state.table.push("left open").unwrap();
+            }
             drop(lease);
             assert_eq!(calls(&plugin), expected, "{open}");
             plugin.rerank("q", &["a"]).unwrap();
