@@ -78,3 +78,14 @@ fn the_readme_names_no_command_that_does_not_exist() {
     let unknown: Vec<_> = named.filter(|name| !help.contains(&format!("  {name} "))).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
+
+#[test]
+fn the_benchmark_of_calls_into_plugins_runs() {
+    let json: Value = serde_json::from_str(&stdout(&smartrag(&["bench", "plugins", "--json"], ""))).unwrap();
+    let figures = json.as_array().unwrap();
+    let named = |name: &str| figures.iter().any(|figure| figure["name"].as_str().unwrap().starts_with(name));
+    for name in ["wasmtime alone: typed call", "the same from the pool", "warm start of 10 plugins"] {
+        assert!(named(name), "{name}: {json:#}");
+    }
+    assert!(figures.iter().all(|figure| figure["value"].as_f64().unwrap() >= 0.0), "{json:#}");
+}

@@ -6,6 +6,7 @@ mod cli;
 mod compile;
 mod crash;
 mod documents;
+mod hostile;
 mod native;
 mod plugin_author;
 mod plugin_fetch;

@@ -220,9 +220,9 @@ fn fit(
     let mut texts = vec![fixed.as_str()];
     texts.extend(found.iter().map(|passage| passage.text.as_str()));
     let tokens = generator.count_tokens(&texts)?;
-    let mut used = 0;
+    let mut used: u32 = 0;
     let fitting = tokens.iter().take_while(|tokens| {
-        used += **tokens + 16;
+        used = used.saturating_add(tokens.saturating_add(16));
         used <= room
     });
     let keep = fitting.count().saturating_sub(1).max(1);

@@ -83,6 +83,7 @@ impl From<PluginError> for ApiError {
                 return Self::invalid("", sentence);
             }
             FaultKind::Unavailable
+            | FaultKind::Limit(Limit::Instances | Limit::Calls)
             | FaultKind::MissingModel(_)
             | FaultKind::InvalidConfig
             | FaultKind::Denied(_) => (StatusCode::SERVICE_UNAVAILABLE, "backend_unavailable"),
@@ -151,6 +152,8 @@ mod tests {
         let unavailable = (503, "backend_unavailable".to_string(), Some(2));
         assert_eq!(answer(FaultKind::Unavailable), unavailable);
         assert_eq!(answer(FaultKind::Other("unknown_plugin".into())), unavailable);
+        assert_eq!(answer(FaultKind::Limit(Limit::Calls)), unavailable);
+        assert_eq!(answer(FaultKind::Limit(Limit::Time)).0, 504);
         assert_eq!(answer(FaultKind::Timeout).0, 504);
         assert_eq!(answer(FaultKind::Trap), (502, "backend_error".into(), Some(2)));
         assert_eq!(answer(FaultKind::InvalidInput).1, "invalid_value");

@@ -159,8 +159,12 @@ mod tests {
             state: PluginState::Ready,
             calls: 0,
             traps: 0,
+            breaches: Default::default(),
+            log_lines_dropped: 0,
             busy_us: 0,
             memory_peak_bytes: 0,
+            egress: Default::default(),
+            egress_refused: 0,
             notice: None,
         }
     }

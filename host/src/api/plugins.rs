@@ -9,7 +9,7 @@ use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use super::extract::NamePath;
 use crate::app::App;
-use crate::plugins::{ModelFile, PluginInfo, PluginState, Reload};
+use crate::plugins::{ModelFile, PluginInfo, PluginState, Reload, Traffic};
 use crate::wire;
 
 /// List plugins
@@ -72,9 +72,18 @@ pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
         notice: plugin.notice,
         calls: plugin.calls,
         traps: plugin.traps,
+        breaches: plugin.breaches,
+        log_lines_dropped: plugin.log_lines_dropped,
         busy_us: plugin.busy_us,
         memory_peak_bytes: plugin.memory_peak_bytes,
+        egress: plugin.egress.into_iter().map(traffic).collect(),
+        egress_refused: plugin.egress_refused,
     }
+}
+
+fn traffic((origin, traffic): (String, Traffic)) -> wire::PluginTraffic {
+    let Traffic { requests, sent_bytes, received_bytes } = traffic;
+    wire::PluginTraffic { origin, requests, sent_bytes, received_bytes }
 }
 
 fn model_file(file: ModelFile) -> wire::PluginModelFile {

@@ -219,6 +219,22 @@ impl<'a> Checker<'a> {
             grants: raw.grants.into_iter().map(|(name, raw)| self.grant(name, raw)).collect(),
             settings: raw.settings,
             native: self.natives(raw.native),
+            compile: self.compile(raw.compile),
+        }
+    }
+
+    fn compile(&mut self, raw: RawCompile) -> CompileLimits {
+        let defaults = CompileLimits::default();
+        if raw.cpu_max.is_some_and(|span| span.0 < 1000) {
+            self.wrong("plugins.compile.cpu_max", "must be at least 1s");
+        }
+        let memory = raw.memory_max.map(|size| size.0);
+        if memory.is_some_and(|bytes| bytes < 64 << 20) {
+            self.wrong("plugins.compile.memory_max", "must be at least 64MiB");
+        }
+        CompileLimits {
+            cpu_seconds: raw.cpu_max.map_or(defaults.cpu_seconds, |span| span.0.div_ceil(1000)),
+            memory_bytes: memory.unwrap_or(defaults.memory_bytes),
         }
     }
 
@@ -234,7 +250,9 @@ impl<'a> Checker<'a> {
         if raw.deadline == Some(Span(0)) {
             self.wrong(&format!("{key}.deadline"), "must be more than 0");
         }
+        let sha256 = raw.sha256.and_then(|hash| self.hash(&key, hash, "plugin.wasm"));
         let grant = GrantConfig {
+            sha256,
             http: raw.http,
             secrets: self.secrets(&key, raw.secrets),
             memory_max_bytes: raw.memory_max.map(|size| size.0),

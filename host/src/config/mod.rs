@@ -157,6 +157,8 @@ pub enum SecretSource {
 /// What a plugin was granted and how far it may go; `None` takes the manifest's or the role's value.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct GrantConfig {
+    /// Hex SHA-256 of the one component that all of this is for; `None` means whichever is installed.
+    pub sha256: Option<String>,
     /// Origins, `host:port` or `scheme://host:port`.
     pub http: Vec<String>,
     /// Secrets by name: where each is, never what it is.
@@ -182,6 +184,23 @@ pub struct PluginsConfig {
     pub settings: BTreeMap<String, JsonMap>,
     /// Shared libraries by plugin name; none by default.
     pub native: BTreeMap<String, NativeConfig>,
+    /// What compiling a component may take.
+    pub compile: CompileLimits,
+}
+
+/// What compiling one component may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Seconds of CPU time, of all threads together. Default 120.
+    pub cpu_seconds: u64,
+    /// Bytes of address space. Default 4 GiB.
+    pub memory_bytes: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { cpu_seconds: 120, memory_bytes: 4 << 30 }
+    }
 }
 
 /// A shared library that may run inside the daemon, without any fence.

@@ -47,12 +47,17 @@ impl Checker<'_> {
 
     fn native_hash(&mut self, key: &str, hash: Option<String>) -> Option<String> {
         let hash = self.given(key, "sha256", hash)?;
+        self.hash(key, hash, "the library")
+    }
+
+    /// In lower case.
+    pub(super) fn hash(&mut self, key: &str, hash: String, of: &str) -> Option<String> {
         if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let remedy = "expected 64 hexadecimal digits: write what `sha256sum` prints for the library";
+            let remedy = format!("expected 64 hexadecimal digits: write what `sha256sum` prints for {of}");
             self.wrong(&format!("{key}.sha256"), format!("{remedy}, found {hash:?}"));
             return None;
         }
-        Some(hash)
+        Some(hash.to_ascii_lowercase())
     }
 
     fn given<T>(&mut self, key: &str, field: &str, value: Option<T>) -> Option<T> {

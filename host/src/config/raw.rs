@@ -150,6 +150,18 @@ pub(super) struct RawPlugins {
     pub settings: BTreeMap<String, JsonMap>,
     /// Shared libraries that run inside the daemon without any fence, by the name of the plugin. None by default.
     pub native: BTreeMap<String, RawNative>,
+    /// What compiling one plugin may take; one that needs more is refused.
+    pub compile: RawCompile,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Compile")]
+pub(super) struct RawCompile {
+    /// Processor time. Default: 120s.
+    pub cpu_max: Option<Span>,
+    /// Memory. Default: 4GiB.
+    pub memory_max: Option<Size>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -168,6 +180,8 @@ pub(super) struct RawNative {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Grant")]
 pub(super) struct RawGrant {
+    /// Hex SHA-256 of the component that this is for: another build of the plugin is refused.
+    pub sha256: Option<String>,
     /// Servers it may talk to, `host:port` or `scheme://host:port`.
     pub http: Vec<String>,
     /// Secrets that the host puts into its requests, by name: `env:VARIABLE` or `file:/path`.

@@ -170,6 +170,7 @@ fn secret(source: &SecretSource) -> String {
 
 fn plugins(plugins: &PluginsConfig) -> RawPlugins {
     let grant = |grant: &GrantConfig| RawGrant {
+        sha256: grant.sha256.clone(),
         http: grant.http.clone(),
         secrets: grant.secrets.iter().map(|(name, source)| (name.clone(), secret(source))).collect(),
         memory_max: grant.memory_max_bytes.map(Size),
@@ -182,6 +183,10 @@ fn plugins(plugins: &PluginsConfig) -> RawPlugins {
         grants: plugins.grants.iter().map(|(name, given)| (name.clone(), grant(given))).collect(),
         settings: plugins.settings.clone(),
         native: plugins.native.iter().map(|(name, native)| (name.clone(), raw_native(native))).collect(),
+        compile: RawCompile {
+            cpu_max: Some(Span(plugins.compile.cpu_seconds * 1000)),
+            memory_max: Some(Size(plugins.compile.memory_bytes)),
+        },
     }
 }
 

@@ -132,6 +132,11 @@ fn bad_files_are_told_line_by_line() {
              wildcard, found \"*:80\"",
         ),
         (
+            "plugins: {compile: {cpu_max: 10ms, memory_max: 1MiB}}\n",
+            "config.yaml:1: plugins.compile.cpu_max: must be at least 1s\n\
+             config.yaml:1: plugins.compile.memory_max: must be at least 64MiB",
+        ),
+        (
             "plugins:\n  native:\n    gpu: {role: parser, path: lib.so, sha256: ab}\n",
             "config.yaml:3: plugins.native.gpu.role: expected embedder or generator, found \"parser\"\n\
              config.yaml:3: plugins.native.gpu.path: must be absolute: write /…/lib.so, found lib.so\n\
@@ -325,6 +330,7 @@ fn some_config() -> impl Strategy<Value = Config> {
             config.plugins.grants.insert(
                 plugin.plugin.clone(),
                 GrantConfig {
+                    sha256: Some("0b".repeat(32)),
                     deadline_ms: Some(bytes),
                     http: vec!["[::1]:80".into()],
                     secrets: [("key".to_owned(), SecretSource::Env("KEY".into()))].into(),
@@ -335,6 +341,8 @@ fn some_config() -> impl Strategy<Value = Config> {
             let native =
                 NativeConfig { role: Role::Embedder, path: "/a b/lib.so".into(), sha256: "0a".repeat(32) };
             config.plugins.native.insert("gpu".into(), native);
+            config.plugins.compile =
+                CompileLimits { cpu_seconds: u64::from(port) + 1, memory_bytes: 64 << 20 };
             config
         },
     )

@@ -5,12 +5,18 @@
 //! overlap by whole sentences. Page furniture ends a chunk and is in none. Law: `text[span]` is the chunk, and its character offsets count the same place.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::text;
 use crate::types::{Block, BlockKind, ChunkSpan, Parsed};
 
 /// Name and version of this chunker in provenance records.
 pub const CHUNKER: &str = "structure 1";
+
+/// Bytes of a heading that stand in the paths of all below it.
+const HEADING_BYTES_MAX: usize = 512;
+/// Bytes that one token stands for at most: what an embedder does not know must not become one endless chunk.
+const TOKEN_BYTES_MAX: usize = 64;
 
 /// How large chunks become, in tokens of the embedder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +37,7 @@ struct Unit {
     /// The block it was cut from, if it was cut: pieces of one block overlap.
     cut_from: Option<usize>,
     /// The header of the table that it continues.
-    context: Option<String>,
+    context: Option<Rc<str>>,
 }
 
 /// What the walk over the blocks yields.
@@ -59,6 +65,10 @@ pub fn chunk<E>(
         &whole[..]
     } else {
         &parsed.blocks[..]
+    };
+    let mut count = |texts: &[&str]| {
+        let least = |(tokens, text): (u32, &&str)| tokens.max((text.len() / TOKEN_BYTES_MAX) as u32);
+        count(texts).map(|tokens| tokens.into_iter().zip(texts).map(least).collect::<Vec<_>>())
     };
     let texts: Vec<&str> = blocks.iter().map(|block| &parsed.text[block.span.clone()]).collect();
     let tokens = count(&texts)?;
@@ -99,7 +109,9 @@ fn items<E>(
             BlockKind::Heading => {
                 let leaf = !has_body(&blocks[index + 1..], block.level);
                 path.retain(|(level, _)| *level < block.level);
-                path.push((block.level, one_line(&text[span.clone()])));
+                let title = &text[span.clone()];
+                let title = one_line(&title[..title.floor_char_boundary(HEADING_BYTES_MAX)]);
+                path.push((block.level, title));
                 items.push(Item::Section(path.iter().map(|(_, title)| title.clone()).collect()));
                 if leaf {
                     items.push(Item::Unit(unit(span, tokens)));
@@ -169,14 +181,14 @@ fn lines(piece: &str) -> Vec<Range<usize>> {
 }
 
 /// The text of the header rows, or of the first row.
-fn table_header(text: &str, block: &Block) -> Option<String> {
+fn table_header(text: &str, block: &Block) -> Option<Rc<str>> {
     if block.kind != BlockKind::Table {
         return None;
     }
     let rows = block.cells.iter().filter(|cell| cell.header).map(|cell| cell.row).max().unwrap_or(0);
     let end = block.cells.iter().filter(|cell| cell.row <= rows).map(|cell| cell.span.end).max()?;
     let header = text.get(block.span.start..end)?.trim();
-    (!header.is_empty() && header.len() <= 2000).then(|| header.to_owned())
+    (!header.is_empty() && header.len() <= 2000).then(|| header.into())
 }
 
 /// Cuts `span` into about `parts` equal pieces at white space, or between characters where there is none.
@@ -202,7 +214,8 @@ fn split_words(piece: &str, span: Range<usize>, parts: usize) -> Vec<Range<usize
 
 /// Joins units until the budget is full.
 fn pack(items: Vec<Item>, budget: Budget) -> Vec<ChunkSpan> {
-    let mut packer = Packer { budget, path: Vec::new(), open: Vec::new(), fresh: 0, chunks: Vec::new() };
+    let mut packer =
+        Packer { budget, path: Vec::new(), open: Vec::new(), filled: 0, fresh: 0, chunks: Vec::new() };
     for item in items {
         match item {
             Item::Section(path) => {
@@ -221,6 +234,8 @@ struct Packer {
     budget: Budget,
     path: Vec<String>,
     open: Vec<Unit>,
+    /// Tokens of `open`; a unit without any counts as one.
+    filled: u32,
     /// How many of `open` are in no chunk yet; the others are overlap.
     fresh: usize,
     chunks: Vec<ChunkSpan>,
@@ -228,12 +243,14 @@ struct Packer {
 
 impl Packer {
     fn push(&mut self, unit: Unit) {
-        let tokens: u32 = self.open.iter().map(|unit| unit.tokens).sum();
-        if self.fresh > 0 && tokens + unit.tokens > self.budget.tokens {
+        let weight = |unit: &Unit| unit.tokens.max(1);
+        if self.fresh > 0 && self.filled.saturating_add(weight(&unit)) > self.budget.tokens {
             let overlap = self.overlap(&unit);
             self.flush();
+            self.filled = overlap.iter().map(weight).sum();
             self.open = overlap;
         }
+        self.filled = self.filled.saturating_add(weight(&unit));
         self.open.push(unit);
         self.fresh += 1;
     }
@@ -257,6 +274,7 @@ impl Packer {
 
     fn flush(&mut self) {
         let units = std::mem::take(&mut self.open);
+        self.filled = 0;
         let fresh = std::mem::take(&mut self.fresh);
         if fresh == 0 {
             return;
@@ -267,7 +285,7 @@ impl Packer {
             chars: 0..0,
             page: first.page,
             heading_path: self.path.clone(),
-            context: first.context.clone(),
+            context: first.context.as_deref().map(str::to_owned),
             tokens: units.iter().map(|unit| unit.tokens).sum(),
         });
     }
@@ -410,6 +428,25 @@ mod tests {
         assert_eq!(texts(&parsed, &chunks), ["Name | Age\nAnn | 1", "Bob | 2\nCem | 3"]);
         assert_eq!(chunks[0].context, None);
         assert_eq!(chunks[1].context.as_deref(), Some("Name | Age"));
+    }
+
+    #[test]
+    fn no_heading_weighs_down_all_below_it() {
+        let endless = "ä ".repeat(100_000);
+        let parsed = document(&[(BlockKind::Heading, 1, &endless), (BlockKind::Paragraph, 0, "text")]);
+        let chunks = cut(&parsed, 10, 0);
+        assert!(chunks.iter().all(|chunk| chunk.heading_path.concat().len() <= HEADING_BYTES_MAX));
+    }
+
+    #[test]
+    fn what_counts_no_tokens_still_fills_chunks() {
+        let none = |texts: &[&str]| Ok::<_, Infallible>(vec![0; texts.len()]);
+        let budget = Budget { tokens: 10, block_tokens: 20, overlap: 0 };
+        let many = document(&[(BlockKind::Paragraph, 0, "*"); 95]);
+        assert_eq!(chunk(&many, budget, none).unwrap().len(), 10);
+        let long = document(&[(BlockKind::Paragraph, 0, &"*".repeat(10_000))]);
+        let chunks = chunk(&long, budget, none).unwrap();
+        assert!(chunks.iter().all(|chunk| chunk.span.len() <= 20 * TOKEN_BYTES_MAX), "{}", chunks.len());
     }
 
     #[test]

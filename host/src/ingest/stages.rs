@@ -263,8 +263,10 @@ fn source(content: BlobHandle) -> Source {
 }
 
 fn chunk_of(parsed: &Parsed, span: ChunkSpan, index: u32) -> Chunk {
-    let blocks = parsed.blocks.iter().find(|block| block.span.end > span.span.start);
-    let declared = blocks.and_then(|block| block.language.as_deref()).or(parsed.language.as_deref());
+    // Blocks are in order, and there can be millions of them.
+    let at = parsed.blocks.partition_point(|block| block.span.end <= span.span.start);
+    let declared =
+        parsed.blocks.get(at).and_then(|block| block.language.as_deref()).or(parsed.language.as_deref());
     Chunk {
         index,
         text: parsed.text[span.span].to_owned(),

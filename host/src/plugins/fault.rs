@@ -68,8 +68,11 @@ pub fn stable_code(code: String) -> String {
     if ok { code } else { "plugin_error".into() }
 }
 
-/// Cuts what a guest says of itself to a length that fits a log line.
+/// Cuts what a guest says of itself to what fits one log line, or one line of a terminal.
 pub fn shortened(mut text: String) -> String {
+    if text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ");
+    }
     if text.len() > MESSAGE_MAX {
         text.truncate(text.floor_char_boundary(MESSAGE_MAX));
         text.push('…');
@@ -97,5 +100,10 @@ mod tests {
     fn long_messages_are_cut_at_a_character() {
         let cut = shortened("ä".repeat(MESSAGE_MAX));
         assert!(cut.len() <= MESSAGE_MAX + '…'.len_utf8() && cut.ends_with('…'));
+    }
+
+    #[test]
+    fn no_message_forges_another_line() {
+        assert_eq!(shortened("a\r\nERROR b\u{1b}[2J\u{9b}c".into()), "a  ERROR b [2J c");
     }
 }

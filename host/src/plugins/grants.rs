@@ -39,6 +39,8 @@ impl Capability {
 /// What a guest wants to do.
 #[derive(Clone, Copy, Debug)]
 pub enum Request<'a> {
+    /// Run at all.
+    Load,
     /// Import the capability's interface.
     Import(Capability),
     /// Send a request to an origin.
@@ -61,13 +63,16 @@ pub enum Decision {
     NotAsked,
     /// The config does not grant it: the operator has to.
     NotGranted,
+    /// The config's grants are for a component with another hash.
+    OtherComponent,
 }
 
-/// The effective capabilities of one plugin.
+/// The effective capabilities of one build of a plugin.
 #[derive(Clone, Debug, Default)]
 pub struct Grants {
     asked: Vec<Capability>,
     http: Vec<Origin>,
+    other_component: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,15 +84,24 @@ struct Origin {
 }
 
 impl Grants {
-    /// From a manifest's wishes and the operator's grants for this plugin.
-    pub fn new(asked: Vec<Capability>, granted: Option<&GrantConfig>) -> Self {
+    /// From a manifest's wishes and the operator's grants for this plugin; `sha256` is that of its component, in hex.
+    pub fn new(asked: Vec<Capability>, granted: Option<&GrantConfig>, sha256: &str) -> Self {
         let origins = granted.map_or(&[] as &[_], |grant| grant.http.as_slice());
-        Self { asked, http: origins.iter().filter_map(|text| Origin::parse(text)).collect() }
+        let pinned = granted.and_then(|grant| grant.sha256.as_deref());
+        Self {
+            asked,
+            http: origins.iter().filter_map(|text| Origin::parse(text)).collect(),
+            other_component: pinned.is_some_and(|pinned| pinned != sha256),
+        }
     }
 
     /// Whether the request is both asked for and granted.
     pub fn check(&self, request: &Request<'_>) -> Decision {
+        if self.other_component {
+            return Decision::OtherComponent;
+        }
         let (capability, granted) = match *request {
+            Request::Load => return Decision::Allowed,
             Request::Import(Capability::Http) => (Capability::Http, !self.http.is_empty()),
             Request::Http { scheme, host, port } => {
                 (Capability::Http, self.http.iter().any(|origin| origin.covers(scheme, host, port)))
@@ -144,7 +158,31 @@ mod tests {
             http: origins.iter().map(|text| (*text).to_owned()).collect(),
             ..GrantConfig::default()
         };
-        Grants::new(asked.to_vec(), Some(&config))
+        Grants::new(asked.to_vec(), Some(&config), "ab12")
+    }
+
+    #[test]
+    fn grants_for_one_component_are_for_no_other() {
+        let config = |pin: Option<&str>| GrantConfig {
+            http: vec!["127.0.0.1:80".into()],
+            sha256: pin.map(str::to_owned),
+            ..GrantConfig::default()
+        };
+        let requests = [
+            Request::Load,
+            Request::Import(Capability::Http),
+            Request::Http { scheme: "http", host: "127.0.0.1", port: 80 },
+        ];
+        for (pin, expected) in [
+            (None, Decision::Allowed),
+            (Some("ab12"), Decision::Allowed),
+            (Some("ab13"), Decision::OtherComponent),
+            (Some(""), Decision::OtherComponent),
+        ] {
+            let grants = Grants::new(vec![Capability::Http], Some(&config(pin)), "ab12");
+            requests.iter().for_each(|request| assert_eq!(grants.check(request), expected, "{pin:?}"));
+            assert_eq!(grants.granted().is_empty(), expected != Decision::Allowed);
+        }
     }
 
     #[test]

@@ -44,11 +44,6 @@ impl Health {
         Self { plugin: plugin.to_owned(), role, roll_back, record: Mutex::default() }
     }
 
-    /// Whose it is.
-    pub fn plugin(&self) -> &str {
-        &self.plugin
-    }
-
     /// An error while the plugin is left alone.
     pub fn admit(&self) -> Result<(), PluginError> {
         let Some(left) = self.paused() else { return Ok(()) };

@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::egress::Traffic;
 use crate::types::{JsonMap, PluginId, Role};
 
 /// Where the host finds things.
@@ -93,8 +95,16 @@ pub struct PluginInfo {
     pub calls: u64,
     /// Since start.
     pub traps: u64,
+    /// What the host had to stop since start, by code: `limit_memory`, `trap` and so on.
+    pub breaches: BTreeMap<String, u64>,
+    /// Lines for the log that were too many, since start.
+    pub log_lines_dropped: u64,
     /// Time spent in calls since start, in microseconds.
     pub busy_us: u64,
     /// Largest linear memory of one instance since start, in bytes.
     pub memory_peak_bytes: u64,
+    /// What it sent and received since start, by `host:port`.
+    pub egress: BTreeMap<String, Traffic>,
+    /// Requests since start that were not granted.
+    pub egress_refused: u64,
 }

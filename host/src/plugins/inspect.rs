@@ -46,7 +46,7 @@ pub fn inspect(component: &Path) -> Result<Inspection, String> {
 fn compile(bytes: &[u8]) -> Result<Duration, String> {
     let output = tempfile::tempfile().map_err(|error| format!("no temporary file: {error}"))?;
     let begun = Instant::now();
-    wasm::compile::compile(bytes, &output)?;
+    wasm::compile::compile(bytes, &output, Default::default())?;
     Ok(begun.elapsed())
 }
 

@@ -1,5 +1,6 @@
 //! A plugin in use: whoever asked for it keeps it, while what stands behind it is exchanged.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -36,7 +37,7 @@ pub struct Live<P> {
 pub type Commit = Box<dyn FnOnce() + Send>;
 
 /// Something whose build can be exchanged.
-pub trait Exchange: Send + Sync {
+pub trait Exchange: Any + Send + Sync {
     /// Crashes and what follows from them.
     fn health(&self) -> &Health;
     /// Makes everything ready for another build, which is used from the commit on.

@@ -72,9 +72,14 @@ pub enum Worlds {
 impl Entry {
     /// What is known of it now.
     pub fn info(&self) -> PluginInfo {
+        let egress = self.ready.as_ref().and_then(|(common, _)| common.egress.as_deref());
         PluginInfo {
+            egress: egress.map(|egress| egress.meter().by_origin()).unwrap_or_default(),
+            egress_refused: egress.map_or(0, |egress| egress.meter().refused()),
             calls: self.stats.calls(),
             traps: self.stats.traps(),
+            breaches: self.stats.breaches(),
+            log_lines_dropped: self.stats.log_lines_dropped(),
             busy_us: self.stats.busy_us(),
             memory_peak_bytes: self.stats.memory_peak(),
             models: self.models.as_ref().map(|models| models.status()).unwrap_or_default(),
@@ -117,8 +122,12 @@ impl Entry {
             state: PluginState::Failed(reason),
             calls: 0,
             traps: 0,
+            breaches: Default::default(),
+            log_lines_dropped: 0,
             busy_us: 0,
             memory_peak_bytes: 0,
+            egress: Default::default(),
+            egress_refused: 0,
             notice: None,
         };
         Self {
@@ -168,7 +177,6 @@ impl Loader {
     fn described(&self, dir: &Path, manifest: &Manifest) -> Entry {
         let Manifest { name, version, role, wit, description, file_types, .. } = manifest.clone();
         let mut entry = Entry::unreadable(dir, &name, role, String::new());
-        let grants = self.grants(manifest);
         entry.priority = manifest.priority;
         entry.models = Some(Arc::new(Models::new(
             manifest.models.clone(),
@@ -180,19 +188,17 @@ impl Loader {
         info.description = description;
         info.wit = wit;
         info.file_types = file_types;
-        info.asked = grants.asked();
-        info.granted = grants.granted();
+        info.asked = self.grants(manifest, "").asked();
         info.limits = self.limits(manifest).shown();
         entry
     }
 
-    fn grants(&self, manifest: &Manifest) -> Grants {
+    fn grants(&self, manifest: &Manifest, sha256: &str) -> Grants {
         let asked = manifest.asked.iter().map(|(capability, _)| *capability).collect();
-        Grants::new(asked, self.config.grants.get(&manifest.name))
+        Grants::new(asked, self.config.grants.get(&manifest.name), sha256)
     }
 
-    fn egress(&self, manifest: &Manifest) -> Option<Arc<Egress>> {
-        let grants = self.grants(manifest);
+    fn egress(&self, manifest: &Manifest, grants: Grants) -> Option<Arc<Egress>> {
         if grants.check(&Request::Import(Capability::Http)) != Decision::Allowed {
             return None;
         }
@@ -211,6 +217,15 @@ impl Loader {
         let (bytes, hash) = read_component_file(&entry.info.dir.join(COMPONENT_FILE))?;
         entry.info.size_bytes = bytes.len() as u64;
         entry.info.id.sha256 = hash.to_string();
+        let grants = self.grants(manifest, &entry.info.id.sha256);
+        entry.info.granted = grants.granted();
+        if grants.check(&Request::Load) == Decision::OtherComponent {
+            return Err(format!(
+                "`plugins.grants.{}.sha256` in the config is that of another component: write \"{hash}\" there if you \
+                 trust this one",
+                manifest.name
+            ));
+        }
         let (component, origin) =
             self.cache.load(self.engine.wasm(), &manifest.name, &hash.0, &bytes).map_err(|error| {
                 format!(
@@ -220,14 +235,13 @@ impl Loader {
         tracing::debug!(plugin = manifest.name, cached = origin == Origin::Cached, "component loaded");
         entry.info.imports = imports::of(self.engine.wasm(), &component);
         let Manifest { name, role, wasi, .. } = manifest;
-        let importer = Importer { name, role: *role, wasi: *wasi, grants: &self.grants(manifest) };
-        importer.check(&entry.info.imports)?;
+        Importer { name, role: *role, wasi: *wasi, grants: &grants }.check(&entry.info.imports)?;
         let worlds = self.worlds(manifest, &component)?;
         let common = Common {
             id: entry.info.id.clone(),
             limits: self.limits(manifest),
             models: entry.models.clone().ok_or("no model files")?,
-            egress: self.egress(manifest),
+            egress: self.egress(manifest, grants),
             wasi: manifest.wasi,
             stats: entry.stats.clone(),
             engine: self.engine.clone(),

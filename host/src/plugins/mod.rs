@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing outside this module knows of wasmtime or libloading.
 
+pub mod bench;
 mod bindings;
 pub mod build;
 mod carried;
@@ -10,6 +11,7 @@ mod egress;
 mod fault;
 mod grants;
 mod health;
+mod in_use;
 mod info;
 mod inspect;
 mod language;
@@ -31,6 +33,7 @@ mod vectors;
 mod wasm;
 
 pub use describe::Descriptor;
+pub use egress::Traffic;
 pub use grants::{Capability, Decision, Grants, Request};
 pub use info::{ModelFile, Places, PluginInfo, PluginKind, PluginState};
 pub use inspect::{Inspection, inspect};

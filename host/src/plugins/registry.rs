@@ -15,6 +15,7 @@ use super::describe::{Descriptor, describe};
 use super::egress::Network;
 use super::fault::fault;
 use super::health::Health;
+use super::in_use::InUse;
 use super::info::{Places, PluginInfo};
 use super::live::{Build, Exchange, Live};
 use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE};
@@ -37,8 +38,7 @@ pub struct Registry {
     natives: Natives,
     dirs: Vec<PathBuf>,
     pub(super) state: ArcSwap<State>,
-    /// What is in use.
-    live: Mutex<Vec<Weak<dyn Exchange>>>,
+    pub(super) in_use: InUse,
     /// One reload at a time.
     pub(super) reloading: Mutex<()>,
     itself: Weak<Registry>,
@@ -56,8 +56,6 @@ pub struct State {
     pub crashed: BTreeMap<String, Arc<Entry>>,
     /// What the operator should know of a plugin that works.
     pub notices: BTreeMap<String, String>,
-    /// Parsers in use, by name.
-    pub named: BTreeMap<String, Arc<dyn Parser>>,
     /// By file type.
     pub parsers: BTreeMap<String, Arc<dyn Parser>>,
 }
@@ -103,7 +101,7 @@ impl Registry {
         let loader = Loader {
             engine,
             linker,
-            cache: AotCache::new(vault.clone()),
+            cache: AotCache::new(vault.clone(), config.compile),
             verifier: Arc::new(Verifier::new(Some(vault))),
             model_dirs: places.model_dirs.as_slice().into(),
             network: Arc::new(Network::new()),
@@ -116,7 +114,7 @@ impl Registry {
             natives,
             dirs,
             state: ArcSwap::default(),
-            live: Mutex::default(),
+            in_use: InUse::default(),
             reloading: Mutex::default(),
             itself: itself.clone(),
             _temporary: temporary,
@@ -138,37 +136,23 @@ impl Registry {
         find(&self.dirs)
     }
 
-    /// What is in use under a name.
-    pub(super) fn users(&self, name: &str) -> Vec<Arc<dyn Exchange>> {
-        let live = self.live.lock();
-        live.iter().filter_map(Weak::upgrade).filter(|one| one.health().plugin() == name).collect()
-    }
-
     /// Makes a state the present one. For each file type the parser with the highest priority reads, then the first by
-    /// name; one that did not load only where nothing else reads the type. Parsers in use go on.
+    /// name; one that did not load only where nothing else reads the type.
     pub(super) fn publish(&self, mut state: State) {
-        let before = self.state.load_full();
-        state.named.clear();
         state.parsers.clear();
         let mut candidates: Vec<_> =
             state.entries.values().filter(|entry| entry.info.role == Role::Parser).cloned().collect();
         candidates.sort_by_key(|entry| (entry.ready.is_none(), std::cmp::Reverse(entry.priority)));
         for entry in candidates {
-            let name = &entry.info.id.name;
-            // One that stands for a parser which did not load has no users and is not worth keeping.
-            let parser = match before.named.get(name) {
-                Some(parser) if entry.ready.is_some() && !self.users(name).is_empty() => parser.clone(),
-                _ => self.new_parser(&entry),
-            };
+            let parser = self.parser(&entry);
             for file_type in &entry.info.file_types {
                 state.parsers.entry(file_type.clone()).or_insert_with(|| parser.clone());
             }
-            state.named.insert(name.clone(), parser);
         }
         self.state.store(Arc::new(state));
     }
 
-    fn new_parser(&self, entry: &Entry) -> Arc<dyn Parser> {
+    fn parser(&self, entry: &Entry) -> Arc<dyn Parser> {
         let live = match entry.problem() {
             None => self.live::<WasmParser>(entry, &JsonMap::new()).map_err(|error| error.message),
             Some(problem) => Err(problem.to_owned()),
@@ -185,27 +169,22 @@ impl Registry {
     {
         let (name, itself) = (entry.info.id.name.clone(), self.itself.clone());
         let settings = configured(self.loader.config.settings.get(&name), config, entry)?;
-        let roll_back = {
-            let name = name.clone();
-            Box::new(move || itself.upgrade().is_some_and(|registry| registry.roll_back(&name)))
-        };
-        let health = Arc::new(Health::new(&name, entry.info.role, roll_back));
-        let live = Live::<P>::new(entry, settings, health)?;
-        let exchange: Arc<dyn Exchange> = live.clone();
-        let mut all = self.live.lock();
-        // Some are made for one request only.
-        all.retain(|one| one.strong_count() > 0);
-        all.push(Arc::downgrade(&exchange));
-        Ok(live)
+        self.in_use.get(&name, &settings, || {
+            let plugin = name.clone();
+            let roll_back =
+                Box::new(move || itself.upgrade().is_some_and(|registry| registry.roll_back(&plugin)));
+            Live::new(entry, settings.clone(), Arc::new(Health::new(&name, entry.info.role, roll_back)))
+        })
     }
 
     /// All plugins, by role and name.
     pub fn list(&self) -> Vec<PluginInfo> {
         let state = self.state.load();
         let with_notice = |(name, entry): (&String, &Arc<Entry>)| {
-            let paused = self.users(name).iter().filter_map(|user| user.health().paused()).max();
-            let quarantine =
-                paused.map(|left| format!("quarantined for {} s: it keeps crashing", left.as_secs() + 1));
+            let quarantine = self
+                .in_use
+                .paused(name)
+                .map(|left| format!("quarantined for {} s: it keeps crashing", left.as_secs() + 1));
             PluginInfo { notice: quarantine.or_else(|| state.notices.get(name).cloned()), ..entry.info() }
         };
         let mut list: Vec<PluginInfo> = state.entries.iter().map(with_notice).collect();

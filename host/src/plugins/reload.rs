@@ -11,6 +11,7 @@ use super::Error;
 use super::live::{Commit, Exchange};
 use super::load::{COMPONENT_FILE, Entry, MANIFEST_FILE};
 use super::registry::{Registry, State};
+use crate::types::Role;
 
 /// How often the watcher looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ impl Registry {
             if let Some(old) = old.filter(|old| old.is_same(&entry)) {
                 next.keep(&name, old, &before);
                 if by_hand {
-                    self.users(&name).iter().for_each(|user| user.health().reset());
+                    self.in_use.of(&name).iter().for_each(|user| user.health().reset());
                     next.notices.remove(&name);
                 }
                 report.unchanged.push(name);
@@ -81,15 +82,15 @@ impl Registry {
         if let Some(problem) = entry.problem() {
             return Err(problem.to_owned());
         }
-        let users = self.users(name);
-        if let Some(old) = old.filter(|old| old.info.role != entry.info.role && !users.is_empty()) {
+        let of_other_role = old.filter(|old| old.info.role != entry.info.role);
+        if let Some(old) = of_other_role.filter(|_| self.in_use.release(name)) {
             return Err(format!(
                 "it was a {} and is a {} now: restart to use it",
                 old.info.role, entry.info.role
             ));
         }
         let prepare = |user: Arc<dyn Exchange>| Ok(Prepared { commit: user.clone().prepare(entry)?, user });
-        users.into_iter().map(prepare).collect()
+        self.in_use.of(name).into_iter().map(prepare).collect()
     }
 
     /// What is gone from the directories goes, unless something holds on to it.
@@ -98,8 +99,9 @@ impl Registry {
             if next.entries.contains_key(name) {
                 continue;
             }
-            let is_parser = old.info.role == crate::types::Role::Parser;
-            if is_parser || self.users(name).is_empty() {
+            // The present state holds every parser; the next one lets go.
+            if old.info.role == Role::Parser || !self.in_use.release(name) {
+                self.in_use.forget(name);
                 report.removed.push(name.clone());
             } else {
                 let reason = "its files are gone; it is in use and stays until the daemon ends";

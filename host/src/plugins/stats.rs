@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 /// What a plugin did since start; shared by all its instances.
 #[derive(Debug, Default)]
@@ -8,6 +11,8 @@ pub struct Stats {
     traps: AtomicU64,
     busy_us: AtomicU64,
     memory_peak: AtomicU64,
+    log_lines_dropped: AtomicU64,
+    breaches: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Stats {
@@ -20,6 +25,20 @@ impl Stats {
     /// Counts an instance that had to be thrown away.
     pub fn trapped(&self) {
         self.traps.fetch_add(1, Relaxed);
+    }
+
+    /// The host had to stop the plugin; the codes are the host's own and few.
+    pub fn breached(&self, code: &str) {
+        let mut breaches = self.breaches.lock();
+        match breaches.get_mut(code) {
+            Some(count) => *count += 1,
+            None => drop(breaches.insert(code.to_owned(), 1)),
+        }
+    }
+
+    /// A line for the log was one too many.
+    pub fn log_line_dropped(&self) {
+        self.log_lines_dropped.fetch_add(1, Relaxed);
     }
 
     /// An instance reached `bytes` of linear memory.
@@ -35,6 +54,16 @@ impl Stats {
     /// Instances thrown away.
     pub fn traps(&self) -> u64 {
         self.traps.load(Relaxed)
+    }
+
+    /// What the host had to stop, by code.
+    pub fn breaches(&self) -> BTreeMap<String, u64> {
+        self.breaches.lock().clone()
+    }
+
+    /// Lines for the log that were too many.
+    pub fn log_lines_dropped(&self) -> u64 {
+        self.log_lines_dropped.load(Relaxed)
     }
 
     /// Time spent in calls, in microseconds.

@@ -1,24 +1,47 @@
 //! What embedders return, checked; texts cut into calls. The same for every kind of plugin.
 
-use super::fault::broken;
 use super::roles::EmbedderInfo;
 use crate::types::PluginError;
 
 const DIMENSION_MAX: usize = 8192;
 /// Texts in one call, whatever the embedder says.
-pub const BATCH_MAX: usize = 4096;
+const BATCH_MAX: usize = 4096;
 /// Text in one call, so that a batch of long texts fits the guest's memory.
 const BATCH_BYTES: usize = 1 << 20;
 /// Rows this far from length 1 are scaled, rows farther off are a defect.
 const LENGTH_TOLERANCE: f32 = 0.01;
 const LENGTH_EXACT: f32 = 1e-5;
 
-/// Token counts, one for each text.
-pub fn checked_counts(name: &str, counts: Vec<u32>, texts: usize) -> Result<Vec<u32>, PluginError> {
-    if counts.len() == texts {
-        return Ok(counts);
+/// Tokens that a tokenizer may add to those of a text.
+const MARKS_MAX: usize = 256;
+
+/// Token counts of any number of texts. `ask` counts those of one call, `broken` is the error for an answer that can't be.
+pub fn counts(
+    texts: &[&str],
+    ask: impl Fn(&[&str]) -> Result<Vec<u32>, PluginError>,
+    broken: impl Fn(String) -> PluginError,
+) -> Result<Vec<u32>, PluginError> {
+    let mut counts = Vec::with_capacity(texts.len());
+    for batch in batches(texts, BATCH_MAX) {
+        counts.extend(checked_counts(ask(batch)?, batch).map_err(&broken)?);
     }
-    Err(broken(name, format!("tokens of {texts} texts were asked for, {} counts came back", counts.len())))
+    Ok(counts)
+}
+
+/// Token counts, one for each text and within what its bytes allow: budgets are added up from them.
+fn checked_counts(counts: Vec<u32>, texts: &[&str]) -> Result<Vec<u32>, String> {
+    if counts.len() != texts.len() {
+        return Err(format!(
+            "tokens of {} texts were asked for, {} counts came back",
+            texts.len(),
+            counts.len()
+        ));
+    }
+    let too_many = |(count, text): &(&u32, &&str)| **count as usize > text.len() + MARKS_MAX;
+    match counts.iter().zip(texts).find(too_many) {
+        None => Ok(counts),
+        Some((count, text)) => Err(format!("it counts {count} tokens in a text of {} bytes", text.len())),
+    }
 }
 
 /// Cuts texts into calls by number and by bytes; a text longer than that goes alone.
@@ -93,7 +116,9 @@ mod tests {
     #[test]
     fn counts_must_fit() {
         assert!(checked_rows(vec![1.0, 0.0], 2, 2).is_err());
-        assert!(checked_counts("p", vec![1], 2).is_err());
+        assert!(checked_counts(vec![1], &["a", "b"]).is_err());
+        assert_eq!(checked_counts(vec![3, 2], &["a", ""]), Ok(vec![3, 2]));
+        assert!(checked_counts(vec![u32::MAX], &["a"]).unwrap_err().contains("4294967295 tokens"));
     }
 
     #[test]

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, Result, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, Result, TextEncoder,
 };
 
 use super::process::{cpu_seconds, resident_bytes};
@@ -37,6 +37,7 @@ pub struct Metrics {
     plugin_calls: IntCounterVec,
     plugin_errors: IntCounterVec,
     plugin_traps: IntCounterVec,
+    plugin_breaches: IntCounterVec,
     plugin_duration: HistogramVec,
     plugin_memory: IntGaugeVec,
     egress_requests: IntCounterVec,
@@ -143,6 +144,11 @@ impl Metrics {
                 &["plugin", "code"],
             )?,
             plugin_traps: series.counters("smartrag_plugin_traps_total", "Traps of a plugin", &["plugin"])?,
+            plugin_breaches: series.counters(
+                "smartrag_plugin_breaches_total",
+                "What the host had to stop a plugin from: limits, crashes, broken contracts",
+                &["plugin", "code"],
+            )?,
             plugin_duration: series.histograms(
                 "smartrag_plugin_call_duration_seconds",
                 "Time of a plugin's call",
@@ -228,16 +234,25 @@ impl Metrics {
         self.set_queue_length(queued);
     }
 
-    /// A call of a plugin ended; `error` is the code of its failure. Traps are counted once more by themselves.
-    pub fn plugin_call(&self, plugin: &str, took: Duration, error: Option<&str>) {
-        self.plugin_calls.with_label_values(&[plugin]).inc();
-        self.plugin_duration.with_label_values(&[plugin]).observe(took.as_secs_f64());
-        if let Some(code) = error {
-            self.plugin_errors.with_label_values(&[plugin, code]).inc();
-            if code == "trap" {
-                self.plugin_traps.with_label_values(&[plugin]).inc();
-            }
+    /// Where the calls of a plugin are counted. Finding it costs as much as a small call: once is enough.
+    pub fn calls_of(&self, plugin: &str) -> PluginCalls {
+        PluginCalls {
+            plugin: plugin.to_owned(),
+            calls: self.plugin_calls.with_label_values(&[plugin]),
+            duration: self.plugin_duration.with_label_values(&[plugin]),
         }
+    }
+
+    fn plugin_failure(&self, plugin: &str, code: &str) {
+        self.plugin_errors.with_label_values(&[plugin, code]).inc();
+        if code == "trap" {
+            self.plugin_traps.with_label_values(&[plugin]).inc();
+        }
+    }
+
+    /// The host had to stop a plugin; the codes are few and the host's own.
+    pub fn plugin_breach(&self, plugin: &str, code: &str) {
+        self.plugin_breaches.with_label_values(&[plugin, code]).inc();
     }
 
     /// A plugin's request to a granted `host:port` was answered; its body had so many bytes.
@@ -288,6 +303,25 @@ fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// The series that every call of one plugin counts in.
+#[derive(Clone, Debug)]
+pub struct PluginCalls {
+    plugin: String,
+    calls: IntCounter,
+    duration: Histogram,
+}
+
+impl PluginCalls {
+    /// A call ended; `error` is the code of its failure. Traps are counted once more by themselves.
+    pub fn count(&self, took: Duration, error: Option<&str>) {
+        self.calls.inc();
+        self.duration.observe(took.as_secs_f64());
+        if let Some(code) = error {
+            metrics().plugin_failure(&self.plugin, code);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,7 +334,8 @@ mod tests {
         metrics.set_totals(3, 1, 2, 40, 5);
         metrics.ingest_stage(Stage::Parsing, Duration::from_millis(7));
         metrics.document_ready(12);
-        metrics.plugin_call("pdf", Duration::from_millis(1), Some("trap"));
+        metrics.calls_of("pdf").count(Duration::from_millis(1), None);
+        metrics.plugin_failure("pdf", "trap");
         metrics.egress("openai", "localhost:80", 7);
         metrics.http("GET", "/api/v1/documents/{id}", 200, Duration::from_millis(2));
         let text = metrics.encode();

@@ -63,6 +63,14 @@ pub enum Limit {
     Time,
     /// Bytes returned.
     Output,
+    /// Depth of calls.
+    Stack,
+    /// Resources open at once.
+    Handles,
+    /// Instances at once: all were busy for as long as a call may take.
+    Instances,
+    /// Calls that wait for an instance.
+    Calls,
     /// A limit of the plugin's own, by name.
     Named(String),
 }
@@ -109,6 +117,10 @@ impl FaultKind {
             FaultKind::Limit(Limit::Memory) => "limit_memory",
             FaultKind::Limit(Limit::Time) => "limit_time",
             FaultKind::Limit(Limit::Output) => "limit_output",
+            FaultKind::Limit(Limit::Stack) => "limit_stack",
+            FaultKind::Limit(Limit::Handles) => "limit_handles",
+            FaultKind::Limit(Limit::Instances) => "limit_instances",
+            FaultKind::Limit(Limit::Calls) => "limit_calls",
             FaultKind::Limit(Limit::Named(name)) if name == "archive" => "limit_archive",
             FaultKind::Limit(Limit::Named(_)) => "limit",
             FaultKind::Denied(_) => "denied",
@@ -120,6 +132,14 @@ impl FaultKind {
             FaultKind::Exit => "exit",
             FaultKind::Internal => "internal",
             FaultKind::Other(code) => code,
+        }
+    }
+
+    /// The same for counters: plugins make up codes of their own, and counters must not grow with them.
+    pub fn counted_as(&self) -> &str {
+        match self {
+            FaultKind::Other(code) if code != "cancelled" => "other",
+            _ => self.code(),
         }
     }
 }

@@ -28,6 +28,19 @@ pub struct PluginModelFile {
     pub problem: Option<String>,
 }
 
+/// What a plugin sent to one origin and got back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PluginTraffic {
+    /// `host:port`.
+    pub origin: String,
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Bytes of their bodies.
+    pub sent_bytes: u64,
+    /// Bytes of the answers' bodies.
+    pub received_bytes: u64,
+}
+
 /// An installed plugin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PluginRecord {
@@ -71,12 +84,26 @@ pub struct PluginRecord {
     pub calls: u64,
     /// Since it was loaded.
     pub traps: u64,
+    /// What the host had to stop since it was loaded, by code: `limit_memory`, `limit_time`, `limit_output`,
+    /// `limit_stack`, `limit_handles`, `limit_log`, `limit_instances`, `limit_calls`, `trap`, `internal` for what broke
+    /// the contract of its role, `cancelled` for what went on after its caller had left.
+    #[serde(default)]
+    pub breaches: BTreeMap<String, u64>,
+    /// Lines for the log that were too many, since it was loaded.
+    #[serde(default)]
+    pub log_lines_dropped: u64,
     /// Time spent in calls since it was loaded, in microseconds.
     #[serde(default)]
     pub busy_us: u64,
     /// Largest memory of one instance since it was loaded, in bytes.
     #[serde(default)]
     pub memory_peak_bytes: u64,
+    /// What it sent and received since it was loaded, by origin.
+    #[serde(default)]
+    pub egress: Vec<PluginTraffic>,
+    /// Requests since it was loaded that were not granted.
+    #[serde(default)]
+    pub egress_refused: u64,
 }
 
 /// What a reload did, by plugin name.

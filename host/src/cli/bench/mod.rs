@@ -2,6 +2,7 @@
 
 mod corpus;
 mod daemon;
+mod native;
 mod plugins;
 mod run;
 
@@ -13,7 +14,10 @@ use super::output::Table;
 use super::{Outcome, Result};
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Documents to take in
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     documents: usize,
@@ -23,6 +27,25 @@ pub(super) struct Args {
     /// Searches and single uploads to time
     #[arg(long, value_name = "N", default_value_t = 500)]
     requests: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Calls into plugins only, beside the same with nothing but wasmtime
+    Plugins(PluginArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct PluginArgs {
+    /// The program `native-peers` of this release: adds what the same work costs without WebAssembly
+    #[arg(long, value_name = "PROGRAM")]
+    native: Option<PathBuf>,
+    /// The PDF that both parse
+    #[arg(long, value_name = "FILE", requires = "native")]
+    pdf: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -53,10 +76,18 @@ pub(super) async fn run(args: Args) -> Result {
     if cfg!(debug_assertions) {
         eprintln!("warning: this is a debug build; its figures say nothing");
     }
+    if let Some(Part::Plugins(args)) = args.part {
+        let json = args.json;
+        return show(tokio::task::spawn_blocking(move || plugins::costs(&args)).await??, json);
+    }
     let mut figures = run::run(&args).await?;
     figures.extend(tokio::task::spawn_blocking(plugins::run).await??);
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
+    show(figures, args.json)
+}
+
+fn show(figures: Vec<Figure>, json: bool) -> Result {
+    if json {
+        super::output::json(&figures)?;
         return Ok(Outcome::Done);
     }
     let mut table = Table::new(["figure", "value", "unit", "goal"]);

@@ -5,8 +5,9 @@ use std::time::Instant;
 use anyhow::Context;
 use bytes::Bytes;
 
-use super::{Figure, quantile};
+use super::{Figure, PluginArgs, native, quantile};
 use crate::config::{Config, Options, load, places};
+use crate::plugins::bench::{self, Cost};
 use crate::plugins::{Cancel, ParseOptions, Places, Plugins, Purpose, Source};
 
 const CALLS: usize = 2_000;
@@ -26,6 +27,24 @@ pub(super) fn run() -> anyhow::Result<Vec<Figure>> {
     figures.push(pooled_call(&plugins, &config)?);
     figures.push(fresh_instance(&plugins)?);
     figures.push(embedding(&plugins, &config)?);
+    Ok(figures)
+}
+
+/// What the host's machinery costs, and with a native program beside it what WebAssembly does.
+pub(super) fn costs(args: &PluginArgs) -> anyhow::Result<Vec<Figure>> {
+    let scratch = tempfile::tempdir()?;
+    let figure =
+        |cost: Cost| Figure { name: cost.name.into(), value: cost.value, unit: cost.unit, goal: cost.goal };
+    let mut figures: Vec<Figure> = bench::costs(scratch.path())?.into_iter().map(figure).collect();
+    let config = load(&Options::default())?.config;
+    drop(open(&config, scratch.path())?);
+    let (plugins, warm) = timed(|| open(&config, scratch.path()));
+    let plugins = plugins?;
+    let name = format!("warm start of {} plugins", plugins.list().len());
+    figures.push(Figure::new(name, warm, "ms").goal("≤ 20 of ten"));
+    if let Some(program) = &args.native {
+        figures.extend(native::compare(program, args.pdf.as_deref(), &plugins, &config)?);
+    }
     Ok(figures)
 }
 

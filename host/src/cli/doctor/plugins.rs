@@ -150,9 +150,13 @@ mod tests {
             problem: None,
             calls: 0,
             traps: 0,
+            breaches: Default::default(),
+            log_lines_dropped: 0,
             notice: None,
             busy_us: 0,
             memory_peak_bytes: 0,
+            egress: Vec::new(),
+            egress_refused: 0,
         }
     }
 

@@ -117,7 +117,7 @@ fn of_file(path: &Path, config: &Config) -> anyhow::Result<Report> {
 
 fn declare(report: &mut Report, manifest: Manifest, config: &Config) {
     let asked = manifest.asked.iter().map(|(capability, _)| *capability).collect();
-    let grants = Grants::new(asked, config.plugins.grants.get(&manifest.name));
+    let grants = Grants::new(asked, config.plugins.grants.get(&manifest.name), &report.sha256);
     report.capabilities = Capabilities { asked: grants.asked(), granted: grants.granted() };
     report.name = manifest.name;
     report.version = manifest.version;

@@ -36,9 +36,11 @@ pub(super) fn run(args: Args) -> Result {
 
 fn table(plugins: Vec<PluginRecord>) -> Table {
     let mut table = Table::new([
-        "NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "CRASHES", "STATE", "HANDLES",
+        "NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "TIME", "CRASHES", "MEMORY", "EGRESS",
+        "STATE", "HANDLES",
     ]);
     for plugin in plugins {
+        let egress = egress(&plugin);
         let state = match plugin.problem.or(plugin.notice) {
             Some(note) => format!("{}: {note}", plugin.state),
             None => plugin.state,
@@ -51,10 +53,23 @@ fn table(plugins: Vec<PluginRecord>) -> Table {
             output::size(plugin.size_bytes),
             plugin.capabilities.granted.join(" "),
             plugin.calls.to_string(),
+            format!("{:.1} s", plugin.busy_us as f64 / 1e6),
             plugin.traps.to_string(),
+            output::size(plugin.memory_peak_bytes),
+            egress,
             state,
             plugin.file_types.join(" "),
         ]);
     }
     table
+}
+
+/// Requests and bytes both ways, by origin.
+fn egress(plugin: &PluginRecord) -> String {
+    let traffic = plugin.egress.iter().map(|traffic| {
+        let bytes = output::size(traffic.sent_bytes + traffic.received_bytes);
+        format!("{}: {}, {bytes}", traffic.origin, output::count(traffic.requests as usize, "request"))
+    });
+    let refused = (plugin.egress_refused > 0).then(|| format!("{} refused", plugin.egress_refused));
+    traffic.chain(refused).collect::<Vec<_>>().join("; ")
 }

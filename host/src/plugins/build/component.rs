@@ -56,7 +56,8 @@ fn place(
     Ok(Built { name: name.into(), dir, size_bytes: component.len() as u64, imports })
 }
 
-fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
+/// The component of a core module that carries its world.
+pub(super) fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true).module(core).and_then(|encoder| encoder.encode()).map_err(|e| format!("{e:#}"))
 }

@@ -8,6 +8,7 @@ mod component;
 mod javascript;
 mod project;
 mod python;
+mod text;
 mod tool;
 mod toolchain;
 mod vendor;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use cargo::Package;
 use project::Project;
+pub(super) use text::from_text;
 use vendor::Workshop;
 
 use super::language::Language;

@@ -16,10 +16,10 @@ use super::request::{Prepared, Target, prepare};
 use super::response::{Answer, Exchange};
 use super::scrub::Scrubber;
 use super::secrets::Used;
+use super::traffic::Meter;
 use super::{Error, Network, Request, Response, Secrets};
 use crate::plugins::grants::Grants;
 use crate::plugins::roles::Cancel;
-use crate::telemetry::metrics;
 
 /// Bounds of every exchange.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +77,7 @@ pub struct Egress {
     limits: Limits,
     network: Arc<Network>,
     slots: Arc<Semaphore>,
+    meter: Arc<Meter>,
 }
 
 impl Egress {
@@ -89,7 +90,13 @@ impl Egress {
         network: Arc<Network>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(limits.exchanges_max));
-        Self { plugin: plugin.to_owned(), grants, secrets, limits, network, slots }
+        let meter = Arc::new(Meter::new(plugin));
+        Self { plugin: plugin.to_owned(), grants, secrets, limits, network, slots, meter }
+    }
+
+    /// What went through it.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Sends a request and waits for the head of the answer; blocks. Redirects come back like any answer.
@@ -101,7 +108,7 @@ impl Egress {
 
     /// A request that may be sent, but for the addresses that its host turns out to have; the work sends it.
     pub fn begin(&self, request: Request) -> Result<Begun, Error> {
-        self.prepared(request).inspect_err(|error| note(&self.plugin, error))
+        self.prepared(request).inspect_err(|error| self.meter.failed(error))
     }
 
     /// Where work may run.
@@ -121,10 +128,9 @@ impl Egress {
         let tls = if target.https { Some(self.network.tls()?) } else { None };
         let until = Instant::now() + limits.total;
         let (plugin, resolver) = (self.plugin.clone(), self.network.resolver());
-        let way = Way { plugin, target, resolver, tls, limits, until, slot };
-        let plugin = self.plugin.clone();
-        let work =
-            async move { exchange(way, request, used).await.inspect_err(|error| note(&plugin, error)) };
+        let meter = self.meter.clone();
+        let way = Way { plugin, target, resolver, tls, limits, until, slot, meter: meter.clone() };
+        let work = async move { exchange(way, request, used).await.inspect_err(|error| meter.failed(error)) };
         Ok(Begun { until, work: Box::pin(work) })
     }
 
@@ -164,11 +170,12 @@ struct Way {
     limits: Limits,
     until: Instant,
     slot: OwnedSemaphorePermit,
+    meter: Arc<Meter>,
 }
 
 /// From a request that may be sent to the head of its answer.
 async fn exchange(way: Way, request: Prepared, used: Vec<Used>) -> Result<Answer, Error> {
-    let Way { plugin, target, resolver, tls, limits, until, slot } = way;
+    let Way { plugin, target, resolver, tls, limits, until, slot, meter } = way;
     let Prepared { request, sent } = request;
     let connecting = async {
         let vetted = addresses(resolver, &target, &plugin).await?;
@@ -190,16 +197,9 @@ async fn exchange(way: Way, request: Prepared, used: Vec<Used>) -> Result<Answer
     let answering = async { sender.send_request(request).await.map_err(|error| failure(&error, &limits)) };
     let answer = within(limits.first_byte, answering, || format!("{target} did not answer")).await?;
     let authority = target.authority();
-    metrics().egress(&plugin, &authority, sent.load(Ordering::Relaxed));
-    let exchange = Exchange { _connection: connection, _slot: slot, until, limits, authority, plugin };
+    meter.answered(&authority, sent.load(Ordering::Relaxed));
+    let exchange = Exchange { _connection: connection, _slot: slot, until, limits, authority, meter };
     Ok(Answer::new(answer, exchange, Scrubber::new(used)))
-}
-
-fn note(plugin: &str, error: &Error) {
-    tracing::debug!(target: "plugin", plugin, %error, "request failed");
-    if matches!(error, Error::Denied(_)) {
-        metrics().egress_refused(plugin);
-    }
 }
 
 /// The work within its time, or an error that says what did not happen.

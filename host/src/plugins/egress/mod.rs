@@ -10,6 +10,7 @@ mod request;
 mod response;
 mod scrub;
 mod secrets;
+mod traffic;
 mod vet;
 
 pub use broker::{Begun, Call, Egress, Limits};
@@ -18,6 +19,7 @@ pub use network::Network;
 pub use request::{Request, is_forbidden, whole};
 pub use response::{Answer, Pieces, Response};
 pub use secrets::Secrets;
+pub use traffic::Traffic;
 
 #[cfg(test)]
 mod tests;

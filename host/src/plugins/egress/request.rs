@@ -121,6 +121,9 @@ impl Target {
             Decision::NotAsked => Err(Error::Denied(format!(
                 "the plugin.toml of {plugin} does not ask for `http`: add `http = {{ why = \"…\" }}` to [capabilities]"
             ))),
+            Decision::OtherComponent => {
+                Err(Error::Denied(format!("the grants of {plugin} are for another build of it")))
+            }
             Decision::NotGranted => Err(Error::Denied(format!(
                 "{self} is not granted: `plugins.grants.{plugin}.http: [\"{}\"]` in the config would grant it",
                 self.authority()
@@ -251,7 +254,7 @@ mod tests {
     fn allowed(origins: &[&str], url: &str) -> bool {
         let http = origins.iter().map(|text| (*text).to_owned()).collect();
         let grants =
-            Grants::new(vec![Capability::Http], Some(&GrantConfig { http, ..GrantConfig::default() }));
+            Grants::new(vec![Capability::Http], Some(&GrantConfig { http, ..GrantConfig::default() }), "");
         Target::parse(url).is_ok_and(|target| target.check("p", &grants).is_ok())
     }
 

@@ -8,8 +8,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::broker::{Connection, failure, within};
 use super::scrub::Scrubber;
+use super::traffic::Meter;
 use super::{Call, Error, Limits, Network};
-use crate::telemetry::metrics;
 
 /// What an answer in the making holds: its connection and its place among the plugin's exchanges.
 pub struct Exchange {
@@ -19,7 +19,7 @@ pub struct Exchange {
     pub until: Instant,
     pub limits: Limits,
     pub authority: String,
-    pub plugin: String,
+    pub meter: Arc<Meter>,
 }
 
 /// The answer to a request: its head, and a body to come. Dropping it closes the connection at once.
@@ -102,7 +102,7 @@ impl Pieces {
             let message = format!("the answer is longer than {} bytes", exchange.limits.response_bytes_max);
             return Err(Error::Limit("http-body", message));
         }
-        metrics().egress_received(&exchange.plugin, &exchange.authority, data.len() as u64);
+        exchange.meter.received(&exchange.authority, data.len() as u64);
         Ok(if self.scrubber.is_idle() { data } else { self.scrubber.push(&data, false).into() })
     }
 }

@@ -85,7 +85,7 @@ fn resolver(answers: &[(&str, &str)]) -> Resolver {
 
 fn grants(origins: &[String]) -> Grants {
     let grant = GrantConfig { http: origins.to_vec(), ..GrantConfig::default() };
-    Grants::new(vec![Capability::Http], Some(&grant))
+    Grants::new(vec![Capability::Http], Some(&grant), "")
 }
 
 fn patient() -> Limits {

@@ -5,7 +5,7 @@ use smartrag_native::purpose;
 use super::ffi::{EmbedderTable, Instance, RawEmbedderInfo};
 use crate::plugins::fault::broken;
 use crate::plugins::roles::{Embedder, EmbedderInfo, Purpose};
-use crate::plugins::vectors::{BATCH_MAX, batches, checked_counts, checked_info, checked_rows};
+use crate::plugins::vectors::{batches, checked_info, checked_rows, counts};
 use crate::types::{PluginError, PluginId};
 
 /// An embedder in a shared library.
@@ -55,12 +55,10 @@ impl Embedder for NativeEmbedder {
 
     fn count_tokens(&self, texts: &[&str]) -> Result<Vec<u32>, PluginError> {
         let name = &self.id.name;
-        let mut counts = Vec::with_capacity(texts.len());
-        for batch in batches(texts, BATCH_MAX) {
-            let raw = self.table.count_tokens(&self.instance, batch);
-            counts.extend(checked_counts(name, raw.map_err(|failure| failure.of(name))?, batch.len())?);
-        }
-        Ok(counts)
+        let ask = |batch: &[&str]| {
+            self.table.count_tokens(&self.instance, batch).map_err(|failure| failure.of(name))
+        };
+        counts(texts, ask, |what| broken(name, what))
     }
 }
 

@@ -20,7 +20,7 @@ use smartrag_native as abi;
 
 use super::failure::Failure;
 use crate::plugins::stats::Stats;
-use crate::telemetry::metrics;
+use crate::telemetry::{PluginCalls, metrics};
 
 const EVENTS_A_CALL: usize = 16;
 /// Of one event.
@@ -200,7 +200,7 @@ unsafe impl Send for Handle {}
 pub struct Instance {
     handle: Mutex<Handle>,
     destroy: abi::DestroyFn,
-    name: String,
+    calls: PluginCalls,
     stats: Arc<Stats>,
 }
 
@@ -218,7 +218,7 @@ impl Instance {
         let status = unsafe { (tables.create)(abi::Str::new(config), &mut handle, &mut error) };
         Failure::check(status, &error)?;
         let handle = Mutex::new(Handle(handle));
-        Ok(Arc::new(Self { handle, destroy: tables.destroy, name: name.to_owned(), stats }))
+        Ok(Arc::new(Self { handle, destroy: tables.destroy, calls: metrics().calls_of(name), stats }))
     }
 
     fn call(&self, work: impl FnOnce(*mut c_void, &mut abi::Error) -> abi::Status) -> Result<(), Failure> {
@@ -230,7 +230,7 @@ impl Instance {
         drop(handle);
         let outcome = Failure::check(status, &error);
         self.stats.called(took);
-        metrics().plugin_call(&self.name, took, outcome.as_ref().err().map(Failure::code));
+        self.calls.count(took, outcome.as_ref().err().map(Failure::code));
         outcome
     }
 

@@ -6,7 +6,7 @@ use super::ffi::{self, GeneratorTable, Instance, RawEvent};
 use super::request::Request;
 use crate::plugins::fault::broken;
 use crate::plugins::roles::{GenerateEvent, GenerateRequest, Generation, Generator, GeneratorInfo};
-use crate::plugins::vectors::{BATCH_MAX, batches, checked_counts};
+use crate::plugins::vectors::counts;
 use crate::types::{FinishReason, PluginError, PluginId, Usage};
 
 /// A generator in a shared library.
@@ -48,12 +48,10 @@ impl Generator for NativeGenerator {
 
     fn count_tokens(&self, texts: &[&str]) -> Result<Vec<u32>, PluginError> {
         let name = &self.id.name;
-        let mut counts = Vec::with_capacity(texts.len());
-        for batch in batches(texts, BATCH_MAX) {
-            let raw = self.table.count_tokens(&self.instance, batch);
-            counts.extend(checked_counts(name, raw.map_err(|failure| failure.of(name))?, batch.len())?);
-        }
-        Ok(counts)
+        let ask = |batch: &[&str]| {
+            self.table.count_tokens(&self.instance, batch).map_err(|failure| failure.of(name))
+        };
+        counts(texts, ask, |what| broken(name, what))
     }
 }
 

@@ -196,8 +196,12 @@ fn described(name: &str, config: &NativeConfig) -> PluginInfo {
         state: PluginState::Failed("it is not loaded".into()),
         calls: 0,
         traps: 0,
+        breaches: Default::default(),
+        log_lines_dropped: 0,
         busy_us: 0,
         memory_peak_bytes: 0,
+        egress: Default::default(),
+        egress_refused: 0,
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wasmtime::component::{Component, Linker};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{PackageId, Resolve};
 
 use super::{Places, Plugins, WIT_VERSION};
 use crate::config::PluginsConfig;
+use crate::plugins::build::from_text;
 use crate::plugins::models::{Models, Verifier};
 use crate::plugins::wasm::engine::Engine;
 use crate::plugins::wasm::guest::{Common, Guest};
@@ -260,12 +260,7 @@ pub fn resolve_own(resolve: &mut Resolve) -> PackageId {
 
 /// The component of a core module in text.
 pub fn component(role: Role, module: &str) -> Vec<u8> {
-    let mut bytes = wat::parse_str(module).unwrap();
-    let mut resolve = Resolve::default();
-    let package = resolve_own(&mut resolve);
-    let world = resolve.select_world(&[package], Some(&format!("{role}-plugin"))).unwrap();
-    embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8, false).unwrap();
-    ComponentEncoder::default().validate(true).module(&bytes).unwrap().encode().unwrap()
+    from_text(role, module).unwrap()
 }
 
 /// A pool of a reranker, outside of any registry, with a short deadline and instances that last three calls.

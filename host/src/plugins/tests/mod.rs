@@ -1,3 +1,4 @@
+mod fences;
 pub mod guests;
 mod swap;
 mod wasi;
@@ -50,7 +51,7 @@ fn a_document_is_read_in_order() {
 
 #[test]
 fn fences_have_their_own_codes() {
-    assert_eq!(code_of(&parser(1, false, RECURSION)), "trap");
+    assert_eq!(code_of(&parser(1, false, RECURSION)), "limit_stack");
     assert_eq!(code_of(&parser(1, false, BOMB)), "limit_memory");
     assert_eq!(code_of(&parser(1, false, TRAP)), "trap");
     assert_eq!(code_of(&parser(1, false, CORRUPT)), "corrupt");

@@ -119,6 +119,36 @@ fn a_plugin_that_keeps_crashing_is_left_alone() {
 }
 
 #[test]
+fn who_asks_for_the_same_shares_its_instances_and_crashes() {
+    let host = TestHost::new();
+    install(&host, "1.0.0", &crashing());
+    let plugins = host.load();
+    let ask = |config: &JsonMap| scores(&*plugins.reranker("guest", config).unwrap());
+    let codes: Vec<_> = (0..6).map(|_| ask(&JsonMap::new()).unwrap_err().kind.code().to_owned()).collect();
+    assert_eq!(codes[4..], ["trap", "backend_unavailable"]);
+    let other = JsonMap::from_iter([("other".to_owned(), true.into())]);
+    assert_eq!(ask(&other).unwrap_err().kind.code(), "trap", "another configuration is another plugin");
+}
+
+#[test]
+fn what_was_used_and_is_not_held_can_go() {
+    let host = TestHost::new();
+    install(&host, "1.0.0", &reranker("0.25"));
+    let plugins = host.load();
+    let ask = || plugins.reranker("guest", &JsonMap::new());
+    assert_eq!(scores(&*ask().unwrap()).unwrap(), [0.25, 0.25]);
+    install(&host, "2.0.0", &reranker("0.5"));
+    assert_eq!(plugins.reload().unwrap().loaded, ["guest"]);
+    assert_eq!(scores(&*ask().unwrap()).unwrap(), [0.5, 0.5], "idle ones are exchanged, too");
+    let held = ask().unwrap();
+    std::fs::remove_dir_all(host.plugin_dir().join("guest")).unwrap();
+    assert!(plugins.reload().unwrap().refused["guest"].contains("in use"));
+    drop(held);
+    assert_eq!(plugins.reload().unwrap().removed, ["guest"]);
+    assert!(ask().is_err());
+}
+
+#[test]
 fn parsers_come_and_go() {
     let host = TestHost::with(Role::Parser, &parser(1, false, CORRUPT));
     let plugins = host.load();

@@ -82,6 +82,10 @@ fn a_granted_generator_streams_from_its_server() {
     drop(generation);
     assert_closed(&mut stream);
     drop(generator);
+    let info = plugins.list().remove(0);
+    let traffic = info.egress[&format!("127.0.0.1:{port}")];
+    assert_eq!((traffic.requests, traffic.received_bytes), (1, 35), "{traffic:?}");
+    assert_eq!((info.egress.len(), info.egress_refused), (1, 0));
 }
 
 #[test]
@@ -196,6 +200,24 @@ fn a_guest_goes_nowhere_else() {
         "{error}"
     );
     assert!(requests.try_recv().is_err());
+    assert_eq!((plugins.list()[0].egress_refused, plugins.list()[0].egress.len()), (1, 0));
+}
+
+#[test]
+fn a_grant_for_one_component_is_for_no_other() {
+    let mut host = install(1, true, true);
+    let pin = |host: &mut TestHost, hash: &str| {
+        host.config.grants.get_mut("guest").unwrap().sha256 = Some(hash.to_owned());
+        host.load().list().remove(0)
+    };
+    let refused = pin(&mut host, &"0a".repeat(32));
+    let PluginState::Failed(reason) = &refused.state else { panic!("{refused:?}") };
+    assert!(
+        reason.contains("plugins.grants.guest.sha256") && reason.contains(&refused.id.sha256),
+        "{reason}"
+    );
+    assert_eq!((refused.asked.len(), refused.granted.len()), (1, 0));
+    assert_eq!(pin(&mut host, &refused.id.sha256).state, PluginState::Ready);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::compile::compile;
+use super::compile::{CompileLimits, compile};
 use super::load;
 use crate::plugins::vault::Vault;
 
@@ -27,12 +27,13 @@ pub enum Origin {
 /// The cache.
 pub struct AotCache {
     vault: Vault,
+    limits: CompileLimits,
 }
 
 impl AotCache {
-    /// A cache in the vault's directory.
-    pub fn new(vault: Vault) -> Self {
-        Self { vault }
+    /// A cache in the vault's directory; `limits` are for what is not in it yet.
+    pub fn new(vault: Vault, limits: CompileLimits) -> Self {
+        Self { vault, limits }
     }
 
     /// The component, from the cache if an authentic entry is there. `sha256` is that of `bytes`.
@@ -51,7 +52,7 @@ impl AotCache {
         let unwritable =
             |error: io::Error| format!("its machine code can't be kept in {}: {error}", path.display());
         let file = tempfile::NamedTempFile::new_in(self.vault.dir()).map_err(unwritable)?;
-        compile(bytes, file.as_file())?;
+        compile(bytes, file.as_file(), self.limits)?;
         sign(&self.vault, &key, file.as_file()).map_err(unwritable)?;
         file.persist(&path).map_err(|error| unwritable(error.error))?;
         prune(self.vault.dir(), name, &path);
@@ -150,7 +151,7 @@ mod tests {
     use crate::plugins::wasm::engine;
 
     fn cache(dir: &Path) -> AotCache {
-        AotCache::new(Vault::open(dir).unwrap())
+        AotCache::new(Vault::open(dir).unwrap(), CompileLimits::default())
     }
 
     fn entry(dir: &Path) -> PathBuf {

@@ -8,6 +8,10 @@ use crate::plugins::bindings::v0_1_0::parser::exports::smartrag::plugin::parser 
 use crate::plugins::fault::{shortened, stable_code};
 use crate::types::{Block, BlockKind, Cell, JsonMap, Page, PageStatus, Warning};
 
+/// Annotations of one thing; they are kept with it, and sent with it.
+const ANNOTATIONS_MAX: usize = 1000;
+const ANNOTATION_BYTES_MAX: usize = 1 << 20;
+
 /// The checked text of a range of pages; spans point into `text`.
 #[derive(Debug, Default, PartialEq)]
 pub struct Fragment {
@@ -15,6 +19,16 @@ pub struct Fragment {
     pub blocks: Vec<Block>,
     pub pages: Vec<Page>,
     pub warnings: Vec<Warning>,
+}
+
+impl Fragment {
+    /// Bytes of all its texts: those of blocks and pages count as well.
+    pub fn bytes(&self) -> usize {
+        let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let blocks = self.blocks.iter().map(|block| len(&block.part) + len(&block.language));
+        let pages = self.pages.iter().map(|page| len(&page.label));
+        self.text.len() + blocks.sum::<usize>() + pages.sum::<usize>()
+    }
 }
 
 /// Checks a fragment of `pages`; the error says what is wrong with it.
@@ -144,8 +158,16 @@ pub fn line(text: String) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Annotations as an object; the error names the first value that is not JSON.
+/// Annotations as an object; the error says that they are too many, or names the first value that is not JSON.
 pub fn annotations(raw: Vec<wit::Annotation>) -> Result<JsonMap, String> {
+    let bytes: usize = raw.iter().map(|annotation| annotation.key.len() + annotation.value.len()).sum();
+    if raw.len() > ANNOTATIONS_MAX || bytes > ANNOTATION_BYTES_MAX {
+        return Err(format!(
+            "{} annotations of {bytes} bytes came back, {ANNOTATIONS_MAX} of {ANNOTATION_BYTES_MAX} bytes together are \
+             the most",
+            raw.len()
+        ));
+    }
     raw.into_iter()
         .map(|annotation| match serde_json::from_str(&annotation.value) {
             Ok(value) => Ok((annotation.key, value)),
@@ -258,9 +280,21 @@ mod tests {
     }
 
     #[test]
+    fn texts_beside_the_text_count() {
+        let mut with_part = block(0, 1);
+        with_part.provenance.part = Some("p".repeat(500));
+        with_part.language = Some("de".into());
+        assert_eq!(fragment(raw("abc", vec![with_part]), &(0..1), false).unwrap().bytes(), 3 + 500 + 2);
+    }
+
+    #[test]
     fn annotations_are_json() {
         let annotation = |value: &str| wit::Annotation { key: "k".into(), value: value.into() };
         assert_eq!(annotations(vec![annotation("[1]")]).unwrap()["k"], serde_json::json!([1]));
         assert!(annotations(vec![annotation("nonsense")]).unwrap_err().contains("\"k\""));
+        assert!(annotations(vec![annotation("1"); ANNOTATIONS_MAX]).is_ok());
+        assert!(annotations(vec![annotation("1"); ANNOTATIONS_MAX + 1]).unwrap_err().contains("the most"));
+        let long = format!("\"{}\"", "x".repeat(ANNOTATION_BYTES_MAX));
+        assert!(annotations(vec![annotation(&long)]).is_err());
     }
 }

@@ -9,26 +9,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use super::engine;
+pub use crate::config::CompileLimits;
 
 /// The subcommand of this program that is the child.
 pub const SUBCOMMAND: &str = "compile-component";
 /// What the child says of a component at most.
 const COMPLAINT_MAX: u64 = 4 << 10;
-
-/// What compiling one component may take.
-#[derive(Clone, Copy, Debug)]
-pub struct CompileLimits {
-    /// Seconds of CPU time, of all threads together.
-    pub cpu_seconds: u64,
-    /// Bytes of address space.
-    pub memory_bytes: u64,
-}
-
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self { cpu_seconds: 120, memory_bytes: 4 << 30 }
-    }
-}
 
 /// The child: reads a component from standard input, writes its machine code to standard output.
 ///
@@ -49,7 +35,7 @@ pub fn compile_component(limits: CompileLimits) -> Result<(), String> {
 }
 
 /// Has a child write the component's machine code to `output`; the error is a sentence.
-pub fn compile(bytes: &[u8], output: &File) -> Result<(), String> {
+pub fn compile(bytes: &[u8], output: &File, limits: CompileLimits) -> Result<(), String> {
     // The engine would take text, too.
     if !bytes.starts_with(b"\0asm") {
         return Err("it is not WebAssembly".into());
@@ -57,7 +43,6 @@ pub fn compile(bytes: &[u8], output: &File) -> Result<(), String> {
     if cfg!(test) {
         return here(bytes, output);
     }
-    let limits = CompileLimits::default();
     let (mut child, mut complaint) = spawn(bytes, output, limits).map_err(|error| {
         format!("the compiler did not start: {error}; check that the program and its temporary directory are there")
     })?;
@@ -116,11 +101,12 @@ fn reason(status: Option<ExitStatus>, limits: CompileLimits, said: &str) -> Stri
     let signal = status.and_then(|status| status.signal()).and_then(Signal::from_named_raw);
     match (status, signal) {
         (None, _) | (_, Some(Signal::XCPU | Signal::KILL)) => format!(
-            "it takes more than {} s to compile, so it is refused: ask its author for a smaller one",
+            "it takes more than {} s to compile, so it is refused: ask its author for a smaller one, or raise \
+             plugins.compile.cpu_max",
             limits.cpu_seconds
         ),
         (_, Some(_)) => format!(
-            "the compiler broke off ({}): it may need more than {} MiB of memory",
+            "the compiler broke off ({}): it may need more than {} MiB of memory, see plugins.compile.memory_max",
             if said.is_empty() { "without a word" } else { said },
             limits.memory_bytes >> 20
         ),

@@ -4,9 +4,8 @@ use super::host::HostState;
 use super::pool::Pool;
 use crate::plugins::bindings::v0_1_0::embedder::EmbedderPluginPre;
 use crate::plugins::bindings::v0_1_0::embedder::exports::smartrag::plugin::embedder as guest;
-use crate::plugins::fault::broken;
 use crate::plugins::roles::{Embedder, EmbedderInfo, Purpose};
-use crate::plugins::vectors::{BATCH_MAX, batches, checked_counts, checked_info, checked_rows};
+use crate::plugins::vectors::{batches, checked_info, checked_rows, counts};
 use crate::types::{PluginError, PluginId};
 
 /// The pre-instantiated component of an embedder.
@@ -22,7 +21,7 @@ impl WasmEmbedder {
     /// Around a pool; asks the guest for its info.
     pub fn new(pool: Arc<Pool<EmbedderWorld>>) -> Result<Self, PluginError> {
         let raw = pool.call(|store, exports| exports.smartrag_plugin_embedder().call_info(store))?;
-        let info = info(raw).map_err(|what| broken(&pool.guest().id().name, what))?;
+        let info = info(raw).map_err(|what| pool.guest().broken(what))?;
         Ok(Self { pool, info })
     }
 
@@ -31,7 +30,7 @@ impl WasmEmbedder {
         let raw = self
             .pool
             .call(|store, exports| exports.smartrag_plugin_embedder().call_embed(store, &owned, purpose))?;
-        rows(raw, texts.len(), self.info.dimension).map_err(|what| broken(&self.pool.guest().id().name, what))
+        rows(raw, texts.len(), self.info.dimension).map_err(|what| self.pool.guest().broken(what))
     }
 }
 
@@ -57,15 +56,12 @@ impl Embedder for WasmEmbedder {
     }
 
     fn count_tokens(&self, texts: &[&str]) -> Result<Vec<u32>, PluginError> {
-        let mut counts = Vec::with_capacity(texts.len());
-        for batch in batches(texts, BATCH_MAX) {
+        let ask = |batch: &[&str]| {
             let owned: Vec<String> = batch.iter().map(|text| (*text).to_owned()).collect();
-            let raw = self
-                .pool
-                .call(|store, exports| exports.smartrag_plugin_embedder().call_count_tokens(store, &owned))?;
-            counts.extend(checked_counts(&self.pool.guest().id().name, raw, batch.len())?);
-        }
-        Ok(counts)
+            self.pool
+                .call(|store, exports| exports.smartrag_plugin_embedder().call_count_tokens(store, &owned))
+        };
+        counts(texts, ask, |what| self.pool.guest().broken(what))
     }
 }
 

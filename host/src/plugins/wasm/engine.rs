@@ -57,7 +57,8 @@ pub fn bare() -> wasmtime::Result<wasmtime::Engine> {
     wasmtime::Engine::new(&config())
 }
 
-fn config() -> Config {
+/// How components are compiled and run.
+pub fn config() -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
     // Calls are synchronous; without the bookkeeping for concurrent ones a trivial call costs a third.

@@ -5,7 +5,6 @@ use super::host::HostState;
 use super::pool::Pool;
 use crate::plugins::bindings::v0_1_0::enricher::EnricherPluginPre;
 use crate::plugins::bindings::v0_1_0::enricher::exports::smartrag::plugin::enricher as guest;
-use crate::plugins::fault::broken;
 use crate::plugins::roles::{Annotations, EnrichDocument, Enricher};
 use crate::types::{Chunk, JsonMap, PluginError, PluginId};
 
@@ -30,7 +29,7 @@ impl WasmEnricher {
         let annotations = self.pool.call(|store, exports| {
             exports.smartrag_plugin_enricher().call_enrich_document(store, document)
         })?;
-        check::annotations(annotations).map_err(|what| broken(&self.pool.guest().id().name, what))
+        check::annotations(annotations).map_err(|what| self.pool.guest().broken(what))
     }
 
     fn chunks(&self, document: &guest::DocumentInput, chunks: &[Chunk]) -> Result<Vec<JsonMap>, PluginError> {
@@ -38,14 +37,13 @@ impl WasmEnricher {
         let annotations = self.pool.call(|store, exports| {
             exports.smartrag_plugin_enricher().call_enrich_chunks(store, document, &inputs)
         })?;
-        let name = &self.pool.guest().id().name;
         if annotations.len() != chunks.len() {
             let what = format!("{} chunks were given, {} came back", chunks.len(), annotations.len());
-            return Err(broken(name, what));
+            return Err(self.pool.guest().broken(what));
         }
         annotations
             .into_iter()
-            .map(|one| check::annotations(one).map_err(|what| broken(name, what)))
+            .map(|one| check::annotations(one).map_err(|what| self.pool.guest().broken(what)))
             .collect()
     }
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::ResourceAny;
 
@@ -7,19 +8,22 @@ use super::pool::{Lease, Pool};
 use crate::plugins::bindings::v0_1_0::generator::GeneratorPluginPre;
 use crate::plugins::bindings::v0_1_0::generator::exports::smartrag::plugin::generator as guest;
 use crate::plugins::bindings::v0_1_0::imports::types as wit;
-use crate::plugins::fault::broken;
+use crate::plugins::fault::fault;
 use crate::plugins::roles::{
     GenerateEvent, GenerateOptions, GenerateRequest, Generation, Generator, GeneratorInfo, GeneratorPassage,
     PromptRole, SentenceEvidence,
 };
-use crate::plugins::vectors::{batches, checked_counts};
-use crate::types::{FinishReason, PluginError, PluginId, Usage};
+use crate::plugins::vectors::counts;
+use crate::types::{FaultKind, FinishReason, Limit, PluginError, PluginId, Usage};
 
 /// The pre-instantiated component of a generator.
 pub type GeneratorWorld = GeneratorPluginPre<HostState>;
 
 const EVENTS_A_CALL: u32 = 16;
-const TEXTS_A_CALL: usize = 1024;
+/// What an event takes beside its text: the smallest ones count, too.
+const EVENT_BYTES: usize = 64;
+/// An answer may take this many times the deadline of a call.
+const DEADLINES_AN_ANSWER: u32 = 15;
 
 /// A generator in WebAssembly.
 pub struct WasmGenerator {
@@ -56,19 +60,17 @@ impl Generator for WasmGenerator {
         let request = convert(request);
         let generation = lease
             .call(|store, exports| exports.smartrag_plugin_generator().call_generate(store, &request))?;
-        Ok(Box::new(Events { lease, generation: Some(generation) }))
+        let until = Instant::now() + lease.guest().limits().deadline * DEADLINES_AN_ANSWER;
+        Ok(Box::new(Events { lease, generation: Some(generation), bytes: 0, until }))
     }
 
     fn count_tokens(&self, texts: &[&str]) -> Result<Vec<u32>, PluginError> {
-        let mut counts = Vec::with_capacity(texts.len());
-        for batch in batches(texts, TEXTS_A_CALL) {
+        let ask = |batch: &[&str]| {
             let owned: Vec<String> = batch.iter().map(|text| (*text).to_owned()).collect();
-            let raw = self.pool.call(|store, exports| {
-                exports.smartrag_plugin_generator().call_count_tokens(store, &owned)
-            })?;
-            counts.extend(checked_counts(&self.pool.guest().id().name, raw, batch.len())?);
-        }
-        Ok(counts)
+            self.pool
+                .call(|store, exports| exports.smartrag_plugin_generator().call_count_tokens(store, &owned))
+        };
+        counts(texts, ask, |what| self.pool.guest().broken(what))
     }
 }
 
@@ -77,6 +79,9 @@ struct Events {
     lease: Lease<GeneratorWorld>,
     /// `None` once it is over.
     generation: Option<ResourceAny>,
+    /// Brought so far.
+    bytes: usize,
+    until: Instant,
 }
 
 impl Iterator for Events {
@@ -88,12 +93,12 @@ impl Iterator for Events {
             let events = exports.smartrag_plugin_generator();
             events.generation().call_next(store, generation, EVENTS_A_CALL)
         });
-        match outcome {
+        match outcome.and_then(|events| self.bounded(events)) {
             Ok(events) if events.is_empty() => self.end(),
             Ok(events) if events.len() > EVENTS_A_CALL as usize => {
                 let what = format!("{EVENTS_A_CALL} events were asked for, {} came back", events.len());
                 self.end();
-                Some(Err(broken(&self.lease.guest().id().name, what)))
+                Some(Err(self.lease.guest().broken(what)))
             }
             Ok(events) => Some(Ok(events.into_iter().map(event).collect())),
             Err(error) => {
@@ -105,6 +110,23 @@ impl Iterator for Events {
 }
 
 impl Events {
+    /// The answer as a whole has bounds as well: calls that each keep to theirs could go on for ever.
+    fn bounded(&mut self, events: Vec<guest::Event>) -> Result<Vec<guest::Event>, PluginError> {
+        let guest = self.lease.guest();
+        let (name, limits) = (&guest.id().name, guest.limits());
+        self.bytes += events.iter().map(|event| EVENT_BYTES + text_len(event)).sum::<usize>();
+        let (limit, message) = if self.bytes > limits.output_max {
+            let message = format!("the answer is longer than {} MiB", limits.output_max >> 20);
+            (Limit::Output, format!("{message}: raise plugins.grants.{name}.output_max if it deserves it"))
+        } else if Instant::now() > self.until {
+            let message = format!("the answer took longer than {DEADLINES_AN_ANSWER} calls may");
+            (Limit::Time, format!("{message}: raise plugins.grants.{name}.deadline if it deserves it"))
+        } else {
+            return Ok(events);
+        };
+        Err(guest.breached(fault(name, FaultKind::Limit(limit), message)))
+    }
+
     fn end(&mut self) -> Option<Result<Vec<GenerateEvent>, PluginError>> {
         if let Some(generation) = self.generation.take()
             && let Err(error) = self.lease.release(generation)
@@ -120,6 +142,13 @@ impl Drop for Events {
         // First, since the guest may take its time to let go.
         self.lease.hang_up();
         self.end();
+    }
+}
+
+fn text_len(event: &guest::Event) -> usize {
+    match event {
+        guest::Event::Text(text) | guest::Event::Reasoning(text) => text.len(),
+        guest::Event::Usage(_) | guest::Event::Finish(_) => 0,
     }
 }
 

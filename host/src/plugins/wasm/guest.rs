@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use wasmtime::component::ResourceAny;
-use wasmtime::{Result, Store, Trap};
+use wasmtime::{Result, Store};
 
 use super::engine::Engine;
 use super::host::HostState;
-use super::limits::{Limiter, Limits, MemoryExhausted, ticks};
-use super::wasi::{Abandoned, Exit};
+use super::judge::judge;
+use super::limits::{HANDLES_MAX, Limiter, Limits};
+use super::wasi::Cancelled;
 use crate::plugins::bindings::v0_1_0::{self as bindings, imports::types as wit};
 use crate::plugins::egress::Egress;
-use crate::plugins::fault::{fault, from_guest};
+use crate::plugins::fault::{broken, fault, from_guest};
 use crate::plugins::models::Models;
 use crate::plugins::stats::Stats;
-use crate::telemetry::metrics;
-use crate::types::{FaultKind, Limit, PluginError, PluginId};
+use crate::telemetry::{PluginCalls, metrics};
+use crate::types::{FaultKind, PluginError, PluginId};
 
 /// A pre-instantiated component of one role.
 pub trait World: Send + Sync + 'static {
@@ -70,6 +71,7 @@ pub struct Guest<W: World> {
     common: Common,
     name: Arc<str>,
     config: Arc<str>,
+    calls: PluginCalls,
 }
 
 /// One instance. After a trap it must not be used again.
@@ -108,7 +110,8 @@ impl<W: World> Guest<W> {
     /// With a configuration, a JSON object.
     pub fn new(world: Arc<W>, common: Common, config: &str) -> Self {
         let name = common.id.name.as_str().into();
-        Self { world, common, name, config: config.into() }
+        let calls = metrics().calls_of(&common.id.name);
+        Self { world, common, name, config: config.into(), calls }
     }
 
     /// Which build.
@@ -131,16 +134,17 @@ impl<W: World> Guest<W> {
         let Common { limits, models, egress, stats, engine, .. } = &self.common;
         let limiter = Limiter::new(limits.memory_max, stats.clone());
         let (name, config) = (self.name.clone(), self.config.clone());
-        let state = HostState::new(name, config, models.clone(), egress.clone(), limiter);
+        let state = HostState::new(name, config, models.clone(), egress.clone(), limiter, stats.clone());
         let mut store = Store::new(engine.wasm(), state);
-        let end = Instant::now() + limits.deadline;
-        store.data_mut().begin_call(end, end);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.host_bytes());
-        store.set_epoch_deadline(ticks(limits.deadline));
+        store.set_max_component_handles(HANDLES_MAX);
+        store.epoch_deadline_callback(|mut context| context.data_mut().tick());
+        store.data_mut().begin_call(Instant::now() + limits.deadline, Duration::ZERO);
+        store.set_epoch_deadline(1);
         match self.world.instantiate(&mut store) {
             Ok(exports) => Ok(Instance { store, exports, invocations: 0 }),
-            Err(error) => Err(self.judge(error, limits.deadline)),
+            Err(error) => Err(self.judge(&error, limits.deadline)),
         }
     }
 
@@ -153,9 +157,8 @@ impl<W: World> Guest<W> {
     ) -> std::result::Result<R, Failure> {
         instance.invocations += 1;
         let began = Instant::now();
-        let end = began + budget;
-        instance.store.data_mut().begin_call(end - spare(budget), end);
-        instance.store.set_epoch_deadline(ticks(budget));
+        instance.store.data_mut().begin_call(began + budget, spare(budget));
+        instance.store.set_epoch_deadline(1);
         let runtime = self.runtime();
         let _entered = runtime.as_ref().map(Handle::enter);
         let outcome = work(&mut instance.store, &instance.exports);
@@ -163,11 +166,11 @@ impl<W: World> Guest<W> {
         let result = match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Failure::Refused(from_guest(&self.name, error))),
-            Err(error) => Err(Failure::Trapped(self.judge(error, budget))),
+            Err(error) => Err(Failure::Trapped(self.judge(&error, budget))),
         };
         self.common.stats.called(took);
-        let code = result.as_ref().err().map(|failure| failure.error().kind.code());
-        metrics().plugin_call(&self.name, took, code);
+        let code = result.as_ref().err().map(|failure| failure.error().kind.counted_as());
+        self.calls.count(took, code);
         result
     }
 
@@ -196,51 +199,32 @@ impl<W: World> Guest<W> {
         instance.store.data_mut()
     }
 
-    /// A trap by its cause.
-    fn judge(&self, error: wasmtime::Error, budget: Duration) -> PluginError {
+    /// A failure that the host brought about, counted as such.
+    pub fn breached(&self, error: PluginError) -> PluginError {
+        let code = error.kind.counted_as();
+        self.common.stats.breached(code);
+        metrics().plugin_breach(&self.name, code);
+        error
+    }
+
+    /// The guest broke the contract of its role.
+    pub fn broken(&self, what: impl std::fmt::Display) -> PluginError {
+        self.breached(broken(&self.name, what))
+    }
+
+    fn judge(&self, error: &wasmtime::Error, budget: Duration) -> PluginError {
         let name = &*self.name;
-        if error.is::<Abandoned>() {
+        if error.is::<Cancelled>() {
             return fault(name, FaultKind::Other("cancelled".into()), "the call was cancelled");
         }
         self.common.stats.trapped();
         tracing::warn!(target: "plugin", plugin = name, cause = %error.root_cause(), "call trapped");
         tracing::debug!(target: "plugin", plugin = name, "{error:?}");
-        let Limits { memory_max, output_max, .. } = self.common.limits;
-        let grant = |key: &str| format!("raise plugins.grants.{name}.{key} if the input deserves it");
-        if error.is::<MemoryExhausted>() {
-            let message =
-                format!("needed more than {} MiB of memory: {}", memory_max >> 20, grant("memory_max"));
-            return fault(name, FaultKind::Limit(Limit::Memory), message);
-        }
-        if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
-            let message = format!("did not end within {} ms: {}", budget.as_millis(), grant("deadline"));
-            return fault(name, FaultKind::Limit(Limit::Time), message);
-        }
-        if let Some(Exit(status)) = error.downcast_ref() {
-            let message = format!(
-                "ended itself with exit status {status}, which no plugin may: it has to return an error instead. Look \
-                 into the log for what it printed, and report this to its author"
-            );
-            return fault(name, FaultKind::Exit, message);
-        }
-        if is_output(&error) {
-            let message = format!("returned more than {} MiB: {}", output_max >> 20, grant("output_max"));
-            return fault(name, FaultKind::Limit(Limit::Output), message);
-        }
-        let message = format!(
-            "crashed ({}); only this call is affected. Update the plugin, or report this with the log to its author",
-            error.root_cause()
-        );
-        fault(name, FaultKind::Trap, message)
+        self.breached(judge(name, &self.common.limits, budget, error))
     }
 }
 
 /// Time that a guest has left to say so when a server keeps it waiting for all of its call.
 fn spare(budget: Duration) -> Duration {
     (budget / 10).min(Duration::from_millis(100))
-}
-
-/// The engine's own error type for too much returned data is private; a test below pins its words.
-fn is_output(error: &wasmtime::Error) -> bool {
-    error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
 }

@@ -3,23 +3,23 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
-use wasmtime::{Error, Result};
+use wasmtime::{Error, Result, UpdateDeadline};
 
-use super::limits::{Limiter, MemoryExhausted};
+use super::limits::{HANDLES_MAX, Limiter, MemoryExhausted, Timer};
 use super::wasi::Machine;
 use crate::plugins::bindings::v0_1_0::imports::{config, http, log, model_files, sources, types};
 use crate::plugins::egress::{Call, Egress, Response};
 use crate::plugins::models::Models;
 use crate::plugins::roles::{Cancel, Source};
+use crate::plugins::stats::Stats;
+use crate::telemetry::metrics;
 
 const LOG_LINES_MAX: u32 = 200;
 const LOG_BYTES_MAX: usize = 64 << 10;
 const LOG_LINE_MAX: usize = 4 << 10;
-/// What a guest may have open at once; a leak ends here, not with the host's memory.
-const RESOURCES_MAX: usize = 20_000;
 /// What a guest may leave open when its work is done. Runtimes that collect garbage leave something at every call, and
 /// are exchanged before it gets too much.
 const LEFT_OPEN_MAX: usize = 100;
@@ -42,8 +42,6 @@ pub struct HostState {
     pub(super) egress: Option<Arc<Egress>>,
     /// What requests are made for.
     pub(super) call: Call,
-    /// When the call ends at the latest: a little after `call.until`.
-    pub(super) end: Instant,
     /// Made when the guest first uses WASI.
     pub(super) wasi: Option<Box<Machine>>,
     /// Whether the guest left too much open.
@@ -51,6 +49,9 @@ pub struct HostState {
     /// Answers that the guest has open, as they stand in the table.
     pub(super) responses: Vec<u32>,
     log: LogBudget,
+    /// When the call ends: a little after `call.until`.
+    pub(super) timer: Timer,
+    stats: Arc<Stats>,
     /// Sources and model files that the guest has open.
     pub table: ResourceTable,
     /// Its memory fence.
@@ -74,9 +75,10 @@ impl HostState {
         models: Arc<Models>,
         egress: Option<Arc<Egress>>,
         limiter: Limiter,
+        stats: Arc<Stats>,
     ) -> Self {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES_MAX);
+        table.set_max_capacity(HANDLES_MAX);
         let now = Instant::now();
         Self {
             plugin,
@@ -85,21 +87,26 @@ impl HostState {
             egress,
             limiter,
             call: Call { until: now, cancel: Cancel::default() },
-            end: now,
+            timer: Timer::new(now),
             wasi: None,
             leaks: false,
+            stats,
             responses: Vec::new(),
             log: LogBudget::FULL,
             table,
         }
     }
 
-    /// A new call begins and may log anew. What it asks of others has to be there `until` then, so that it can still
-    /// say so before its `end`.
-    pub fn begin_call(&mut self, until: Instant, end: Instant) {
+    /// A new call begins, which may take so long, what it waits for a little less: it may log anew.
+    pub fn begin_call(&mut self, until: Instant, spare: Duration) {
         self.log = LogBudget::FULL;
-        self.call.until = until;
-        self.end = end;
+        self.timer = Timer::new(until);
+        self.call.until = until - spare;
+    }
+
+    /// Whether the guest may run on.
+    pub fn tick(&mut self) -> Result<UpdateDeadline> {
+        self.timer.look(Instant::now(), self.call.cancel.is_cancelled())
     }
 
     /// Whoever wanted the coming calls may go.
@@ -152,6 +159,7 @@ impl HostState {
     /// One line for the log, within its bounds.
     pub(super) fn log(&mut self, level: log::Level, message: &str) {
         if self.log.lines == 0 {
+            self.stats.log_line_dropped();
             return;
         }
         self.log.lines -= 1;
@@ -168,6 +176,8 @@ impl HostState {
         }
         if self.log.lines == 0 || self.log.bytes == 0 {
             self.log.lines = 0;
+            self.stats.breached("limit_log");
+            metrics().plugin_breach(plugin, "limit_log");
             tracing::warn!(target: "plugin", plugin, "further lines of this call are dropped");
         }
     }

@@ -103,6 +103,9 @@ impl Importer<'_> {
                 "it imports `{import}`, but its plugin.toml does not ask for it: add \
                  `{capability_name} = {{ why = \"…\" }}` to [capabilities]"
             )),
+            Decision::OtherComponent => {
+                Err(format!("it imports `{import}`, which another build was granted"))
+            }
             Decision::NotGranted => Err(format!(
                 "it imports `{import}`, which is not granted: \
                  `plugins.grants.{name}.{capability_name}: [\"host:port\"]` in the config would grant it"
@@ -133,7 +136,7 @@ mod tests {
         import: &str,
     ) -> Option<String> {
         let http = if granted { vec!["localhost:80".to_owned()] } else { Vec::new() };
-        let grants = Grants::new(asked.to_vec(), Some(&GrantConfig { http, ..GrantConfig::default() }));
+        let grants = Grants::new(asked.to_vec(), Some(&GrantConfig { http, ..GrantConfig::default() }), "");
         Importer { name: "p", role, wasi, grants: &grants }.check(&[import.to_owned()]).err()
     }
 

@@ -1,9 +1,8 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, UpdateDeadline};
 
-use super::engine::TICK;
 use crate::config::GrantConfig;
 use crate::plugins::manifest::LimitWishes;
 use crate::plugins::stats::Stats;
@@ -20,6 +19,10 @@ const WASI_INVOCATIONS_MAX: u64 = 1_000;
 
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 const PARTS_MAX: usize = 64;
+/// Resources that an instance may have open, its own and the host's: each takes memory of the host.
+pub const HANDLES_MAX: usize = 10_000;
+/// How long a guest may go on once its caller has left: to let go of what it holds.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// The fences of one plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,15 +74,44 @@ impl Limits {
     }
 }
 
-/// Ticks after which a call that began now has had `budget`.
-pub fn ticks(budget: Duration) -> u64 {
-    (budget.as_millis() / TICK.as_millis()) as u64 + 1
-}
-
 /// Memory growth that was refused; ends the call.
 #[derive(Debug, thiserror::Error)]
 #[error("the limit of linear memory was reached")]
 pub struct MemoryExhausted;
+
+/// Whoever wanted the call has left; ends it.
+#[derive(Debug, thiserror::Error)]
+#[error("the caller has left")]
+pub struct Abandoned;
+
+/// Keeps a call within its time; looked at with every tick of the engine's clock.
+pub struct Timer {
+    until: Instant,
+    left_since: Option<Instant>,
+}
+
+impl Timer {
+    /// A call that may go on until then.
+    pub fn new(until: Instant) -> Self {
+        Self { until, left_since: None }
+    }
+
+    /// When it ends at the latest.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Whether the guest may go on; `left` if its caller has left.
+    pub fn look(&mut self, now: Instant, left: bool) -> wasmtime::Result<UpdateDeadline> {
+        if now >= self.until {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        if left && now.saturating_duration_since(*self.left_since.get_or_insert(now)) >= GRACE {
+            return Err(Abandoned.into());
+        }
+        Ok(UpdateDeadline::Continue(1))
+    }
+}
 
 /// Keeps an instance within its memory. A refused growth traps instead of returning -1, so that the cause is known.
 pub struct Limiter {
@@ -163,6 +195,19 @@ mod tests {
         let none = LimitWishes::default();
         assert!(limits(true, none) < limits(false, none));
         assert_eq!(limits(true, LimitWishes { invocations_max: Some(7), ..none }), 7);
+    }
+
+    #[test]
+    fn time_ends_with_the_budget_or_soon_after_the_caller_left() {
+        let begun = Instant::now();
+        let mut timer = Timer::new(begun + Duration::from_secs(10));
+        let goes_on = |look| matches!(look, Ok(UpdateDeadline::Continue(1)));
+        assert!(goes_on(timer.look(begun, false)));
+        let left = begun + Duration::from_secs(1);
+        assert!(goes_on(timer.look(left, true)) && goes_on(timer.look(left + GRACE / 2, true)));
+        assert!(timer.look(left + GRACE, true).err().unwrap().is::<Abandoned>());
+        let late = begun + Duration::from_secs(10);
+        assert!(matches!(timer.look(late, false), Ok(UpdateDeadline::Interrupt)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod guest;
 pub mod host;
 mod http;
 pub mod imports;
+mod judge;
 pub mod limits;
 mod load;
 mod normal;

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::engine::Idle;
 use super::guest::{Failure, Guest, Instance, World};
 use crate::plugins::bindings::v0_1_0::imports::types as wit;
 use crate::plugins::fault::fault;
 use crate::plugins::roles::Cancel;
-use crate::types::{FaultKind, PluginError};
+use crate::types::{FaultKind, Limit, PluginError};
 
 /// The last idle instance stays; others go after this time, and their memory with them.
 const IDLE_MAX: Duration = Duration::from_secs(10);
+/// Calls that wait for an instance; each holds a thread that others may need.
+const WAITING_MAX: usize = 64;
 
 /// The pool.
 pub struct Pool<W: World> {
@@ -27,6 +29,7 @@ struct Slots<W: World> {
     /// Most recently used last.
     idle: Vec<(Instant, Instance<W>)>,
     in_use: usize,
+    waiting: usize,
 }
 
 /// An instance in use; goes back when dropped, unless it trapped.
@@ -38,7 +41,7 @@ pub struct Lease<W: World> {
 impl<W: World> Pool<W> {
     /// At most `max` instances at once.
     pub fn new(guest: Guest<W>, max: usize) -> Arc<Self> {
-        let slots = Mutex::new(Slots { idle: Vec::new(), in_use: 0 });
+        let slots = Mutex::new(Slots { idle: Vec::new(), in_use: 0, waiting: 0 });
         let pool = Arc::new(Self { guest, max, slots, free: Condvar::new() });
         let idle: Arc<dyn Idle> = pool.clone();
         pool.guest.engine().keep(Arc::downgrade(&idle));
@@ -53,11 +56,8 @@ impl<W: World> Pool<W> {
     /// An instance; waits while all are in use, as long as a call may take.
     pub fn lease(self: &Arc<Self>) -> Result<Lease<W>, PluginError> {
         let mut slots = self.slots.lock();
-        let until = Instant::now() + self.guest.limits().deadline;
-        while slots.in_use >= self.max {
-            if self.free.wait_until(&mut slots, until).timed_out() && slots.in_use >= self.max {
-                return Err(self.busy());
-            }
+        if slots.in_use >= self.max {
+            self.wait(&mut slots)?;
         }
         slots.in_use += 1;
         let idle = slots.idle.pop().map(|(_, instance)| instance);
@@ -68,6 +68,21 @@ impl<W: World> Pool<W> {
             lease.instance = Some(self.guest.instantiate()?);
         }
         Ok(lease)
+    }
+
+    fn wait(&self, slots: &mut MutexGuard<'_, Slots<W>>) -> Result<(), PluginError> {
+        if slots.waiting >= WAITING_MAX {
+            return Err(self.busy(Limit::Calls, format!("{WAITING_MAX} calls wait for it already")));
+        }
+        let until = Instant::now() + self.guest.limits().deadline;
+        slots.waiting += 1;
+        let full = |slots: &mut Slots<W>| slots.in_use >= self.max;
+        let timed_out = self.free.wait_while_until(slots, full, until).timed_out();
+        slots.waiting -= 1;
+        match timed_out && slots.in_use >= self.max {
+            true => Err(self.busy(Limit::Instances, format!("all {} instances are busy", self.max))),
+            false => Ok(()),
+        }
     }
 
     /// One call on any instance.
@@ -81,9 +96,9 @@ impl<W: World> Pool<W> {
         self.lease()?.call(work)
     }
 
-    fn busy(&self) -> PluginError {
-        let message = format!("all {} instances are busy: try again, or ask less at once", self.max);
-        let error = fault(&self.guest.id().name, FaultKind::Unavailable, message);
+    fn busy(&self, limit: Limit, what: String) -> PluginError {
+        let message = format!("{what}: try again, or ask less at once");
+        let error = self.guest.breached(fault(&self.guest.id().name, FaultKind::Limit(limit), message));
         PluginError { retryable: true, retry_after_ms: Some(1000), ..error }
     }
 
@@ -230,8 +245,11 @@ mod tests {
         let pool = reranker_pool(&reranker("0.5"), 1);
         let lease = pool.lease().unwrap();
         let error = pool.lease().err().unwrap();
-        assert_eq!(error.kind, FaultKind::Unavailable);
+        assert_eq!(error.kind.code(), "limit_instances");
         assert!(error.retryable);
+        pool.slots.lock().waiting = WAITING_MAX;
+        assert_eq!(pool.lease().err().unwrap().kind.code(), "limit_calls");
+        pool.slots.lock().waiting = 0;
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| pool.lease().map(drop));
             drop(lease);

@@ -11,7 +11,7 @@ use super::host::OpenSource;
 use super::parser::ParserWorld;
 use crate::plugins::bindings::v0_1_0::imports::sources;
 use crate::plugins::bindings::v0_1_0::parser::exports::smartrag::plugin::parser as guest;
-use crate::plugins::fault::{broken, fault};
+use crate::plugins::fault::fault;
 use crate::plugins::roles::{ParseOptions, Source};
 use crate::types::{FaultKind, Limit, Page, PageStatus, Parsed, PluginError, Warning};
 
@@ -44,6 +44,8 @@ pub struct Reading<'a> {
     parsed: Parsed,
     until: Instant,
     traps: u32,
+    /// Bytes of text, of the blocks' and of the pages', so far.
+    bytes: usize,
     /// Blocks and cells so far.
     parts: usize,
     first_error: Option<PluginError>,
@@ -71,6 +73,7 @@ impl<'a> Reading<'a> {
             parsed: described(summary),
             until: Instant::now() + budget,
             traps: 0,
+            bytes: 0,
             parts: 0,
             first_error: None,
             failed_pages: 0,
@@ -114,7 +117,7 @@ impl<'a> Reading<'a> {
         }
         if self.exhausted() {
             let error = self.first_error.clone();
-            return Ok(Err(error.unwrap_or_else(|| out_of_time(name))));
+            return Ok(Err(error.unwrap_or_else(|| out_of_time(self.guest))));
         }
         let session = match &mut self.session {
             Some(session) => session,
@@ -149,7 +152,8 @@ impl<'a> Reading<'a> {
             parsed.text.push_str(BLANK_LINE);
         }
         let base = parsed.text.len();
-        if base + fragment.text.len() > self.guest.limits().output_max {
+        self.bytes += fragment.bytes();
+        if self.bytes > self.guest.limits().output_max {
             return Err(too_long(self.guest));
         }
         self.parts += fragment.blocks.iter().map(|block| 1 + block.cells.len()).sum::<usize>();
@@ -213,6 +217,7 @@ impl Session {
         options: &ParseOptions,
     ) -> Result<Self, PluginError> {
         let mut instance = guest.instantiate()?;
+        Guest::state(&mut instance).set_cancel(options.cancel.clone());
         let options = guest::Options {
             file_type: options.file_type.clone(),
             filename: options.filename.clone(),
@@ -246,7 +251,7 @@ impl Session {
             exports.smartrag_plugin_parser().document().call_pages(store, document, pages.start, pages.end)
         })?;
         check::fragment(raw, &pages, paged)
-            .map_err(|what| Failure::Refused(broken(&guest.id().name, format!("pages {pages:?}: {what}"))))
+            .map_err(|what| Failure::Refused(guest.broken(format!("pages {pages:?}: {what}"))))
     }
 }
 
@@ -255,17 +260,18 @@ fn check_count(guest: &Guest<ParserWorld>, page_count: u32) -> Result<(), Plugin
     match page_count {
         0 => Err(fault(name, FaultKind::Empty, "the file has no pages: upload one that holds text")),
         1..=PAGES_MAX => Ok(()),
-        _ => Err(fault(
+        _ => Err(guest.breached(fault(
             name,
             FaultKind::Limit(Limit::Named("pages".into())),
             format!("the file has {page_count} pages, the limit is {PAGES_MAX}: split it"),
-        )),
+        ))),
     }
 }
 
 /// What the summary says, without text.
 fn described(summary: guest::Summary) -> Parsed {
-    let mut warnings: Vec<Warning> = summary.warnings.into_iter().map(check::warning).collect();
+    let mut warnings: Vec<Warning> =
+        summary.warnings.into_iter().take(WARNINGS_MAX).map(check::warning).collect();
     let metadata = check::annotations(summary.metadata).unwrap_or_else(|what| {
         warnings.push(Warning { code: "metadata_invalid".into(), detail: what, page: None });
         Default::default()
@@ -283,20 +289,21 @@ fn described(summary: guest::Summary) -> Parsed {
 fn too_long(guest: &Guest<ParserWorld>) -> PluginError {
     let (name, max) = (&guest.id().name, guest.limits().output_max);
     let message = format!(
-        "the text is longer than {} MiB: split the file, or raise plugins.grants.{name}.output_max",
+        "its text is longer than {} MiB: split the file, or raise plugins.grants.{name}.output_max",
         max >> 20
     );
-    fault(name, FaultKind::Limit(Limit::Output), message)
+    guest.breached(fault(name, FaultKind::Limit(Limit::Output), message))
 }
 
 fn too_many_parts(guest: &Guest<ParserWorld>) -> PluginError {
     let message = format!("the file has more than {PARTS_MAX} blocks and cells: split it");
-    fault(&guest.id().name, FaultKind::Limit(Limit::Output), message)
+    guest.breached(fault(&guest.id().name, FaultKind::Limit(Limit::Output), message))
 }
 
-fn out_of_time(name: &str) -> PluginError {
+fn out_of_time(guest: &Guest<ParserWorld>) -> PluginError {
+    let name = &guest.id().name;
     let message = format!(
         "the document took longer than its pages' budget: split it, or raise plugins.grants.{name}.deadline"
     );
-    fault(name, FaultKind::Limit(Limit::Time), message)
+    guest.breached(fault(name, FaultKind::Limit(Limit::Time), message))
 }

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use super::host::HostState;
 use super::pool::Pool;
 use crate::plugins::bindings::v0_1_0::reranker::RerankerPluginPre;
-use crate::plugins::fault::broken;
 use crate::plugins::roles::Reranker;
 use crate::types::{PluginError, PluginId};
 
@@ -32,7 +31,7 @@ impl Reranker for WasmReranker {
         let scores = self
             .pool
             .call(|store, exports| exports.smartrag_plugin_reranker().call_rerank(store, query, &owned))?;
-        check(&scores, passages.len()).map_err(|what| broken(&self.pool.guest().id().name, what))?;
+        check(&scores, passages.len()).map_err(|what| self.pool.guest().broken(what))?;
         Ok(scores)
     }
 }

@@ -23,7 +23,7 @@ use crate::plugins::egress::Egress;
 use clock::Clock;
 use http::Exchanges;
 use output::Printed;
-pub use wait::Abandoned;
+pub use wait::Cancelled;
 pub use wasmtime_wasi::I32Exit as Exit;
 
 /// One instance's machine; made when the guest first asks it for something.

@@ -26,10 +26,10 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// What one poll may wait for.
 const POLLABLES_MAX: usize = 10_000;
 
-/// Nobody wants the call's result any more; ends the call.
+/// Nobody wants what the guest waits for any more; ends the call, and is nobody's fault.
 #[derive(Debug, thiserror::Error)]
 #[error("the call was cancelled")]
-pub struct Abandoned;
+pub struct Cancelled;
 
 /// How long a guest may be kept waiting, and by what clock.
 struct Patience {
@@ -63,7 +63,7 @@ impl Patience {
             let began = Instant::now();
             let left = self.end.saturating_duration_since(began);
             if self.cancel.is_cancelled() {
-                return Err(Abandoned.into());
+                return Err(Cancelled.into());
             }
             if left.is_zero() {
                 return Err(Trap::Interrupt.into());
@@ -94,7 +94,7 @@ impl Wake for Unpark {
 impl HostState {
     fn patience(&mut self) -> Patience {
         self.log_refusal();
-        let (until, end, cancel) = (self.call.until, self.end, self.call.cancel.clone());
+        let (until, end, cancel) = (self.call.until, self.timer.until(), self.call.cancel.clone());
         let machine = self.machine();
         Patience { until, end, cancel, clock: machine.clock.clone(), alarm: machine.exchanges.alarm() }
     }
@@ -279,6 +279,6 @@ mod tests {
         assert!(matches!(late.unwrap_err().downcast_ref(), Some(Trap::Interrupt)));
         let patience = patience(Duration::from_secs(60), &clock);
         patience.cancel.cancel();
-        assert!(patience.wait(1, pending::<()>()).unwrap_err().is::<Abandoned>());
+        assert!(patience.wait(1, pending::<()>()).unwrap_err().is::<Cancelled>());
     }
 }
