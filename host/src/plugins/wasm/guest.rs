@@ -189,9 +189,9 @@ impl<W: World> Guest<W> {
         self.call(instance, self.limits().deadline, |store, _| resource.resource_drop(store).map(Ok))
     }
 
-    /// Whether the instance has had as many calls as it may.
+    /// Whether the instance has had as many calls as it may, or left too much open.
     pub fn is_spent(&self, instance: &Instance<W>) -> bool {
-        instance.invocations >= self.limits().invocations_max
+        instance.invocations >= self.limits().invocations_max || instance.store.data().leaks()
     }
 
     /// The instance's state, for what the next calls are about.

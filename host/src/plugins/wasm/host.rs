@@ -20,6 +20,9 @@ use crate::telemetry::metrics;
 const LOG_LINES_MAX: u32 = 200;
 const LOG_BYTES_MAX: usize = 64 << 10;
 const LOG_LINE_MAX: usize = 4 << 10;
+/// What a guest may leave open when its work is done. Runtimes that collect garbage leave something at every call, and
+/// are exchanged before it gets too much.
+const LEFT_OPEN_MAX: usize = 100;
 
 /// A source that a parser has open.
 pub struct OpenSource(pub Source);
@@ -41,6 +44,8 @@ pub struct HostState {
     pub(super) call: Call,
     /// Made when the guest first uses WASI.
     pub(super) wasi: Option<Box<Machine>>,
+    /// Whether the guest left too much open.
+    leaks: bool,
     /// Answers that the guest has open, as they stand in the table.
     pub(super) responses: Vec<u32>,
     log: LogBudget,
@@ -84,6 +89,7 @@ impl HostState {
             call: Call { until: now, cancel: Cancel::default() },
             timer: Timer::new(now),
             wasi: None,
+            leaks: false,
             stats,
             responses: Vec::new(),
             log: LogBudget::FULL,
@@ -112,6 +118,12 @@ impl HostState {
     pub fn rest(&mut self) {
         self.call.cancel = Cancel::default();
         self.hang_up();
+        self.leaks = self.table.iter_mut().nth(LEFT_OPEN_MAX).is_some();
+    }
+
+    /// Whether the guest had better not be used again.
+    pub fn leaks(&self) -> bool {
+        self.leaks
     }
 
     /// Ends all exchanges that the guest has open, without asking it.

@@ -203,20 +203,41 @@ mod tests {
         assert_eq!(idle(), 1, "one stays warm");
     }
 
+    /// Scores say how many calls the instance had before, in eighths.
+    fn counting() -> String {
+        let score = "(f32.div (f32.convert_i32_u (i32.load (i32.const 3000))) (f32.const 8))";
+        let count = "(i32.store (i32.const 3000) (i32.add (i32.load (i32.const 3000)) (i32.const 1)))";
+        reranker("0")
+            .replace("(f32.const 0)", score)
+            .replace("(local $index i32)", &format!("(local $index i32) {count}"))
+    }
+
+    fn calls(plugin: &WasmReranker) -> f32 {
+        plugin.rerank("q", &["a"]).unwrap()[0] * 8.0
+    }
+
     #[test]
     fn an_instance_ends_after_its_last_call() {
-        // Scores say how many calls the instance had before.
-        let counting = reranker("0").replace(
-            "(f32.const 0)",
-            "(f32.div (f32.convert_i32_u (i32.load (i32.const 3000))) (f32.const 8))",
-        );
-        let counting = counting.replace(
-            "(local $index i32)",
-            "(local $index i32) (i32.store (i32.const 3000) (i32.add (i32.load (i32.const 3000)) (i32.const 1)))",
-        );
-        let plugin = WasmReranker::new(reranker_pool(&counting, 1));
-        let calls: Vec<f32> = (0..7).map(|_| plugin.rerank("q", &["a"]).unwrap()[0] * 8.0).collect();
+        let plugin = WasmReranker::new(reranker_pool(&counting(), 1));
+        let calls: Vec<f32> = (0..7).map(|_| calls(&plugin)).collect();
         assert_eq!(calls, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0]);
+    }
+
+    #[test]
+    fn an_instance_that_leaves_much_open_is_not_used_again() {
+        let pool = reranker_pool(&counting(), 1);
+        let plugin = WasmReranker::new(pool.clone());
+        for (open, expected) in [(100, 2.0), (101, 1.0)] {
+            calls(&plugin);
+            let mut lease = pool.lease().unwrap();
+            let state = Guest::state(lease.instance.as_mut().unwrap());
+            for _ in 0..open {
+                state.table.push("left open").unwrap();
+            }
+            drop(lease);
+            assert_eq!(calls(&plugin), expected, "{open}");
+            plugin.rerank("q", &["a"]).unwrap();
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ use crate::plugins::wasm::host::HostState;
 
 /// Bytes that a guest may write to a body before the server took them.
 const CHUNK_MAX: usize = 16 << 10;
-/// Bytes of one set of headers.
-const FIELDS_MAX: usize = 64 << 10;
+/// Bytes of one set of headers that a guest makes: less than the broker takes, for it can make many.
+const FIELDS_MAX: usize = 16 << 10;
 
 /// Why an exchange ends before it is over.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -279,6 +279,6 @@ mod tests {
         assert!(matches!(late.unwrap_err().downcast_ref(), Some(Trap::Interrupt)));
         let patience = patience(Duration::from_secs(60), &clock);
         patience.cancel.cancel();
-        assert!(patience.wait(1, pending::<()>()).unwrap_err().is::<Abandoned>());
+        assert!(patience.wait(1, pending::<()>()).unwrap_err().is::<Cancelled>());
     }
 }
