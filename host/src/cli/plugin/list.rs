@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::cli::config::Place;
 use crate::cli::output::{self, Table};
 use crate::cli::remote::Remote;
@@ -34,9 +36,14 @@ pub(super) fn run(args: Args) -> Result {
     Ok(Outcome::Done)
 }
 
+/// What the host had to stop it from, and how often.
+fn stopped(breaches: &BTreeMap<String, u64>) -> String {
+    breaches.iter().map(|(code, count)| format!("{code} {count}")).collect::<Vec<_>>().join(", ")
+}
+
 fn table(plugins: Vec<PluginRecord>) -> Table {
     let mut table = Table::new([
-        "NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "CRASHES", "STATE", "HANDLES",
+        "NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "STOPPED", "STATE", "HANDLES",
     ]);
     for plugin in plugins {
         let state = match plugin.problem.or(plugin.notice) {
@@ -51,7 +58,7 @@ fn table(plugins: Vec<PluginRecord>) -> Table {
             output::size(plugin.size_bytes),
             plugin.capabilities.granted.join(" "),
             plugin.calls.to_string(),
-            plugin.traps.to_string(),
+            stopped(&plugin.breaches),
             state,
             plugin.file_types.join(" "),
         ]);
