@@ -15,6 +15,9 @@ use crate::app::App;
 use crate::config::{self, Config, Loaded, LogFormat, Options};
 use crate::telemetry::{self, Logging};
 
+/// Idle threads go soon: the next request wakes the one that slept longest, so that else a burst's threads would stay
+/// for as long as there are any requests, each with the stack that a guest has used.
+const IDLE_THREAD: Duration = Duration::from_millis(250);
 /// Requests under way get this long after a signal to end.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -51,7 +54,8 @@ pub(super) fn run(args: Args) -> Result {
         Some(file) => tracing::info!(config = %file.display(), "smartrag {}", env!("CARGO_PKG_VERSION")),
         None => tracing::info!("smartrag {} without a config file", env!("CARGO_PKG_VERSION")),
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE_THREAD).build()?;
     let outcome = runtime.block_on(serve(config));
     // A blocking call that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(5));

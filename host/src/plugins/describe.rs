@@ -74,28 +74,21 @@ pub fn describe(worlds: &Worlds, common: &Common) -> Result<Descriptor, PluginEr
     Descriptor::read(raw?).map_err(|what| broken(&common.id.name, what))
 }
 
-/// Asks at load, and checks the answer; the error is the reason why the plugin can't be used. One that can't describe
-/// itself but has no settings to check may do its work all the same.
+/// Asks at load, and checks the answer; the error is the reason why the plugin can't be used.
 pub fn at_load(
     worlds: &Worlds,
     common: &Common,
     role: Role,
     settings: Option<&JsonMap>,
-) -> Result<Option<Descriptor>, String> {
+) -> Result<Descriptor, String> {
     let name = &common.id.name;
-    let descriptor = match (describe(worlds, common), settings) {
-        (Ok(descriptor), _) => descriptor,
-        (Err(error), Some(settings)) if !settings.is_empty() => {
-            return Err(format!(
-                "plugins.settings.{name} can't be checked: `describe` failed: {}",
-                error.message
-            ));
-        }
-        (Err(error), _) => {
-            tracing::warn!(plugin = name, %error, "plugin does not describe itself");
-            return Ok(None);
-        }
-    };
+    let descriptor = describe(worlds, common).map_err(|error| {
+        format!(
+            "`describe` failed ({}): {}; every plugin must say what it is",
+            error.kind.code(),
+            error.message
+        )
+    })?;
     descriptor.agrees(&common.id)?;
     let settings = settings.cloned().unwrap_or_default();
     let checked = match role {
@@ -103,5 +96,5 @@ pub fn at_load(
         Role::Embedder | Role::Reranker | Role::Generator => descriptor.check_part(&settings),
     };
     checked.map_err(|what| format!("plugins.settings.{name}: {what}"))?;
-    Ok(Some(descriptor))
+    Ok(descriptor)
 }

@@ -247,7 +247,7 @@ impl Loader {
             engine: self.engine.clone(),
         };
         let settings = self.config.settings.get(&manifest.name);
-        entry.descriptor = describe::at_load(&worlds, &common, manifest.role, settings)?;
+        entry.descriptor = Some(describe::at_load(&worlds, &common, manifest.role, settings)?);
         entry.ready = Some((common, worlds));
         entry.info.state = PluginState::Ready;
         Ok(())

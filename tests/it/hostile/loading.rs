@@ -131,12 +131,12 @@ pub async fn damage(house: &House) {
 
 fn compiled(house: &House, plugin: &str) -> PathBuf {
     let cache = house.daemon.data().join("cache/plugins");
-    let files = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
     let is_its = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy();
         name.starts_with(plugin) && name.ends_with(".cwasm")
     };
-    files.filter(is_its).next().unwrap()
+    files.find(is_its).unwrap()
 }
 
 /// Machine code that somebody changed is made anew, never loaded.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::loading::change;
 use super::{House, Neighbours};
+use crate::support::Answer;
 
 const CALLS: usize = 10_000;
 /// The same calls, after which memory is looked at for the first time.
@@ -45,7 +46,7 @@ const A_FILE_EVERY: usize = 50;
 
 pub async fn run(house: &House, neighbours: &Neighbours) {
     // So that an endless loop is over soon.
-    change(house, "hostile-enricher", "deadline", "50ms");
+    change(house, "hostile-enricher", "deadline", "100ms");
     house.reload().await;
     let begun = Instant::now();
     calls(house, "warm-up", WARM_UP).await;
@@ -94,17 +95,17 @@ async fn call(house: &House, (role, misdeed): (&str, &str)) {
         "embedder" => (house.embed(&text).await, house.embed("harmless").await),
         _ => (house.ask(&text).await, house.ask("harmless").await),
     };
-    assert!(matches!(hostile.status, 502 | 504), "{text}: {hostile:?}");
-    // On a busy machine so little time can be over before the call began.
-    let in_time = role != "enricher" || harmless.status != 504;
-    assert!(!in_time || harmless.status == 200, "after {text}: {harmless:?}");
+    // On a busy machine the little time of the enricher can be over before it was tried out.
+    let late = |answer: &Answer| role == "enricher" && answer.body.contains("did not end within");
+    assert!(matches!(hostile.status, 502 | 504) || late(&hostile), "{text}: {hostile:?}");
+    assert!(harmless.status == 200 || late(&harmless), "after {text}: {harmless:?}");
 }
 
 /// Memory of the daemon in KiB once it has come to rest: the least of some looks, since pools and the neighbours' own
 /// questions come and go.
 async fn resident(house: &House) -> f64 {
     let mut least = f64::MAX;
-    for _ in 0..12 {
+    for _ in 0..6 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let status = std::fs::read_to_string(format!("/proc/{}/status", house.daemon.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

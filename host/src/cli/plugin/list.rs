@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::cli::config::Place;
 use crate::cli::output::{self, Table};
 use crate::cli::remote::Remote;
@@ -34,9 +36,14 @@ pub(super) fn run(args: Args) -> Result {
     Ok(Outcome::Done)
 }
 
+/// What the host had to stop it from, and how often.
+fn stopped(breaches: &BTreeMap<String, u64>) -> String {
+    breaches.iter().map(|(code, count)| format!("{code} {count}")).collect::<Vec<_>>().join(", ")
+}
+
 fn table(plugins: Vec<PluginRecord>) -> Table {
     let mut table = Table::new([
-        "NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "TIME", "CRASHES", "MEMORY", "EGRESS",
+        "NAME", "ROLE", "KIND", "VERSION", "SIZE", "GRANTED", "CALLS", "TIME", "MEMORY", "STOPPED", "EGRESS",
         "STATE", "HANDLES",
     ]);
     for plugin in plugins {
@@ -54,8 +61,8 @@ fn table(plugins: Vec<PluginRecord>) -> Table {
             plugin.capabilities.granted.join(" "),
             plugin.calls.to_string(),
             format!("{:.1} s", plugin.busy_us as f64 / 1e6),
-            plugin.traps.to_string(),
             output::size(plugin.memory_peak_bytes),
+            stopped(&plugin.breaches),
             egress,
             state,
             plugin.file_types.join(" "),

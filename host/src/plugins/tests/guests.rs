@@ -21,10 +21,15 @@ use crate::plugins::wasm::pool::Pool;
 use crate::plugins::wasm::reranker::RerankerWorld;
 use crate::types::{PluginId, Role};
 
-/// Memory, allocator, and a message for every guest. Results are written at 64; 1024 holds text.
+/// Where `describe` finds what it says, before it was installed.
+const DESCRIBED: &[u8] = b"<<<<<<<<described as>>>>>>>>";
+
+/// Memory, allocator, and a message for every guest. Results are written at 64; 1024 holds text, 3200 what it says of
+/// itself, see [`described`].
 pub const COMMON: &str = r#"
     (memory (export "memory") 1)
     (data (i32.const 1024) "0123456789abcdef")
+    (data (i32.const 3200) "<<<<<<<<described as>>>>>>>>................................................................................................................................................")
     (global $top (mut i32) (i32.const 4096))
     (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
         (local $at i32)
@@ -67,7 +72,7 @@ pub fn parser(page_count: u32, paged: bool, pages: &str) -> String {
         (import "[export]smartrag:plugin/parser@0.1.0" "[resource-new]document"
             (func $new (param i32) (result i32)))
         {COMMON}
-        (func (export "smartrag:plugin/parser@0.1.0#describe") (result i32) unreachable)
+        (func (export "smartrag:plugin/parser@0.1.0#describe") (result i32) (i32.const 3200))
         (func (export "smartrag:plugin/parser@0.1.0#open") (param i32 i32 i32 i32 i32 i32 i32) (result i32)
             (call $put (i32.const 64) (i32.const 0))
             (call $put (i32.const 68) (call $new (i32.const 1)))
@@ -90,7 +95,7 @@ pub fn embedder(info: &str) -> String {
         r#"(module
         (import "smartrag:plugin/model-files@0.1.0" "open" (func $open (param i32 i32 i32)))
         {COMMON}
-        (func (export "smartrag:plugin/embedder@0.1.0#describe") (result i32) unreachable)
+        (func (export "smartrag:plugin/embedder@0.1.0#describe") (result i32) (i32.const 3200))
         (func (export "smartrag:plugin/embedder@0.1.0#info") (result i32)
             {info}
             (memory.fill (i32.const 64) (i32.const 0) (i32.const 64))
@@ -126,7 +131,7 @@ pub fn reranker(score: &str) -> String {
     format!(
         r#"(module
         {COMMON}
-        (func (export "smartrag:plugin/reranker@0.1.0#describe") (result i32) unreachable)
+        (func (export "smartrag:plugin/reranker@0.1.0#describe") (result i32) (i32.const 3200))
         (func (export "smartrag:plugin/reranker@0.1.0#rerank")
             (param i32 i32 i32) (param $count i32) (result i32)
             (local $index i32)
@@ -149,7 +154,7 @@ pub fn enricher(count: &str) -> String {
         r#"(module
         (import "smartrag:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))
         {COMMON}
-        (func (export "smartrag:plugin/enricher@0.1.0#describe") (result i32) unreachable)
+        (func (export "smartrag:plugin/enricher@0.1.0#describe") (result i32) (i32.const 3200))
         (func (export "smartrag:plugin/enricher@0.1.0#enrich-document") {document} (result i32)
             (local $lines i32)
             (loop $more
@@ -176,7 +181,7 @@ pub fn generator(events: u32) -> String {
             (func $new (param i32) (result i32)))
         {COMMON}
         (global $given (mut i32) (i32.const 0))
-        (func (export "smartrag:plugin/generator@0.1.0#describe") (result i32) unreachable)
+        (func (export "smartrag:plugin/generator@0.1.0#describe") (result i32) (i32.const 3200))
         (func (export "smartrag:plugin/generator@0.1.0#info") (result i32)
             (memory.fill (i32.const 64) (i32.const 0) (i32.const 64))
             (i32.const 64))
@@ -214,7 +219,7 @@ pub fn web_generator(url: &str) -> String {
         (import "smartrag:plugin/http@0.1.0" "[method]response.read" (func $read (param i32 i32 i32)))
         {COMMON}
         {} {} {} {}
-        (func (export "smartrag:plugin/generator@0.1.0#describe") (result i32) unreachable)
+        (func (export "smartrag:plugin/generator@0.1.0#describe") (result i32) (i32.const 3200))
         (func (export "smartrag:plugin/generator@0.1.0#info") (result i32)
             (memory.fill (i32.const 64) (i32.const 0) (i32.const 64))
             (i32.const 64))
@@ -261,6 +266,24 @@ pub fn resolve_own(resolve: &mut Resolve) -> PackageId {
 /// The component of a core module in text.
 pub fn component(role: Role, module: &str) -> Vec<u8> {
     from_text(role, module).unwrap()
+}
+
+/// Has a guest of this file say the name and version of its manifest.
+fn described(component: &[u8], manifest: &str) -> Vec<u8> {
+    let mut bytes = component.to_vec();
+    let Some(at) = bytes.windows(DESCRIBED.len()).position(|piece| piece == DESCRIBED) else { return bytes };
+    let manifest: toml::Table = toml::from_str(manifest).unwrap_or_default();
+    let value = |key: &str| manifest.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    let (name, version) = (value("name"), value("version"));
+    // A record of five pairs of address and length, then the texts.
+    let base = 3200 + 40;
+    let texts = format!("{name}{version}{{}}");
+    let lens = [name.len(), version.len(), 0, 2, 0];
+    let starts = [0, name.len(), 0, name.len() + version.len(), 0];
+    let record = starts.iter().zip(lens).flat_map(|(start, len)| [base + *start as u32, len as u32]);
+    let record: Vec<u8> = record.flat_map(u32::to_le_bytes).chain(texts.bytes()).collect();
+    bytes[at..at + record.len()].copy_from_slice(&record);
+    bytes
 }
 
 /// A pool of a reranker, outside of any registry, with a short deadline and instances that last three calls.
@@ -312,7 +335,7 @@ impl TestHost {
         let dir = self.plugin_dir().join(name);
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("plugin.toml"), manifest).unwrap();
-        fs::write(dir.join("plugin.wasm"), component).unwrap();
+        fs::write(dir.join("plugin.wasm"), described(component, manifest)).unwrap();
     }
 
     pub fn plugin_dir(&self) -> PathBuf {

@@ -387,9 +387,20 @@ fn settings_are_checked_at_load() {
 }
 
 #[test]
-fn settings_of_a_guest_that_says_nothing_can_not_be_trusted() {
-    let mut host = TestHost::with(Role::Reranker, &reranker("0.5"));
-    assert_eq!(state(&host.load(), "guest"), PluginState::Ready);
-    host.config.settings.insert("guest".into(), serde_json::from_str(r#"{"a": 1}"#).unwrap());
-    assert!(reason(&host.load(), "guest").contains("`describe` failed"));
+fn a_guest_that_does_not_say_what_it_is_does_not_load() {
+    let says = |what: &str| {
+        let module = reranker("0.5").replace("(i32.const 3200))", &format!("{what})"));
+        TestHost::with(Role::Reranker, &module).load()
+    };
+    assert_eq!(state(&says("(i32.const 3200)"), "guest"), PluginState::Ready);
+    let cases = [
+        (TRAP, "`describe` failed (trap)"),
+        (RECURSION, "`describe` failed (limit_stack)"),
+        (BOMB, "`describe` failed (limit_memory)"),
+        ("(i32.const 64)", "the config-schema of `describe` is not JSON"),
+    ];
+    for (what, expected) in cases {
+        let reason = reason(&says(what), "guest");
+        assert!(reason.contains(expected), "{what}: {reason}");
+    }
 }

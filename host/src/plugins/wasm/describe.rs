@@ -13,8 +13,8 @@ use super::reranker::RerankerWorld;
 use crate::plugins::bindings::v0_1_0::imports::types as wit;
 use crate::types::PluginError;
 
-/// Plugins are described while the daemon starts.
-const BUDGET: Duration = Duration::from_secs(1);
+/// Plugins are described while the daemon starts, which keeps the machine busy.
+const BUDGET: Duration = Duration::from_secs(5);
 
 /// Every role can say what it is.
 pub trait Describe: World {
