@@ -12,6 +12,7 @@ use super::error::{ApiError, Result};
 use super::extract::Json;
 use super::search::Checked;
 use crate::app::App;
+use crate::types::FaultKind;
 use crate::wire;
 
 /// Make a prompt with sources, or annotate a text
@@ -79,8 +80,13 @@ async fn annotate(
 
 fn check_enrichers(app: &App, names: Option<&[String]>) -> Result<()> {
     for (i, name) in names.unwrap_or_default().iter().enumerate() {
-        if let Err(error) = app.plugins.enricher(name) {
-            return Err(ApiError::invalid(format!("/enrichers/{i}"), error.to_string()));
+        match app.plugins.enricher(name) {
+            Ok(_) => {}
+            // A name that is wrong is the caller's; what else hinders the plugin is not.
+            Err(error) if matches!(&error.kind, FaultKind::Other(code) if code == "unknown_plugin") => {
+                return Err(ApiError::invalid(format!("/enrichers/{i}"), error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())
