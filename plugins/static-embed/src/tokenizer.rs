@@ -63,8 +63,8 @@ impl Tokenizer {
 
     /// Start, length and id of the first special token; of those that start there the longest.
     fn next_special(&self, text: &str) -> Option<(usize, usize, u32)> {
-        let specials = &self.vocabulary.specials;
-        text.char_indices().find_map(|(at, _)| {
+        let Vocabulary { specials, special_starts, .. } = &self.vocabulary;
+        text.match_indices(&special_starts[..]).find_map(|(at, _)| {
             let here = specials.iter().filter(|(token, _)| text[at..].starts_with(token.as_str()));
             let (token, id) = here.max_by_key(|(token, _)| token.len())?;
             Some((at, token.len(), *id))
@@ -77,8 +77,10 @@ impl Tokenizer {
         }
         let mut normalised = std::mem::take(&mut self.normalised);
         normalised.clear();
-        normalised.push(BLANK);
-        normalised.extend(text.chars().map(|c| if c == ' ' { BLANK } else { c }));
+        for word in text.split(' ') {
+            normalised.push(BLANK);
+            normalised.push_str(word);
+        }
         for piece in pieces(&normalised) {
             take(self.piece(piece));
         }
@@ -124,15 +126,17 @@ impl Tokenizer {
 
 /// Cuts a text where no token can reach across.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut chars = text.char_indices().peekable();
+    let mut chars = text.char_indices();
+    let mut before = None;
     let mut start = 0;
     std::iter::from_fn(move || {
-        let (_, mut before) = chars.next()?;
-        while let Some((_, c)) = chars.next_if(|&(_, c)| !is_cut(before, c)) {
-            before = c;
+        for (at, c) in chars.by_ref() {
+            if before.replace(c).is_some_and(|before| is_cut(before, c)) {
+                return Some(&text[std::mem::replace(&mut start, at)..at]);
+            }
         }
-        let end = chars.peek().map_or(text.len(), |&(at, _)| at);
-        Some(&text[std::mem::replace(&mut start, end)..end])
+        let last = &text[std::mem::replace(&mut start, text.len())..];
+        Some(last).filter(|last| !last.is_empty())
     })
 }
 

@@ -22,6 +22,8 @@ pub struct Vocabulary {
     pub merges: Merges,
     /// Tokens that are found in the text as they are written, such as `<s>`.
     pub specials: Vec<(String, u32)>,
+    /// Their first characters.
+    pub special_starts: Vec<char>,
     pub size: usize,
 }
 
@@ -86,10 +88,14 @@ impl Vocabulary {
             return Err(unusable("it is not a byte-fallback BPE over ▁-separated words"));
         }
         let Ids(ids) = &file.model.vocab;
+        let mut special_starts: Vec<char> =
+            file.added_tokens.iter().filter_map(|token| token.content.chars().next()).collect();
+        special_starts.dedup();
         Ok(Self {
             chars: ids.iter().filter_map(|(token, id)| Some((single(token)?, *id))).collect(),
             bytes: byte_tokens(ids)?,
             merges: merges(ids, &file.model.merges)?,
+            special_starts,
             specials: file.added_tokens.into_iter().map(|token| (token.content, token.id)).collect(),
             size: ids.values().max().map_or(0, |id| *id as usize + 1),
         })
