@@ -52,6 +52,7 @@ impl AotCache {
         let unwritable =
             |error: io::Error| format!("its machine code can't be kept in {}: {error}", path.display());
         let file = tempfile::NamedTempFile::new_in(self.vault.dir()).map_err(unwritable)?;
+        tracing::info!(plugin = name, kib = bytes.len() >> 10, "compiling for this machine; it is kept");
         compile(bytes, file.as_file(), self.limits)?;
         sign(&self.vault, &key, file.as_file()).map_err(unwritable)?;
         file.persist(&path).map_err(|error| unwritable(error.error))?;
