@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use self::scan::{Probe, Rows};
+use self::scan::{Probe, RowBuffer, Rows};
 use super::allowed::Allowed;
 use super::{Error, Result};
 use crate::types::*;
@@ -28,14 +28,18 @@ struct Run {
 /// Some documents and their rows. Rows that no run points at are dead.
 #[derive(Clone, Debug)]
 struct Block {
-    rows: Arc<Rows>,
+    rows: Arc<RowBuffer>,
     /// Ordered by document.
     runs: Vec<Run>,
 }
 
 impl Block {
     fn new(dimension: usize) -> Self {
-        Self { rows: Arc::new(Rows::new(dimension)), runs: Vec::new() }
+        Self { rows: Arc::new(RowBuffer::new(dimension)), runs: Vec::new() }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        self.rows.rows()
     }
 
     fn alive(&self) -> usize {
@@ -44,9 +48,9 @@ impl Block {
 
     fn push(&mut self, document: DocumentId, vectors: &[f32], dimension: usize) {
         let rows = Arc::make_mut(&mut self.rows);
-        let start = rows.len();
+        let start = rows.rows().len();
         vectors.chunks_exact(dimension).for_each(|row| rows.push(row));
-        let rows = start..rows.len();
+        let rows = start..rows.rows().len();
         let length = self.sum(&rows, dimension).iter().map(|value| value * value).sum::<f32>().sqrt();
         let at = self.runs.partition_point(|run| run.document < document);
         self.runs.insert(at, Run { document, rows, length });
@@ -59,23 +63,23 @@ impl Block {
 
     fn sum(&self, rows: &Range<usize>, dimension: usize) -> Vec<f32> {
         let mut sum = vec![0.0; dimension];
-        rows.clone().for_each(|row| self.rows.add_to(row, &mut sum));
+        rows.clone().for_each(|row| self.rows().add_to(row, &mut sum));
         sum
     }
 
     fn remove(&mut self, document: DocumentId, dimension: usize) {
         self.runs.retain(|run| run.document != document);
-        if self.alive() * 2 < self.rows.len() {
+        if self.alive() * 2 < self.rows().len() {
             self.compact(dimension);
         }
     }
 
     fn compact(&mut self, dimension: usize) {
-        let mut rows = Rows::new(dimension);
+        let mut rows = RowBuffer::new(dimension);
         for run in &mut self.runs {
-            let start = rows.len();
-            run.rows.clone().for_each(|row| rows.push_from(&self.rows, row));
-            run.rows = start..rows.len();
+            let start = rows.rows().len();
+            run.rows.clone().for_each(|row| rows.push_from(self.rows.rows(), row));
+            run.rows = start..rows.rows().len();
         }
         self.rows = Arc::new(rows);
     }
@@ -122,7 +126,7 @@ impl Vectors {
             .map(|place| {
                 let run = &self.blocks[place.block].runs[place.run];
                 let index = u32::try_from(place.row - run.rows.start).unwrap_or(u32::MAX);
-                let cosine = self.blocks[place.block].rows.cosine(&probe, place.row);
+                let cosine = self.blocks[place.block].rows().cosine(&probe, place.row);
                 (ChunkId { document: run.document, index }, cosine)
             })
             .collect();
@@ -138,7 +142,7 @@ impl Vectors {
             let (block, run) =
                 self.blocks.iter().find_map(|block| Some((block, block.run(chunk.document)?)))?;
             let row = run.at(&(chunk.index..chunk.index.saturating_add(1))).next()?;
-            block.rows.is_found(row).then(|| (*chunk, block.rows.cosine(&probe, row)))
+            block.rows().is_found(row).then(|| (*chunk, block.rows().cosine(&probe, row)))
         };
         Ok(chunks.iter().filter_map(cosine).collect())
     }
@@ -149,11 +153,11 @@ impl Vectors {
         for (block, content) in self.blocks.iter().enumerate() {
             // Without a filter nearly all rows count: one product over the whole block, dead rows and all.
             if allowed.is_none() {
-                content.rows.approximate(probe, 0..content.rows.len(), &mut scores);
+                content.rows().approximate(probe, 0..content.rows().len(), &mut scores);
             }
             for (at, run) in content.runs.iter().enumerate() {
                 let mut offer = |row: usize, score: f32| {
-                    if best.would_take(score) && content.rows.is_found(row) {
+                    if best.would_take(score) && content.rows().is_found(row) {
                         best.offer(score, Place { block, run: at, row });
                     }
                 };
@@ -161,7 +165,7 @@ impl Vectors {
                     None => run.rows.clone().for_each(|row| offer(row, scores[row])),
                     Some(allowed) => allowed.of(run.document).for_each(|indexes| {
                         let rows = run.at(&indexes);
-                        content.rows.approximate(probe, rows.clone(), &mut scores);
+                        content.rows().approximate(probe, rows.clone(), &mut scores);
                         rows.zip(&scores).for_each(|(row, score)| offer(row, *score));
                     }),
                 }
@@ -176,7 +180,7 @@ impl Vectors {
         let mut found: Vec<(DocumentId, f32)> = Vec::new();
         for block in &self.blocks {
             for run in block.runs.iter().filter(|run| run.document != document && run.length > 0.0) {
-                let product: f32 = run.rows.clone().map(|row| block.rows.cosine(&probe, row)).sum();
+                let product: f32 = run.rows.clone().map(|row| block.rows().cosine(&probe, row)).sum();
                 found.push((run.document, (product / run.length).clamp(-1.0, 1.0)));
             }
         }
@@ -300,7 +304,7 @@ impl VectorWriter {
         if dimension == 0 || vectors.is_empty() {
             return;
         }
-        let full = self.vectors.blocks.last().is_none_or(|block| block.rows.len() >= BLOCK_ROWS);
+        let full = self.vectors.blocks.last().is_none_or(|block| block.rows().len() >= BLOCK_ROWS);
         if full {
             self.vectors.blocks.push(Arc::new(Block::new(dimension)));
         }

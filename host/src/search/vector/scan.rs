@@ -1,18 +1,32 @@
 //! Rows of two 8-bit halves: the upper half is scanned for candidates, both together (16 bits a number) score them.
 //! Half the memory of f32 rows, and their cosines to about five digits.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
 
 /// Largest value of a quantised number: 127 in the upper half and 127 in the lower.
 const FULL: f32 = (127 * 256 + 127) as f32;
 
-/// Unit rows, quantised row by row.
+/// Unit rows, quantised row by row, wherever they are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Numbers in a row.
+    pub dimension: usize,
+    /// Row-major.
+    pub upper: &'a [i8],
+    /// Row-major.
+    pub lower: &'a [i8],
+    /// What one step of the lower half is worth; 0 marks a row that can't be found.
+    pub steps: &'a [f32],
+}
+
+/// Rows in memory, which can grow.
 #[derive(Clone, Debug, Default)]
-pub struct Rows {
+pub struct RowBuffer {
     dimension: usize,
     upper: Vec<i8>,
     lower: Vec<i8>,
-    /// What one step of the lower half is worth; 0 marks a row that can't be found.
     steps: Vec<f32>,
 }
 
@@ -46,15 +60,15 @@ fn largest(vector: &[f32]) -> f32 {
     vector.iter().fold(0.0, |largest, value| value.abs().max(largest))
 }
 
-impl Rows {
+impl RowBuffer {
     /// No rows yet.
     pub fn new(dimension: usize) -> Self {
         Self { dimension, ..Self::default() }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.steps.len()
+    /// The rows to read.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows { dimension: self.dimension, upper: &self.upper, lower: &self.lower, steps: &self.steps }
     }
 
     /// Appends a row. One without direction keeps its place but is never found.
@@ -75,15 +89,22 @@ impl Rows {
         }
     }
 
-    /// Appends a row of another buffer of the same dimension.
-    pub fn push_from(&mut self, other: &Rows, row: usize) {
+    /// Appends a row of other rows of the same dimension.
+    pub fn push_from(&mut self, other: Rows<'_>, row: usize) {
         let span = other.span(row);
         self.upper.extend_from_slice(&other.upper[span.clone()]);
         self.lower.extend_from_slice(&other.lower[span]);
         self.steps.push(other.steps[row]);
     }
+}
 
-    fn span(&self, row: usize) -> std::ops::Range<usize> {
+impl Rows<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    fn span(&self, row: usize) -> Range<usize> {
         row * self.dimension..(row + 1) * self.dimension
     }
 
@@ -93,7 +114,7 @@ impl Rows {
     }
 
     /// About the cosine of each row of a range with the query, in order.
-    pub fn approximate(&self, probe: &Probe, rows: std::ops::Range<usize>, scores: &mut Vec<f32>) {
+    pub fn approximate(&self, probe: &Probe, rows: Range<usize>, scores: &mut Vec<f32>) {
         let upper = &self.upper[rows.start * self.dimension..rows.end * self.dimension];
         scores.clear();
         scores.resize(rows.len(), 0.0);
@@ -155,10 +176,11 @@ mod tests {
     proptest! {
         #[test]
         fn quantised_cosines_are_near((row, query) in vectors()) {
-            let mut rows = Rows::new(row.len());
+            let mut rows = RowBuffer::new(row.len());
             rows.push(&row);
             if let Some(probe) = Probe::new(&query) {
                 let wanted = exact(&row, &query);
+                let rows = rows.rows();
                 prop_assert!((rows.cosine(&probe, 0) - wanted).abs() < 1e-4);
                 let mut scores = Vec::new();
                 rows.approximate(&probe, 0..1, &mut scores);
@@ -170,10 +192,10 @@ mod tests {
     #[test]
     fn extreme_rows_do_not_overflow() {
         let dimension = 4096;
-        let mut rows = Rows::new(dimension);
+        let mut rows = RowBuffer::new(dimension);
         rows.push(&vec![-1.0; dimension]);
         let probe = Probe::new(&vec![-1.0; dimension]).unwrap();
-        let mut scores = Vec::new();
+        let (rows, mut scores) = (rows.rows(), Vec::new());
         rows.approximate(&probe, 0..1, &mut scores);
         assert!((scores[0] - 1.0).abs() < 1e-2 && (rows.cosine(&probe, 0) - 1.0).abs() < 1e-4);
     }
@@ -182,8 +204,8 @@ mod tests {
     fn vectors_without_direction_are_refused() {
         assert!(unit(&[0.0, 0.0]).is_none() && unit(&[f32::NAN, 1.0]).is_none());
         assert!(unit(&[f32::INFINITY, 1.0]).is_none());
-        let mut rows = Rows::new(2);
+        let mut rows = RowBuffer::new(2);
         rows.push(&[0.0, 0.0]);
-        assert!(!rows.is_found(0));
+        assert!(!rows.rows().is_found(0));
     }
 }
