@@ -77,6 +77,7 @@ impl App {
     /// Ends workers and flushes; blocks.
     pub fn shutdown(&self) {
         self.ingest.shutdown();
+        self.search.close();
         tracing::info!("stopped");
     }
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Error;
-use crate::search::Search;
-use crate::store::{Collection, Finished, JournalEntry, Purged, Store};
+use crate::search::{Cursors, Search, Space};
+use crate::store::{Collection, Committed, Finished, JournalEntry, Purged, Store};
 use crate::types::*;
 
 /// Documents that are read back from the store at once.
 const REPLAY_BATCH: usize = 256;
+/// Changes that a start waits for; an index that missed more follows while the daemon works.
+const REPLAY_AT_START: usize = 4096;
 
 type Behind = BTreeMap<CollectionId, Vec<DocumentId>>;
 
@@ -19,8 +21,7 @@ type Behind = BTreeMap<CollectionId, Vec<DocumentId>>;
 pub(super) struct Indexer {
     store: Store,
     search: Search,
-    fingerprint: String,
-    dimension: usize,
+    space: Space,
     /// Held from the store's commit to the indexes' answer, so that they see the journal in its order. Holds the
     /// collections whose indexes fell behind, with the documents that wait for them.
     order: Mutex<Behind>,
@@ -28,42 +29,68 @@ pub(super) struct Indexer {
 
 impl Indexer {
     pub(super) fn new(store: Store, search: Search, fingerprint: String, dimension: usize) -> Self {
-        Self { store, search, fingerprint, dimension, order: Mutex::default() }
+        Self { store, search, space: Space { fingerprint, dimension }, order: Mutex::default() }
     }
 
-    /// Brings every collection's indexes up to the journal.
+    /// Opens every collection's indexes and brings them up to the journal, if they did not miss much.
     pub(super) fn catch_up(&self) -> Result<(), Error> {
+        let mut behind = self.order.lock();
         for collection in self.store.collections(None)? {
-            if collection.embedder.as_ref().is_some_and(|print| *print != self.fingerprint) {
+            if collection.embedder.as_ref().is_some_and(|print| *print != self.space.fingerprint) {
                 return Err(Error::OtherEmbedder { collection: collection.key.name.to_string() });
             }
-            self.replay(&collection)?;
+            self.search.ensure_open(collection.id, &self.space)?;
+            let missed = self.missed(collection.id, REPLAY_AT_START)?.len();
+            if missed < REPLAY_AT_START {
+                while self.follow(&collection)? > 0 {}
+            } else {
+                tracing::warn!(
+                    collection = %collection.key.name,
+                    "the indexes are built anew in the background; until then searches find a part"
+                );
+                behind.insert(collection.id, Vec::new());
+            }
         }
         Ok(())
     }
 
-    fn replay(&self, collection: &Collection) -> Result<(), Error> {
+    fn cursors(&self, id: CollectionId) -> Result<Cursors, Error> {
+        Ok(self.search.open_collection(id, Some(&self.space))?)
+    }
+
+    /// The next changes that one of the indexes has not seen.
+    fn missed(&self, id: CollectionId, limit: usize) -> Result<Vec<JournalEntry>, Error> {
+        let cursors = self.cursors(id)?;
+        let after = cursors.keyword.min(cursors.vector.unwrap_or(cursors.keyword));
+        Ok(self.store.journal_part(id, after, limit)?)
+    }
+
+    /// Shows the indexes some of what they missed; how much that was.
+    fn follow(&self, collection: &Collection) -> Result<usize, Error> {
         let id = collection.id;
-        let cursor = self.search.open_collection(id, collection.dimension)?;
-        let entries = self.store.journal(id, cursor)?;
-        let new: std::collections::HashSet<_> = entries.iter().map(|entry| entry.document).collect();
-        let known: Vec<_> =
-            self.store.indexed_documents(id)?.into_iter().filter(|id| !new.contains(id)).collect();
-        for batch in known.chunks(REPLAY_BATCH) {
-            let vectors =
-                batch.iter().filter_map(|id| self.store.vectors(*id).transpose().map(|v| Ok((*id, v?))));
-            let vectors: Vec<_> = vectors.collect::<Result<_, Error>>()?;
-            self.search.load_vectors(id, self.dimension, &vectors)?;
+        let cursors = self.cursors(id)?;
+        let entries = self.missed(id, REPLAY_BATCH)?;
+        let (vectors_only, both): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|entry| entry.seq <= cursors.keyword);
+        if let Some(last) = vectors_only.last() {
+            let changes = vectors_only.iter().map(|entry| self.vector_change(entry));
+            self.search.apply_vectors(id, &changes.collect::<Result<Vec<_>, Error>>()?, last.seq)?;
         }
-        if !entries.is_empty() {
-            tracing::info!(collection = %collection.key.name, changes = entries.len(), "indexes follow the journal");
+        if let Some(last) = both.last() {
+            let changes = both.iter().map(|entry| self.change(entry));
+            self.search.apply(id, &changes.collect::<Result<Vec<_>, Error>>()?, last.seq)?;
         }
-        for batch in entries.chunks(REPLAY_BATCH) {
-            let changes = batch.iter().map(|entry| self.change(entry)).collect::<Result<Vec<_>, Error>>()?;
-            let seq = batch.last().map_or(cursor, |entry| entry.seq);
-            self.search.apply(id, &changes, seq)?;
-        }
-        Ok(())
+        Ok(entries.len())
+    }
+
+    fn vector_change(&self, entry: &JournalEntry) -> Result<VectorChange, Error> {
+        let document = entry.document;
+        let vectors = if entry.deleted { None } else { self.store.vectors(document)? };
+        Ok(vectors.map_or(VectorChange::Delete(document), |(first_row, vectors)| VectorChange::Put {
+            document,
+            first_row,
+            vectors,
+        }))
     }
 
     fn change(&self, entry: &JournalEntry) -> Result<Change, Error> {
@@ -74,22 +101,19 @@ impl Indexer {
     /// Commits documents and shows them to searches; returns those that became ready.
     pub(super) fn commit(&self, finished: &[Finished]) -> Result<Vec<DocumentId>, Error> {
         let mut behind = self.order.lock();
-        let entries = self.store.commit(finished, Some((&self.fingerprint, self.dimension)))?;
+        let embedder = (self.space.fingerprint.as_str(), self.space.dimension);
+        let committed = self.store.commit(finished, Some(embedder))?;
         let by_id: BTreeMap<_, _> = finished.iter().map(|done| (done.document.id, done)).collect();
-        let mut collections: BTreeMap<CollectionId, (u64, Vec<Change>)> = BTreeMap::new();
-        for entry in &entries {
-            let Some(done) = by_id.get(&entry.document) else { continue };
-            let (seq, changes) = collections.entry(entry.collection).or_default();
-            *seq = entry.seq;
-            changes.push(Change::Put(IndexDocument {
-                document: Arc::new(done.document.clone()),
-                chunks: done.chunks.clone(),
-                vectors: done.vectors.clone(),
-            }));
+        let mut collections: BTreeMap<CollectionId, Vec<(&Committed, &Finished)>> = BTreeMap::new();
+        for one in &committed {
+            let Some(done) = by_id.get(&one.entry.document) else { continue };
+            collections.entry(one.entry.collection).or_default().push((one, done));
         }
         let mut ready = Vec::new();
-        for (id, (seq, changes)) in collections {
-            let documents = entries.iter().filter(|entry| entry.collection == id).map(|entry| entry.document);
+        for (id, done) in collections {
+            let documents = done.iter().map(|(one, _)| one.entry.document);
+            let changes: Vec<Change> = done.iter().map(|(one, done)| put(one, done)).collect();
+            let seq = done.iter().map(|(one, _)| one.entry.seq).max().unwrap_or(0);
             if self.apply(&mut behind, id, &changes, seq) {
                 ready.extend(documents);
             } else {
@@ -106,7 +130,8 @@ impl Indexer {
         if behind.contains_key(&id) {
             return false;
         }
-        let applied = self.search.apply(id, changes, seq);
+        let opened = self.search.ensure_open(id, &self.space);
+        let applied = opened.and_then(|()| self.search.apply(id, changes, seq));
         if let Err(error) = &applied {
             tracing::error!(collection = %id, %error, "the index did not take a change in; it will be tried again");
             behind.insert(id, Vec::new());
@@ -122,27 +147,65 @@ impl Indexer {
         Ok(Some(purged))
     }
 
-    /// Ends the jobs of documents that a crash left at the last stage: the catching up showed them to searches.
+    /// Ends the jobs of documents that a crash left at the last stage: the catching up showed them to searches, or the
+    /// repair will.
     pub(super) fn finish(&self, ids: &[DocumentId]) -> Result<(), Error> {
-        let _order = self.order.lock();
-        Ok(self.store.mark_ready(ids)?)
-    }
-
-    /// Replays the journal for the collections that fell behind; returns the documents that became ready.
-    pub(super) fn repair(&self) -> Result<Vec<DocumentId>, Error> {
         let mut behind = self.order.lock();
-        if behind.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut ready = Vec::new();
-        for collection in self.store.collections(None)? {
-            if behind.contains_key(&collection.id) {
-                self.replay(&collection)?;
-                ready.extend(behind.remove(&collection.id).unwrap_or_default());
-                tracing::info!(collection = %collection.key.name, "the index is complete again");
+        for id in ids {
+            let collection = self.store.collection_of(*id)?;
+            match collection.and_then(|collection| behind.get_mut(&collection)) {
+                Some(waiting) => waiting.push(*id),
+                None => ready.push(*id),
             }
         }
+        Ok(self.store.mark_ready(&ready)?)
+    }
+
+    /// Collections whose indexes do not have all yet.
+    pub(super) fn behind(&self) -> Vec<CollectionId> {
+        self.order.lock().keys().copied().collect()
+    }
+
+    /// Shows the indexes of collections that fell behind what they missed; returns the documents that became ready. Others
+    /// are committed meanwhile: only the last changes are followed under the lock.
+    pub(super) fn repair(&self, stopped: &dyn Fn() -> bool) -> Result<Vec<DocumentId>, Error> {
+        let waiting = self.behind();
+        let mut ready = Vec::new();
+        if waiting.is_empty() {
+            return Ok(ready);
+        }
+        let collections = self.store.collections(None)?;
+        for collection in collections.iter().filter(|collection| waiting.contains(&collection.id)) {
+            while self.follow(collection)? >= REPLAY_BATCH {
+                if stopped() {
+                    return Ok(ready);
+                }
+            }
+            let mut behind = self.order.lock();
+            while self.follow(collection)? > 0 {}
+            ready.extend(behind.remove(&collection.id).unwrap_or_default());
+            tracing::info!(collection = %collection.key.name, "the indexes are complete again");
+        }
+        self.order.lock().retain(|id, _| collections.iter().any(|collection| collection.id == *id));
         self.store.mark_ready(&ready)?;
         Ok(ready)
     }
+
+    /// Removes the indexes of a collection; [`Self::repair`] builds them anew.
+    pub(super) fn renew(&self, id: CollectionId) -> Result<(), Error> {
+        let mut behind = self.order.lock();
+        self.search.drop_collection(id)?;
+        behind.entry(id).or_default();
+        Ok(())
+    }
+}
+
+fn put(committed: &Committed, done: &Finished) -> Change {
+    Change::Put(IndexDocument {
+        document: Arc::new(done.document.clone()),
+        chunks: done.chunks.clone(),
+        first_row: committed.first_row,
+        vectors: done.vectors.clone(),
+    })
 }

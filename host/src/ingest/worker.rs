@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -71,7 +71,11 @@ impl Workers {
         drop(sender);
         let core = core.clone();
         let stop = signal.clone();
-        threads.push(thread::spawn(move || commit(&core, &stop, &receiver)));
+        threads.push(thread::spawn({
+            let (core, stop) = (core.clone(), stop.clone());
+            move || commit(&core, &stop, &receiver)
+        }));
+        threads.push(thread::spawn(move || repair(&core, &stop)));
         Self { signal, threads: Mutex::new(threads) }
     }
 
@@ -161,21 +165,34 @@ fn stages(core: &Core, signal: &Signal, jobs: Vec<Job>) -> Result<Option<Vec<Wor
 }
 
 fn commit(core: &Core, signal: &Signal, finished: &Receiver<Vec<Finished>>) {
-    loop {
-        match finished.recv_timeout(TICK) {
-            Ok(mut batch) => {
-                while batch.len() < COMMIT_DOCUMENTS {
-                    let Ok(more) = finished.try_recv() else { break };
-                    batch.extend(more);
-                }
-                commit_batch(core, signal, &batch);
+    while let Ok(mut batch) = finished.recv() {
+        while batch.len() < COMMIT_DOCUMENTS {
+            let Ok(more) = finished.try_recv() else { break };
+            batch.extend(more);
+        }
+        commit_batch(core, signal, &batch);
+    }
+}
+
+/// Helps indexes that are behind the store, while documents are taken in.
+fn repair(core: &Core, signal: &Signal) {
+    let mut seen = 0;
+    while !signal.stopped() {
+        match core.indexer.repair(&|| signal.stopped()) {
+            Ok(ready) => announce_repaired(core, &ready),
+            Err(error) => {
+                tracing::error!(%error, "an index is behind the store; trying again");
+                thread::sleep(TICK);
             }
-            Err(RecvTimeoutError::Timeout) => {
-                if let Err(error) = core.indexer.repair() {
-                    tracing::error!(%error, "an index is behind the store; trying again");
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        signal.wait(&mut seen);
+    }
+}
+
+fn announce_repaired(core: &Core, ready: &[DocumentId]) {
+    for id in ready {
+        if let Ok(Some(document)) = core.store.document_any(*id) {
+            core.announce(&document, Stage::Ready);
         }
     }
 }

@@ -1,17 +1,19 @@
 //! Both indexes of one collection. Searches read an immutable view and take no lock; one writer makes the next view.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::fuse::{Side, fuse};
-use super::keyword::{KeywordIndex, Keywords};
-use super::vector::{VectorWriter, Vectors};
-use super::{Error, Outcome, Result};
+use super::boundary::boundary;
+use super::fuse::fuse;
+use super::keyword::{KeywordHit, KeywordIndex, Keywords};
+use super::vector::{Job, Limits, Scored, VectorWriter, Vectors, plan};
+use super::{Cursors, Error, Outcome, Result, Space};
 use crate::types::*;
 
 /// What searches of one moment see: both indexes in the same state.
@@ -22,30 +24,43 @@ struct View {
 
 struct Writer {
     keywords: KeywordIndex,
-    vectors: VectorWriter,
+    /// `None` until there is a vector.
+    vectors: Option<VectorWriter>,
 }
 
 /// The indexes of a collection.
 pub struct Collection {
+    directory: PathBuf,
+    limits: Option<Limits>,
     view: ArcSwap<View>,
     writer: Mutex<Writer>,
+    /// Held while a segment of new vectors is written.
+    sealing: Mutex<()>,
+    /// Held while segments are written anew.
+    rewriting: Mutex<()>,
+    /// Held from an exchange of segments to the list of them on disk.
+    listing: Mutex<()>,
 }
 
 impl Collection {
-    /// Opens the indexes below a directory; a damaged keyword index is removed and begun anew.
-    pub fn open(directory: &Path, dimension: Option<usize>) -> Result<Self> {
-        let keywords = open_or_renew(&directory.join("keyword"))?;
-        let mut vectors = VectorWriter::default();
-        if let Some(dimension) = dimension {
-            vectors.expect_dimension(dimension)?;
-        }
-        let view = View { keywords: keywords.snapshot()?, vectors: vectors.snapshot() };
-        Ok(Self { view: ArcSwap::from_pointee(view), writer: Mutex::new(Writer { keywords, vectors }) })
+    /// Opens the indexes below a directory; what is damaged is removed and begun anew.
+    pub fn open(directory: &Path, space: Option<&Space>, limits: Option<Limits>) -> Result<Self> {
+        let keywords = open_or_renew(&directory.join("keyword"), KeywordIndex::open)?;
+        let vectors = space.map(|space| open_vectors(directory, space, limits)).transpose()?;
+        let writer = Writer { keywords, vectors };
+        let view = ArcSwap::from_pointee(writer.view()?);
+        let directory = directory.to_path_buf();
+        let (sealing, rewriting, listing) = Default::default();
+        Ok(Self { directory, limits, view, writer: Mutex::new(writer), sealing, rewriting, listing })
     }
 
-    /// The journal entry up to which the keyword index is complete.
-    pub fn cursor(&self) -> u64 {
-        self.writer.lock().keywords.cursor()
+    /// The journal entries up to which the indexes are complete.
+    pub fn cursors(&self) -> Cursors {
+        let writer = self.writer.lock();
+        Cursors {
+            keyword: writer.keywords.cursor(),
+            vector: writer.vectors.as_ref().map(VectorWriter::cursor),
+        }
     }
 
     /// Chunks in the keyword and in the vector index.
@@ -54,34 +69,36 @@ impl Collection {
         (view.keywords.len(), view.vectors.len())
     }
 
-    /// Takes in vectors of documents whose text is indexed already.
-    pub fn load_vectors(&self, dimension: usize, documents: &[(DocumentId, Vec<f32>)]) -> Result<()> {
-        let mut writer = self.writer.lock();
-        let uneven = documents.iter().find(|(_, vectors)| dimension == 0 || vectors.len() % dimension != 0);
-        if let Some((_, vectors)) = uneven {
-            return Err(Error::Dimension { expected: dimension, got: vectors.len() });
-        }
-        writer.vectors.expect_dimension(dimension)?;
-        for (document, vectors) in documents {
-            writer.vectors.put(*document, vectors);
-        }
-        self.publish(&writer)
-    }
-
     /// Applies changes, all or none.
     pub fn apply(&self, changes: &[Change], seq: u64) -> Result<()> {
+        self.change(|writer| {
+            writer.apply_vectors(changes, seq, (&self.directory, self.limits))?;
+            boundary("the vectors are in, the words are not");
+            writer.keywords.apply(changes, seq)
+        })
+    }
+
+    /// Applies changes to the vectors alone: the keyword index has them.
+    pub fn apply_vectors(&self, changes: &[VectorChange], seq: u64) -> Result<()> {
+        self.change(|writer| writer.change_vectors(changes, seq))
+    }
+
+    fn change(&self, work: impl FnOnce(&mut Writer) -> Result<()>) -> Result<()> {
         let mut writer = self.writer.lock();
-        let applied = writer.apply(changes, seq);
-        if applied.is_err() {
-            writer.vectors = VectorWriter::from(self.view.load().vectors.clone());
-            return applied;
+        let cursor = writer.vectors.as_ref().map(VectorWriter::cursor);
+        let done = work(&mut writer);
+        if done.is_err() {
+            let vectors = self.view.load().vectors.clone();
+            if let Some(writer) = &mut writer.vectors {
+                writer.restore(vectors, cursor.unwrap_or(0));
+            }
+            return done;
         }
         self.publish(&writer)
     }
 
     fn publish(&self, writer: &Writer) -> Result<()> {
-        let view = View { keywords: writer.keywords.snapshot()?, vectors: writer.vectors.snapshot() };
-        self.view.store(Arc::new(view));
+        self.view.store(Arc::new(writer.view()?));
         Ok(())
     }
 
@@ -92,6 +109,76 @@ impl Collection {
             self.publish(&writer)?;
         }
         Ok(())
+    }
+
+    /// Whether there is work for [`Self::seal`] or [`Self::rewrite`].
+    pub fn is_due(&self) -> bool {
+        self.writer.lock().due(plan::next).is_some()
+    }
+
+    /// Writes vectors in memory to a segment, if they are enough.
+    pub fn seal(&self) -> Result<()> {
+        let _sealing = self.sealing.lock();
+        let due =
+            |segments: &_, fresh, limits| plan::next(segments, fresh, limits).filter(|job| *job == Job::Seal);
+        while self.work_once(due, &AtomicBool::new(false))? {}
+        Ok(())
+    }
+
+    /// Joins and rewrites segments as far as that is due.
+    pub fn rewrite(&self, cancelled: &AtomicBool) -> Result<()> {
+        let _rewriting = self.rewriting.lock();
+        while self.work_once(|segments, _, limits| plan::next(segments, 0, limits), cancelled)? {}
+        Ok(())
+    }
+
+    /// Puts each index into as few files as can be.
+    pub fn optimize(&self, cancelled: &AtomicBool) -> Result<()> {
+        self.flush()?;
+        let rewriting = self.rewriting.lock();
+        while self.work_once(|segments, _, limits| plan::whole(segments, limits), cancelled)? {}
+        drop(rewriting);
+        let mut writer = self.writer.lock();
+        writer.keywords.optimize()?;
+        self.publish(&writer)
+    }
+
+    /// Puts what is in memory on disk, so that the next start has nothing to replay.
+    pub fn flush(&self) -> Result<()> {
+        let _sealing = self.sealing.lock();
+        let ahead = self.writer.lock().vectors.as_ref().is_some_and(VectorWriter::is_ahead);
+        if ahead {
+            self.work_once(|_, _, _| Some(Job::Seal), &AtomicBool::new(false))?;
+        }
+        Ok(())
+    }
+
+    /// Does a job; false if there was none, or it was called off. The caller holds the lock of its kind.
+    fn work_once(
+        &self,
+        next: impl Fn(&[plan::Standing], u64, Limits) -> Option<Job>,
+        cancelled: &AtomicBool,
+    ) -> Result<bool> {
+        let begun = {
+            let mut writer = self.writer.lock();
+            let job = writer.due(next);
+            let Some((job, vectors)) = job.zip(writer.vectors.as_mut()) else { return Ok(false) };
+            vectors.begin(job)
+        };
+        let Some(made) = begun.run(cancelled)? else { return Ok(false) };
+        let _listing = self.listing.lock();
+        let (manifest, directory) = {
+            let mut writer = self.writer.lock();
+            let Some(vectors) = writer.vectors.as_mut() else { return Ok(false) };
+            vectors.exchange(&made);
+            let listed = (vectors.manifest()?, vectors.directory().to_path_buf());
+            self.publish(&writer)?;
+            listed
+        };
+        boundary("searches see the new segment");
+        manifest.write(&directory)?;
+        made.remove_sources()?;
+        Ok(true)
     }
 
     /// Searches both sides or one, as the query asks.
@@ -116,14 +203,20 @@ impl Collection {
         let (vector, vector_us) = timed(|| {
             let Some(vector) = vector else { return Ok(None) };
             let allowed = rows.as_ref().map(|rows| view.keywords.allowed(rows)).transpose()?;
-            let mut found = view.vectors.search(vector, allowed.as_ref(), depth)?;
+            let (mut found, trace) = view.vectors.search(vector, allowed.as_ref(), depth)?;
             if let (Some(keyword), Fusion::Convex { .. }) = (&keyword, query.fusion) {
                 found.extend(cosines_of_others(&view.vectors, vector, &found, keyword)?);
             }
-            Ok(Some(found))
+            Ok(Some((found, trace)))
         })?;
+        let (vector, trace) = vector.map_or((None, None), |(found, trace)| (Some(found), Some(trace)));
+        let keyword: Option<Vec<_>> =
+            keyword.map(|hits| hits.into_iter().map(|hit| (hit.chunk, hit.score)).collect());
+        let vector: Option<Vec<_>> =
+            vector.map(|hits| hits.into_iter().map(|hit| (hit.chunk, hit.cosine)).collect());
         let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, query.limit);
-        Ok(Outcome { hits, keyword_us, vector_us, filter_us })
+        let matches = rows.as_ref().map(|rows| rows.len());
+        Ok(Outcome { hits, keyword_us, vector_us, filter_us, trace, matches })
     }
 
     /// Documents like this one, best first.
@@ -137,33 +230,77 @@ impl Collection {
 }
 
 impl Writer {
-    fn apply(&mut self, changes: &[Change], seq: u64) -> Result<()> {
+    fn view(&self) -> Result<View> {
+        let vectors = self.vectors.as_ref().map(VectorWriter::snapshot);
+        Ok(View { keywords: self.keywords.snapshot()?, vectors: vectors.unwrap_or_default() })
+    }
+
+    fn due(&self, next: impl Fn(&[plan::Standing], u64, Limits) -> Option<Job>) -> Option<Job> {
+        let vectors = self.vectors.as_ref()?;
+        let (segments, fresh) = vectors.standing();
+        next(&segments, fresh, vectors.limits())
+    }
+
+    fn apply_vectors(
+        &mut self,
+        changes: &[Change],
+        seq: u64,
+        (directory, limits): (&Path, Option<Limits>),
+    ) -> Result<()> {
         for change in changes {
             if let Change::Put(document) = change {
-                self.check(document)?;
+                self.check(document, (directory, limits))?;
             }
         }
+        let Some(vectors) = &mut self.vectors else { return Ok(()) };
         for change in changes {
             match change {
-                Change::Put(document) => self.vectors.put(document.document.id, &document.vectors),
-                Change::Delete(document) => self.vectors.delete(*document),
+                Change::Put(document) => {
+                    vectors.put(document.document.id, document.first_row, &document.vectors)?;
+                }
+                Change::Delete(document) => vectors.delete(*document),
             }
         }
-        self.keywords.apply(changes, seq)
+        vectors.set_cursor(seq);
+        Ok(())
+    }
+
+    fn change_vectors(&mut self, changes: &[VectorChange], seq: u64) -> Result<()> {
+        let Some(writer) = &mut self.vectors else { return Ok(()) };
+        for change in changes {
+            match change {
+                VectorChange::Put { document, first_row, vectors } => {
+                    writer.put(*document, *first_row, vectors)?
+                }
+                VectorChange::Delete(document) => writer.delete(*document),
+            }
+        }
+        writer.set_cursor(seq);
+        Ok(())
     }
 
     /// Settles the dimension with the first vectors, and refuses others.
-    fn check(&mut self, document: &IndexDocument) -> Result<()> {
+    fn check(
+        &mut self,
+        document: &IndexDocument,
+        (directory, limits): (&Path, Option<Limits>),
+    ) -> Result<()> {
         let (numbers, chunks) = (document.vectors.len(), document.chunks.len());
         if numbers == 0 {
             return Ok(());
         }
         let got = numbers / chunks.max(1);
-        if got * chunks != numbers {
-            let expected = self.vectors.snapshot().dimension().unwrap_or(got) * chunks;
-            return Err(Error::Dimension { expected, got: numbers });
+        let known = self.vectors.as_ref().map(VectorWriter::dimension);
+        let expected = known.unwrap_or(got);
+        if got * chunks != numbers || got != expected {
+            let of_all = if got * chunks == numbers { (expected, got) } else { (expected * chunks, numbers) };
+            return Err(Error::Dimension { expected: of_all.0, got: of_all.1 });
         }
-        self.vectors.expect_dimension(got)
+        if self.vectors.is_none() {
+            let space = Space { fingerprint: String::new(), dimension: got };
+            self.vectors = Some(open_vectors(directory, &space, limits)?);
+        }
+        Ok(())
     }
 }
 
@@ -171,12 +308,18 @@ impl Writer {
 fn cosines_of_others(
     vectors: &Vectors,
     vector: &[f32],
-    found: &Side,
-    keyword: &Side,
-) -> Result<Vec<(ChunkId, f32)>> {
-    let known: HashSet<ChunkId> = found.iter().map(|(chunk, _)| *chunk).collect();
-    let others = keyword.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(chunk));
-    vectors.cosines(vector, &others.collect::<Vec<_>>())
+    found: &[Scored],
+    keyword: &[KeywordHit],
+) -> Result<Vec<Scored>> {
+    let known: HashSet<u32> = found.iter().map(|hit| hit.row).collect();
+    let others: Vec<&KeywordHit> = keyword.iter().filter(|hit| !known.contains(&hit.row)).collect();
+    let rows: Vec<u32> = others.iter().map(|hit| hit.row).collect();
+    let cosines = vectors.cosines(vector, &rows)?;
+    let scored = others
+        .iter()
+        .zip(cosines)
+        .filter_map(|(hit, cosine)| Some(Scored { chunk: hit.chunk, row: hit.row, cosine: cosine? }));
+    Ok(scored.collect())
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
@@ -185,14 +328,27 @@ fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
     Ok((done, u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)))
 }
 
-/// The index is derived: whatever keeps it from being read back whole, a new one is as good after a replay.
-fn open_or_renew(path: &Path) -> Result<KeywordIndex> {
-    match KeywordIndex::open(path) {
+/// The vectors of one embedder have a directory of their own; those of others go.
+fn open_vectors(directory: &Path, space: &Space, limits: Option<Limits>) -> Result<VectorWriter> {
+    let name = space.directory();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let other = entry.file_name().to_string_lossy().into_owned();
+        if other.starts_with("vectors") && other != name {
+            remove(&entry.path())?;
+        }
+    }
+    open_or_renew(&directory.join(name), |path| VectorWriter::open(path, space.dimension, limits))
+}
+
+/// An index is derived: whatever keeps it from being read back whole, a new one is as good after a replay.
+fn open_or_renew<T>(path: &Path, open: impl Fn(&Path) -> Result<T>) -> Result<T> {
+    match open(path) {
         Err(Error::Full) => Err(Error::Full),
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "keyword index is damaged: it is built anew");
+            tracing::warn!(path = %path.display(), %error, "index is damaged: it is built anew");
             remove(path)?;
-            KeywordIndex::open(path)
+            open(path)
         }
         opened => opened,
     }

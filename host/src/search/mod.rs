@@ -1,9 +1,10 @@
-//! Keyword search (tantivy), vector search (exact), filters, and the fusion of both. One directory a collection.
+//! Keyword search (tantivy), vector search (exact or by graph), filters, and the fusion of both. One directory a
+//! collection.
 //!
 //! Invariants: everything here can be rebuilt from the store; a search sees one collection and no other;
 //! nothing outside this module knows of tantivy or instant-distance.
 
-mod allowed;
+mod boundary;
 mod collection;
 pub mod eval;
 mod filter;
@@ -13,12 +14,15 @@ mod vector;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use self::collection::{Collection, remove};
+pub use self::vector::{Limits, Trace};
 use crate::types::*;
 
 /// What can go wrong.
@@ -51,6 +55,47 @@ pub struct Outcome {
     pub keyword_us: u64,
     pub vector_us: u64,
     pub filter_us: u64,
+    /// Which way vector search went, if it was asked.
+    pub trace: Option<Trace>,
+    /// How many chunks pass the filter, if there was one.
+    pub matches: Option<u64>,
+}
+
+impl Outcome {
+    /// Which way vector search went: `none`, `exact` or `graph`.
+    pub fn vector_path(&self) -> &'static str {
+        match self.trace {
+            None => "none",
+            Some(Trace { graph_segments: 0, .. }) => "exact",
+            Some(_) => "graph",
+        }
+    }
+}
+
+/// The vectors of one embedder: those of two can't be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Names the embedder with its settings.
+    pub fingerprint: String,
+    /// Numbers in a row.
+    pub dimension: usize,
+}
+
+impl Space {
+    /// The directory of these vectors.
+    fn directory(&self) -> String {
+        let hash = blake3::hash(self.fingerprint.as_bytes()).to_hex();
+        format!("vectors-{}-{}", &hash[..16], self.dimension)
+    }
+}
+
+/// The journal entries up to which the indexes of a collection are complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Cursors {
+    pub keyword: u64,
+    /// `None` while there are no vectors.
+    pub vector: Option<u64>,
 }
 
 /// A collection that was not changed for so long needs no writer.
@@ -67,41 +112,94 @@ struct Shared {
     collections: RwLock<HashMap<CollectionId, Arc<Collection>>>,
     /// Held while a collection is opened or removed; searches of others go on.
     opening: Mutex<()>,
+    limits: Option<Limits>,
+    upkeep: Arc<Upkeep>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Search {
     /// Prepares the directory; opens no collection yet.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::with_limits(dir, None)
+    }
+
+    /// As [`Self::open`], with other sizes at which segments of vectors are made.
+    pub fn with_limits(dir: &Path, limits: Option<Limits>) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let shared = Arc::new(Shared {
             directory: dir.to_path_buf(),
             collections: RwLock::default(),
             opening: Mutex::new(()),
+            limits,
+            upkeep: Arc::default(),
+            threads: Mutex::default(),
         });
-        rest_when_idle(Arc::downgrade(&shared))?;
+        keep_up(&shared)?;
         Ok(Self { shared })
     }
 
-    /// Opens a collection and tells up to which journal entry its keyword index is complete; vectors are always
-    /// loaded anew with [`Self::load_vectors`]. A damaged index is removed, and the answer is 0.
-    pub fn open_collection(&self, id: CollectionId, dimension: Option<usize>) -> Result<u64> {
-        Ok(self.get_or_open(id, dimension)?.cursor())
+    /// Opens a collection and tells up to which journal entries its indexes are complete. A damaged index is removed, and
+    /// its cursor is 0; so are vectors of another embedder.
+    pub fn open_collection(&self, id: CollectionId, space: Option<&Space>) -> Result<Cursors> {
+        Ok(self.get_or_open(id, space)?.cursors())
     }
 
-    /// Takes in vectors of documents that the keyword index has already (boot).
-    pub fn load_vectors(
-        &self,
-        id: CollectionId,
-        dimension: usize,
-        documents: &[(DocumentId, Vec<f32>)],
-    ) -> Result<()> {
-        self.get_or_open(id, Some(dimension))?.load_vectors(dimension, documents)
+    /// Opens a collection that will get vectors of an embedder.
+    pub fn ensure_open(&self, id: CollectionId, space: &Space) -> Result<()> {
+        self.get_or_open(id, Some(space)).map(drop)
+    }
+
+    /// As [`Self::apply`], for vectors of documents that the keyword index has already.
+    pub fn apply_vectors(&self, id: CollectionId, changes: &[VectorChange], seq: u64) -> Result<()> {
+        self.changed(self.get_or_open(id, None)?, |collection| collection.apply_vectors(changes, seq))
     }
 
     /// Applies changes up to journal entry `seq`; on return searches see them. All of them or, on an error, none.
     /// Changes of a collection must come in the order of the journal. A collection that is not open is opened.
     pub fn apply(&self, id: CollectionId, changes: &[Change], seq: u64) -> Result<()> {
-        self.get_or_open(id, None)?.apply(changes, seq)
+        self.changed(self.get_or_open(id, None)?, |collection| collection.apply(changes, seq))
+    }
+
+    fn changed(
+        &self,
+        collection: Arc<Collection>,
+        change: impl FnOnce(&Collection) -> Result<()>,
+    ) -> Result<()> {
+        change(&collection)?;
+        if collection.is_due() {
+            self.shared.upkeep.wake();
+        }
+        Ok(())
+    }
+
+    /// Puts each collection's indexes into as few files as can be and gives space back. Blocks; searches go on.
+    pub fn optimize(&self) -> Result<()> {
+        let collections = self.shared.all();
+        collections.iter().try_for_each(|collection| collection.optimize(&self.shared.upkeep.stopped))
+    }
+
+    /// Does what is due in the background at once. Blocks.
+    pub fn settle(&self) -> Result<()> {
+        let collections = self.shared.all();
+        let stopped = &self.shared.upkeep.stopped;
+        collections.iter().try_for_each(|collection| {
+            collection.seal()?;
+            collection.rewrite(stopped)
+        })
+    }
+
+    /// Ends the work in the background and puts on disk what the next start would have to replay. Blocks.
+    pub fn close(&self) {
+        self.shared.upkeep.stop();
+        for thread in self.shared.threads.lock().drain(..) {
+            // A panic there was logged; what matters here is that it is over.
+            let _ = thread.join();
+        }
+        for collection in self.shared.all() {
+            if let Err(error) = collection.flush() {
+                tracing::warn!(%error, "vectors stay to be replayed at the next start");
+            }
+        }
     }
 
     /// Searches one collection. An unknown collection has no hits.
@@ -136,7 +234,7 @@ impl Search {
         self.shared.collections.read().get(&id).cloned()
     }
 
-    fn get_or_open(&self, id: CollectionId, dimension: Option<usize>) -> Result<Arc<Collection>> {
+    fn get_or_open(&self, id: CollectionId, space: Option<&Space>) -> Result<Arc<Collection>> {
         if let Some(collection) = self.get(id) {
             return Ok(collection);
         }
@@ -144,7 +242,7 @@ impl Search {
         if let Some(collection) = self.get(id) {
             return Ok(collection);
         }
-        let collection = Arc::new(Collection::open(&self.shared.path_of(id), dimension)?);
+        let collection = Arc::new(Collection::open(&self.shared.path_of(id), space, self.shared.limits)?);
         self.shared.collections.write().insert(id, collection.clone());
         Ok(collection)
     }
@@ -154,23 +252,80 @@ impl Shared {
     fn path_of(&self, id: CollectionId) -> PathBuf {
         self.directory.join(id.to_string())
     }
+
+    fn all(&self) -> Vec<Arc<Collection>> {
+        self.collections.read().values().cloned().collect()
+    }
 }
 
-/// A thread that lets writers of idle collections go; it ends with the last handle.
-fn rest_when_idle(shared: Weak<Shared>) -> Result<()> {
-    let work = move || {
-        loop {
-            std::thread::sleep(IDLE / 2);
-            let Some(shared) = shared.upgrade() else { return };
-            let collections: Vec<_> = shared.collections.read().values().cloned().collect();
-            for collection in collections {
-                if let Err(error) = collection.rest(IDLE) {
-                    tracing::warn!(%error, "an idle index can't rest");
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.upkeep.stop();
+    }
+}
+
+/// Wakes and ends the threads behind the scenes.
+#[derive(Default)]
+struct Upkeep {
+    stopped: AtomicBool,
+    /// Counts wakings, so that none is missed.
+    wakings: Mutex<u64>,
+    woken: Condvar,
+}
+
+impl Upkeep {
+    fn wake(&self) {
+        *self.wakings.lock() += 1;
+        self.woken.notify_all();
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    fn wait(&self, seen: &mut u64, most: Duration) {
+        let mut wakings = self.wakings.lock();
+        if *wakings == *seen {
+            self.woken.wait_for(&mut wakings, most);
+        }
+        *seen = *wakings;
+    }
+}
+
+/// Two threads, so that a graph that takes minutes keeps no rows in memory meanwhile: one seals and lets writers of idle
+/// collections go, one joins segments. They end with the last handle.
+fn keep_up(shared: &Arc<Shared>) -> Result<()> {
+    in_background(shared, "search-seal", |collection, _| {
+        collection.seal()?;
+        collection.rest(IDLE)
+    })?;
+    in_background(shared, "search-rewrite", |collection, stopped| {
+        // What searches and uploads leave over; threads that build graphs inherit it.
+        let _ = rustix::process::nice(19);
+        collection.rewrite(stopped)
+    })
+}
+
+type Work = fn(&Collection, &AtomicBool) -> Result<()>;
+
+fn in_background(shared: &Arc<Shared>, name: &str, work: Work) -> Result<()> {
+    let mut threads = shared.threads.lock();
+    let (upkeep, shared) = (shared.upkeep.clone(), Arc::downgrade(shared));
+    let body = move || {
+        let mut seen = 0;
+        while !upkeep.stopped.load(Ordering::Relaxed) {
+            let collections = shared.upgrade().map(|shared| shared.all());
+            for collection in collections.into_iter().flatten() {
+                if let Err(error) = work(&collection, &upkeep.stopped) {
+                    tracing::warn!(%error, "the upkeep of an index failed; it will be tried again");
                 }
             }
+            upkeep.wait(&mut seen, IDLE / 2);
         }
     };
-    std::thread::Builder::new().name("search-rest".into()).spawn(work)?;
+    let thread = std::thread::Builder::new().name(name.into()).spawn(body)?;
+    threads.push(thread);
     Ok(())
 }
 

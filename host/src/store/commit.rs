@@ -1,9 +1,9 @@
 use redb::{ReadableTable, WriteTransaction};
 
 use super::collections as collection;
-use super::records::{DocumentRecord, pack, pack_chunk, pack_floats};
+use super::records::{CollectionRecord, DocumentRecord, collection_key, pack, pack_chunk, pack_floats};
 use super::tables::*;
-use super::{Error, Finished, JournalEntry, Result, Store, documents, journal, submit};
+use super::{Committed, Error, Finished, Result, Store, documents, journal, submit};
 use crate::types::*;
 
 /// Vectors without an embedder, or of another length than its dimension says, would poison the collection.
@@ -25,7 +25,7 @@ fn bytes(finished: &Finished) -> u64 {
 }
 
 /// The record after a commit: what the upload fixed stays.
-fn merged(stored: DocumentRecord, finished: &Finished) -> DocumentRecord {
+fn merged(stored: DocumentRecord, finished: &Finished, first_row: u32) -> DocumentRecord {
     let document = &finished.document;
     DocumentRecord {
         file_type: document.file_type.clone(),
@@ -33,6 +33,7 @@ fn merged(stored: DocumentRecord, finished: &Finished) -> DocumentRecord {
         title: document.title.clone(),
         committed: true,
         chunk_count: finished.chunks.len() as u32,
+        first_row,
         warnings: document.warnings.clone(),
         error: None,
         provenance: document.provenance.clone(),
@@ -85,37 +86,77 @@ fn commit_one(
     txn: &WriteTransaction,
     finished: &Finished,
     embedder: Option<(&str, usize)>,
-) -> Result<Option<JournalEntry>> {
+) -> Result<Option<Committed>> {
     let Some(place) = documents::locate(txn, finished.document.id)? else { return Ok(None) };
     let stored = documents::record(txn, place.key)?;
     let (was_committed, former) = (stored.committed, stored.chunk_count);
-    let record = merged(stored, finished);
+    let mut owner = collection::record(txn, &place.collection)?.ok_or(Error::NotFound)?;
+    let first_row = take_rows(&mut owner, finished.chunks.len())?;
+    let record = merged(stored, finished, first_row);
     txn.open_table(DOCUMENTS)?.insert(place.key, pack(&record)?.as_slice())?;
     txn.open_table(FAILED)?.remove(place.key.1)?;
     replace_rows(txn, place.key, finished, former)?;
     job_committed(txn, place.key.1)?;
     let entry = journal::append(txn, place.key, false)?;
-    let mut record = collection::record(txn, &place.collection)?.ok_or(Error::NotFound)?;
-    record.documents += u64::from(!was_committed);
-    record.chunks = record.chunks + finished.chunks.len() as u64 - u64::from(former);
-    record.last_seq = entry.seq;
+    owner.documents += u64::from(!was_committed);
+    owner.chunks = owner.chunks + finished.chunks.len() as u64 - u64::from(former);
+    owner.last_seq = entry.seq;
     if let Some((fingerprint, dimension)) = embedder {
-        record.embedder = Some(fingerprint.to_owned());
-        record.dimension = Some(dimension);
+        owner.embedder = Some(fingerprint.to_owned());
+        owner.dimension = Some(dimension);
     }
-    collection::put(txn, &place.collection, &record)?;
-    Ok(Some(entry))
+    collection::put(txn, &place.collection, &owner)?;
+    Ok(Some(Committed { entry, first_row }))
+}
+
+/// Row numbers for the chunks of a document; the first of them.
+fn take_rows(collection: &mut CollectionRecord, count: usize) -> Result<u32> {
+    let first = collection.next_row;
+    let next = u32::try_from(count).ok().and_then(|count| first.checked_add(count));
+    collection.next_row = next.ok_or_else(|| {
+        Error::Conflict("the collection has used up its 4 billion row numbers: begin with a new one".into())
+    })?;
+    Ok(first)
+}
+
+/// Gives row numbers to what was committed before there were any, in the order of the journal.
+pub(super) fn number_rows(txn: &WriteTransaction) -> Result<()> {
+    let keys: Vec<CollectionKey> = {
+        let table = txn.open_table(COLLECTION_KEYS)?;
+        let rows = table.iter()?.map(|row| {
+            let (_, value) = row?;
+            let (owner, name) = value.value();
+            collection_key(owner, name)
+        });
+        rows.collect::<Result<_>>()?
+    };
+    keys.iter().try_for_each(|key| number_rows_of(txn, key))
+}
+
+fn number_rows_of(txn: &WriteTransaction, key: &CollectionKey) -> Result<()> {
+    let mut owner = collection::record(txn, key)?.ok_or(Error::NotFound)?;
+    let (journal, mut documents) = (txn.open_table(JOURNAL)?, txn.open_table(DOCUMENTS)?);
+    for row in journal.range((owner.id, 0)..=(owner.id, u64::MAX))? {
+        let (document, deleted) = row?.1.value();
+        if deleted {
+            continue;
+        }
+        let at = (owner.id, document);
+        let Some(mut record) = documents.get(at)?.map(|row| documents::parse(row.value())).transpose()?
+        else {
+            continue;
+        };
+        record.first_row = take_rows(&mut owner, record.chunk_count as usize)?;
+        documents.insert(at, pack(&record)?.as_slice())?;
+    }
+    collection::put(txn, key, &owner)
 }
 
 impl Store {
     /// Commits finished documents in one durable transaction, replaces their former chunks, appends to the
     /// journal. Their status becomes `Indexing`. A document deleted meanwhile is skipped: no entry for it.
     /// `embedder` is the fingerprint and dimension of the vectors.
-    pub fn commit(
-        &self,
-        finished: &[Finished],
-        embedder: Option<(&str, usize)>,
-    ) -> Result<Vec<JournalEntry>> {
+    pub fn commit(&self, finished: &[Finished], embedder: Option<(&str, usize)>) -> Result<Vec<Committed>> {
         let dimension = embedder.map_or(0, |(_, dimension)| dimension);
         finished.iter().try_for_each(|finished| check_shape(finished, dimension))?;
         self.files().check_room(finished.iter().map(bytes).sum())?;

@@ -37,17 +37,28 @@ fn vectors(txn: &impl Snapshot, place: &documents::Place, chunks: usize) -> Resu
 impl Store {
     /// The journal of a collection behind `after`, oldest first; each document once, with its last change.
     pub fn journal(&self, collection: CollectionId, after: u64) -> Result<Vec<JournalEntry>> {
+        self.journal_part(collection, after, usize::MAX)
+    }
+
+    /// As [`Self::journal`], but so many entries at most.
+    pub fn journal_part(
+        &self,
+        collection: CollectionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<JournalEntry>> {
         let CollectionId(number) = collection;
         self.engine().read(|txn| {
             let journal = txn.open_table(JOURNAL)?;
             let Some(from) = after.checked_add(1) else { return Ok(Vec::new()) };
             let rows = journal.range((number, from)..=(number, u64::MAX))?;
-            rows.map(|row| {
-                let (key, value) = row?;
-                let ((_, seq), (document, deleted)) = (key.value(), value.value());
-                Ok(JournalEntry { seq, collection, document: document_id(document), deleted })
-            })
-            .collect()
+            rows.take(limit)
+                .map(|row| {
+                    let (key, value) = row?;
+                    let ((_, seq), (document, deleted)) = (key.value(), value.value());
+                    Ok(JournalEntry { seq, collection, document: document_id(document), deleted })
+                })
+                .collect()
         })
     }
 
@@ -60,34 +71,27 @@ impl Store {
                 return Ok(None);
             }
             let chunks = documents::chunks(txn, place.key, 0)?.collect::<Result<Vec<_>>>()?;
+            let first_row = record.first_row;
             let vectors = vectors(txn, &place, chunks.len())?.unwrap_or_default();
             let open = self.open_stage(id, documents::job(txn, id)?);
             let document = Arc::new(record.document(id, place.collection, open));
-            Ok(Some(IndexDocument { document, chunks, vectors }))
+            Ok(Some(IndexDocument { document, chunks, first_row, vectors }))
         })
     }
 
-    /// Ids of all documents of a collection that have chunks.
-    pub fn indexed_documents(&self, collection: CollectionId) -> Result<Vec<DocumentId>> {
-        let CollectionId(number) = collection;
-        self.engine().read(|txn| {
-            let mut ids = Vec::new();
-            for row in txn.open_table(DOCUMENTS)?.range((number, 0)..=(number, u128::MAX))? {
-                let (key, value) = row?;
-                if documents::parse(value.value())?.chunk_count > 0 {
-                    ids.push(document_id(key.value().1));
-                }
-            }
-            Ok(ids)
-        })
+    /// The collection of a document, of whoever.
+    pub fn collection_of(&self, id: DocumentId) -> Result<Option<CollectionId>> {
+        let place = self.engine().read(|txn| documents::locate(txn, id))?;
+        Ok(place.map(|place| CollectionId(place.key.0)))
     }
 
-    /// The vectors of a document, row-major.
-    pub fn vectors(&self, id: DocumentId) -> Result<Option<Vec<f32>>> {
+    /// The number of the first row of a document, and its vectors, row-major.
+    pub fn vectors(&self, id: DocumentId) -> Result<Option<(u32, Vec<f32>)>> {
         self.engine().read(|txn| {
             let Some(place) = documents::locate(txn, id)? else { return Ok(None) };
-            let chunks = documents::record(txn, place.key)?.chunk_count as usize;
-            vectors(txn, &place, chunks)
+            let record = documents::record(txn, place.key)?;
+            let vectors = vectors(txn, &place, record.chunk_count as usize)?;
+            Ok(vectors.map(|vectors| (record.first_row, vectors)))
         })
     }
 }

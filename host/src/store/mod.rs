@@ -25,8 +25,8 @@ mod tables;
 pub use blobs::{BlobHandle, BlobWriter, StagedBlob};
 pub use error::{Error, Result};
 pub use model::{
-    Artefact, Collection, DocumentQuery, Finished, Job, JournalEntry, NewDocument, Purged, Slice, Submitted,
-    Totals,
+    Artefact, Collection, Committed, DocumentQuery, Finished, Job, JournalEntry, NewDocument, Purged, Slice,
+    Submitted, Totals,
 };
 pub use open::Store;
 

@@ -117,6 +117,15 @@ pub struct Collection {
     pub last_seq: u64,
 }
 
+/// A committed version of a document.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Committed {
+    pub entry: JournalEntry,
+    /// See [`IndexDocument::first_row`].
+    pub first_row: u32,
+}
+
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]

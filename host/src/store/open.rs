@@ -13,11 +13,11 @@ use super::error::at;
 use super::jobs::Ledger;
 use super::scratch::Scratch;
 use super::tables::{BLOBS, JOB_OF, META, create_all, number};
-use super::{Error, Result};
+use super::{Error, Result, commit};
 use crate::types::*;
 
 /// Version of tables, keys and records.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -62,6 +62,11 @@ fn prepare(engine: &Engine) -> Result<()> {
         let format = meta.get("format")?.map(|row| row.value());
         match format {
             Some(FORMAT) => Ok(()),
+            Some(1) => {
+                commit::number_rows(txn)?;
+                meta.insert("format", FORMAT)?;
+                Ok(())
+            }
             None => {
                 meta.insert("format", FORMAT)?;
                 Ok(())

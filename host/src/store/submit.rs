@@ -64,6 +64,7 @@ impl Store {
             title: None,
             committed: false,
             chunk_count: 0,
+            first_row: 0,
             warnings: Vec::new(),
             error: None,
             provenance: Provenance::default(),

@@ -106,8 +106,27 @@ pub struct IndexDocument {
     pub document: Arc<Document>,
     /// Its chunks in order.
     pub chunks: Vec<super::Chunk>,
+    /// Number of its first chunk among all that the collection ever had: chunk `i` is row `first_row + i` of both
+    /// indexes. Later versions have higher numbers; none is used twice.
+    pub first_row: u32,
     /// Row-major, `chunks.len() * dimension`, unit length; empty where the collection has no vectors.
     pub vectors: Vec<f32>,
+}
+
+/// A change of the vectors of a collection, in journal order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum VectorChange {
+    /// The document has these vectors, in place of any others.
+    Put {
+        /// Whose.
+        document: super::DocumentId,
+        /// See [`IndexDocument::first_row`].
+        first_row: u32,
+        /// Row-major.
+        vectors: Vec<f32>,
+    },
+    /// The document is gone.
+    Delete(super::DocumentId),
 }
 
 /// A change of a collection, in journal order.

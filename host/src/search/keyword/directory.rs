@@ -20,6 +20,8 @@ use tantivy::directory::{
     WatchHandle, WritePtr,
 };
 
+use crate::search::boundary::boundary;
+
 /// tantivy's list of the files that it made.
 const FILES: &str = ".managed.json";
 
@@ -122,8 +124,11 @@ impl Directory for UnsyncedDirectory {
         }
         if let Some(files) = self.files.lock().take() {
             self.replace(Path::new(FILES), &files)?;
+            boundary("the files of the words are listed");
         }
-        self.replace(path, data)
+        self.replace(path, data)?;
+        boundary("the words are committed");
+        Ok(())
     }
 
     fn sync_directory(&self) -> io::Result<()> {

@@ -26,9 +26,9 @@ use self::analyze::{Analysis, analyses};
 use self::directory::UnsyncedDirectory;
 use self::query::Spoken;
 pub use self::rows::Rows;
-use self::schema::{Fields, ID_COLUMNS};
-use super::allowed::Allowed;
+use self::schema::{Fields, ID_COLUMNS, ROW_COLUMN};
 use super::filter;
+use super::vector::Bits;
 use super::{Error, Result};
 use crate::types::*;
 
@@ -149,6 +149,22 @@ impl KeywordIndex {
         Ok(true)
     }
 
+    /// Joins all segments into one, and gives back the space of deleted rows.
+    pub fn optimize(&mut self) -> Result<()> {
+        let segments = self.index.searchable_segment_ids()?;
+        let clean = segments.len() <= 1
+            && self.reader.searcher().segment_readers().iter().all(|s| s.num_deleted_docs() == 0);
+        if clean {
+            return Ok(());
+        }
+        let merged = self.writer()?.merge(&segments);
+        merged.wait()?;
+        self.reader.reload()?;
+        let collected = self.writer()?.garbage_collect_files();
+        collected.wait()?;
+        Ok(())
+    }
+
     fn writer(&mut self) -> Result<&mut IndexWriter> {
         if self.writer.is_none() {
             let options = IndexWriterOptions::builder()
@@ -267,14 +283,14 @@ impl Keywords {
     }
 
     /// The best chunks with their BM25, best first.
-    pub fn search(&self, text: &str, allowed: Option<&Rows>, limit: usize) -> Result<Vec<(ChunkId, f32)>> {
+    pub fn search(&self, text: &str, allowed: Option<&Rows>, limit: usize) -> Result<Vec<KeywordHit>> {
         let rows = query::search(&self.searcher, self.fields, &self.languages, text, allowed, limit)?;
-        self.chunks(&rows)
+        self.hits(&rows)
     }
 
-    fn chunks(&self, rows: &[(f32, DocAddress)]) -> Result<Vec<(ChunkId, f32)>> {
+    fn hits(&self, rows: &[(f32, DocAddress)]) -> Result<Vec<KeywordHit>> {
         let mut columns: HashMap<u32, IdColumns> = HashMap::new();
-        let mut chunks = Vec::with_capacity(rows.len());
+        let mut hits = Vec::with_capacity(rows.len());
         for (score, row) in rows {
             let ids = match columns.entry(row.segment_ord) {
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -282,23 +298,36 @@ impl Keywords {
                     entry.insert(IdColumns::open(self.searcher.segment_reader(row.segment_ord))?)
                 }
             };
-            chunks.push((ids.chunk(row.doc_id), *score));
+            hits.push(KeywordHit { chunk: ids.chunk(row.doc_id), row: ids.row(row.doc_id), score: *score });
         }
-        Ok(chunks)
+        Ok(hits)
     }
 
-    /// Chunk ids of rows, by document: ranges of chunk indexes.
-    pub fn allowed(&self, rows: &Rows) -> Result<Allowed> {
-        let mut allowed = Allowed::default();
+    /// The numbers by which vector search knows these rows.
+    pub fn allowed(&self, rows: &Rows) -> Result<Bits> {
+        let mut allowed = Bits::default();
         for segment in self.searcher.segment_readers() {
             let Some(rows) = rows.0.get(&segment.segment_id()).filter(|rows| !rows.is_empty()) else {
                 continue;
             };
-            let ids = IdColumns::open(segment)?;
-            rows.iter().for_each(|row| allowed.push(ids.chunk(row)));
+            let numbers = segment.fast_fields().u64(ROW_COLUMN)?;
+            for number in rows.iter().filter_map(|row| numbers.first(row)) {
+                allowed.insert(u32::try_from(number).unwrap_or(u32::MAX));
+            }
         }
         Ok(allowed)
     }
+}
+
+/// A row that keyword search found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct KeywordHit {
+    pub chunk: ChunkId,
+    /// Its number in the collection.
+    pub row: u32,
+    /// BM25.
+    pub score: f32,
 }
 
 /// The columns of one segment that tell which chunk a row is.
@@ -306,19 +335,29 @@ struct IdColumns {
     high: Column<u64>,
     low: Column<u64>,
     index: Column<u64>,
+    row: Column<u64>,
 }
 
 impl IdColumns {
     fn open(segment: &SegmentReader) -> Result<Self> {
         let columns = segment.fast_fields();
         let [high, low, index] = ID_COLUMNS;
-        Ok(Self { high: columns.u64(high)?, low: columns.u64(low)?, index: columns.u64(index)? })
+        Ok(Self {
+            high: columns.u64(high)?,
+            low: columns.u64(low)?,
+            index: columns.u64(index)?,
+            row: columns.u64(ROW_COLUMN)?,
+        })
     }
 
     fn chunk(&self, row: u32) -> ChunkId {
         let value = |column: &Column<u64>| column.first(row).unwrap_or_default();
         let document = DocumentId(uuid::Uuid::from_u64_pair(value(&self.high), value(&self.low)));
         ChunkId { document, index: u32::try_from(value(&self.index)).unwrap_or(u32::MAX) }
+    }
+
+    fn row(&self, row: u32) -> u32 {
+        self.row.first(row).and_then(|number| u32::try_from(number).ok()).unwrap_or(u32::MAX)
     }
 }
 

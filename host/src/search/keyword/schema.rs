@@ -8,7 +8,7 @@ use crate::search::filter;
 use crate::types::*;
 
 /// Raised whenever an index of before would answer otherwise than a new one: such an index is built anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The fields of the index.
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +20,13 @@ pub struct Fields {
     document_high: Field,
     document_low: Field,
     index: Field,
+    row: Field,
 }
 
 /// Names of the columns that a row's chunk id is read from.
 pub const ID_COLUMNS: [&str; 3] = ["document_high", "document_low", "index"];
+/// Name of the column of row numbers, by which vector search knows a chunk.
+pub const ROW_COLUMN: &str = "row";
 
 /// The schema and its fields.
 pub fn schema() -> (Schema, Fields) {
@@ -38,6 +41,7 @@ pub fn schema() -> (Schema, Fields) {
         document_high: builder.add_u64_field(ID_COLUMNS[0], FAST),
         document_low: builder.add_u64_field(ID_COLUMNS[1], FAST),
         index: builder.add_u64_field(ID_COLUMNS[2], FAST),
+        row: builder.add_u64_field(ROW_COLUMN, FAST),
     };
     (builder.build(), fields)
 }
@@ -52,7 +56,11 @@ impl Fields {
         let fields = *self;
         let mut shared = filter::document_terms(&document.document);
         shared.push(filter::version_term(document.document.id, version));
-        document.chunks.iter().map(move |chunk| fields.row(&document.document, chunk, &shared))
+        document.chunks.iter().zip(document.first_row..).map(move |(chunk, number)| {
+            let mut row = fields.row(&document.document, chunk, &shared);
+            row.add_u64(fields.row, u64::from(number));
+            row
+        })
     }
 
     fn row(&self, document: &Document, chunk: &Chunk, shared: &[Vec<u8>]) -> TantivyDocument {

@@ -28,9 +28,9 @@ impl Keywords {
         let statistics = Statistics::of(&self.searcher)?;
         let rows = run(&statistics, clauses, Vec::new(), None, (limit + 1) * ROWS_A_DOCUMENT)?;
         let mut best: HashMap<DocumentId, f32> = HashMap::new();
-        for (chunk, score) in self.chunks(&rows)? {
-            let known = best.entry(chunk.document).or_default();
-            *known = known.max(score);
+        for hit in self.hits(&rows)? {
+            let known = best.entry(hit.chunk.document).or_default();
+            *known = known.max(hit.score);
         }
         let own = best.remove(&document).unwrap_or(f32::MAX);
         let mut found: Vec<_> =

@@ -24,24 +24,24 @@ fn filled() -> tempfile::TempDir {
 /// After damage the index begins anew and works.
 fn begins_anew(directory: &Path) {
     let search = open(directory);
-    assert_eq!(search.open_collection(ID, None).unwrap(), 0);
+    assert_eq!(keyword_cursor(&search), 0);
     assert_eq!(search.counts(ID), (0, 0));
     search.apply(ID, &[put(9, "some words", Some("en"))], 4).unwrap();
     assert_eq!(found(&search, &query("words")), [document_id(9)]);
     drop(search);
-    assert_eq!(open(directory).open_collection(ID, None).unwrap(), 4);
+    assert_eq!(keyword_cursor(&open(directory)), 4);
 }
 
 #[test]
 fn an_intact_index_keeps_its_cursor() {
     let directory = filled();
     let search = open(directory.path());
-    assert_eq!(search.open_collection(ID, None).unwrap(), 3);
+    assert_eq!(keyword_cursor(&search), 3);
     assert_eq!(search.counts(ID), (3, 0));
     search.apply(ID, &[], 8).unwrap();
-    assert_eq!(search.open_collection(ID, None).unwrap(), 8);
+    assert_eq!(keyword_cursor(&search), 8);
     search.apply(ID, &[put(2, "late", None)], 5).unwrap();
-    assert_eq!(search.open_collection(ID, None).unwrap(), 8, "the cursor never goes back");
+    assert_eq!(keyword_cursor(&search), 8, "the cursor never goes back");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn files_of_a_killed_writer_are_removed() {
         directory.path().join(ID.to_string()).join("keyword").join("0123456789abcdef0123456789abcdef.term");
     std::fs::write(&stray, "half").unwrap();
     let search = open(directory.path());
-    assert_eq!(search.open_collection(ID, None).unwrap(), 3);
+    assert_eq!(keyword_cursor(&search), 3);
     assert!(!stray.exists());
 }
 
@@ -104,7 +104,7 @@ fn a_dropped_collection_is_empty_and_can_be_built_anew() {
     search.drop_collection(ID).unwrap();
     assert!(!directory.path().join(ID.to_string()).exists());
     assert_eq!(search.counts(ID), (0, 0));
-    assert_eq!(search.open_collection(ID, None).unwrap(), 0);
+    assert_eq!(keyword_cursor(&search), 0);
     search.apply(ID, &[put(1, "word", None)], 1).unwrap();
     assert_eq!(search.counts(ID), (1, 0));
 }

@@ -7,21 +7,69 @@ use proptest::prelude::*;
 use super::*;
 
 const WORDS: [&str; 5] = ["apple", "banana", "cherry", "damson", "elder"];
-const DIMENSION: usize = 4;
+pub const DIMENSION: usize = 4;
+
+/// Sizes at which a few rows already make segments and graphs.
+pub const LIMITS: Limits = Limits { seal_rows: 4, graph_rows: 9, flats_max: 2, graphs_max: 2 };
 
 #[derive(Clone, Debug)]
 enum Step {
     /// Several changes in one call: document and its chunks, or its end.
     Apply(Vec<(u8, Option<Vec<Content>>)>),
-    /// Everything is opened anew, vectors are loaded from the model.
+    /// The work in the background is done now.
+    Settle,
+    /// Everything is put together.
+    Optimize,
+    /// The process ends and begins anew.
     Reopen,
     /// The process dies: the directory is copied as it stands, and the copy opened.
     Kill,
 }
 
 /// Words of a chunk and its vector.
-type Content = (BTreeSet<usize>, [i8; DIMENSION]);
-type Model = BTreeMap<u8, Vec<Content>>;
+pub type Content = (BTreeSet<usize>, [i8; DIMENSION]);
+
+/// The truth: what the store would have.
+#[derive(Clone, Default)]
+pub struct Model {
+    documents: BTreeMap<u8, Vec<Content>>,
+    /// The last change of each document, by its number in the journal.
+    journal: BTreeMap<u64, Change>,
+    pub last: u64,
+}
+
+impl Model {
+    pub fn apply(&mut self, changes: &[(u8, Option<Vec<Content>>)]) -> Vec<Change> {
+        let apply = |(number, chunks): &(u8, Option<Vec<Content>>)| {
+            let change = change(*number, chunks);
+            self.documents.remove(number);
+            self.documents.extend(chunks.clone().map(|chunks| (*number, chunks)));
+            self.journal.retain(|_, other| id(other) != id(&change));
+            self.last += 1;
+            self.journal.insert(self.last, change.clone());
+            change
+        };
+        changes.iter().map(apply).collect()
+    }
+}
+
+fn id(change: &Change) -> DocumentId {
+    match change {
+        Change::Put(document) => document.document.id,
+        Change::Delete(id) => *id,
+    }
+}
+
+fn vectors_of(change: &Change) -> VectorChange {
+    match change {
+        Change::Put(put) => VectorChange::Put {
+            document: put.document.id,
+            first_row: put.first_row,
+            vectors: put.vectors.clone(),
+        },
+        Change::Delete(id) => VectorChange::Delete(*id),
+    }
+}
 
 fn content() -> impl Strategy<Value = Content> {
     (proptest::collection::btree_set(0..WORDS.len(), 1..4), proptest::array::uniform4(-3i8..4))
@@ -31,8 +79,10 @@ fn step() -> impl Strategy<Value = Step> {
     let change = (0u8..6, proptest::option::weighted(0.7, proptest::collection::vec(content(), 0..4)));
     prop_oneof![
         6 => proptest::collection::vec(change, 1..5).prop_map(Step::Apply),
+        1 => Just(Step::Settle),
+        1 => Just(Step::Optimize),
         1 => Just(Step::Reopen),
-        1 => Just(Step::Kill),
+        2 => Just(Step::Kill),
     ]
 }
 
@@ -50,18 +100,42 @@ fn change(number: u8, chunks: &Option<Vec<Content>>) -> Change {
     Change::Put(indexed(document(number), rows.collect(), vectors(chunks)))
 }
 
-fn load(search: &Search, model: &Model, cursor: u64) {
-    assert_eq!(search.open_collection(ID, Some(DIMENSION)).unwrap(), cursor);
-    let documents: Vec<_> =
-        model.iter().map(|(number, chunks)| (document_id(*number), vectors(chunks))).collect();
-    search.load_vectors(ID, DIMENSION, &documents).unwrap();
+pub fn space() -> Space {
+    Space { fingerprint: "model".into(), dimension: DIMENSION }
+}
+
+/// Opens a directory and replays what its indexes have not seen.
+fn load(directory: &Path, model: &Model) -> Search {
+    let search = Search::with_limits(directory, Some(LIMITS)).expect("opens");
+    let cursors = search.open_collection(ID, Some(&space())).unwrap();
+    assert_eq!(cursors.keyword, model.last, "nothing of the keyword index is lost with the process");
+    replay(&search.get(ID).unwrap(), model);
+    search
+}
+
+/// Shows the indexes what they have not seen, as the daemon does.
+pub fn replay(collection: &Collection, model: &Model) {
+    let Cursors { keyword, vector } = collection.cursors();
+    let vector = vector.unwrap();
+    for (seq, change) in model.journal.range(vector.min(keyword) + 1..) {
+        match *seq <= keyword {
+            true => collection.apply_vectors(&[vectors_of(change)], *seq).unwrap(),
+            false => collection.apply(std::slice::from_ref(change), *seq).unwrap(),
+        }
+    }
 }
 
 /// What a kill would leave: merges go on in the background, so a copy that one changed meanwhile is made again.
 fn snapshot(from: &Path, to: &Path) {
     let lists = || {
-        [".managed.json", "meta.json"]
-            .map(|name| std::fs::read(from.join(ID.to_string()).join("keyword").join(name)).ok())
+        let mut lists = Vec::new();
+        for entry in walkdir::WalkDir::new(from).sort_by_file_name().into_iter().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if [".managed.json", "meta.json", "manifest"].contains(&name.as_str()) {
+                lists.push(std::fs::read(entry.path()).ok());
+            }
+        }
+        lists
     };
     loop {
         let before = lists();
@@ -72,7 +146,7 @@ fn snapshot(from: &Path, to: &Path) {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -90,7 +164,7 @@ fn keyword_hits(model: &Model, word: usize) -> BTreeSet<ChunkId> {
 }
 
 fn rows(model: &Model) -> impl Iterator<Item = (ChunkId, &Content)> {
-    model.iter().flat_map(|(number, chunks)| {
+    model.documents.iter().flat_map(|(number, chunks)| {
         chunks.iter().enumerate().map(|(index, content)| (chunk_id(*number, index as u32), content))
     })
 }
@@ -107,10 +181,14 @@ fn cosines(model: &Model, query: &[f32]) -> BTreeMap<ChunkId, f32> {
 }
 
 fn check(search: &Search, model: &Model) {
+    check_collection(&search.get(ID).unwrap(), model);
+}
+
+pub fn check_collection(search: &Collection, model: &Model) {
     let count = rows(model).count() as u64;
-    assert_eq!(search.counts(ID), (count, count));
+    assert_eq!(search.counts(), (count, count));
     for (at, word) in WORDS.iter().enumerate() {
-        let hits = search.search(ID, &query(word)).unwrap().hits;
+        let hits = search.search(&query(word)).unwrap().hits;
         let found: BTreeSet<ChunkId> = hits.iter().map(|hit| hit.chunk).collect();
         assert_eq!(found.len(), hits.len());
         assert_eq!(found, keyword_hits(model, at));
@@ -118,7 +196,7 @@ fn check(search: &Search, model: &Model) {
     let vector = vec![0.5, -1.0, 2.0, 0.25];
     let wanted = cosines(model, &vector);
     let of_vector = SearchQuery { vector: Some(vector), mode: SearchMode::Vector, limit: 5, ..query("") };
-    let hits = search.search(ID, &of_vector).unwrap().hits;
+    let hits = search.search(&of_vector).unwrap().hits;
     assert_eq!(hits.len(), wanted.len().min(5));
     let mut best: Vec<f32> = wanted.values().copied().collect();
     best.sort_by(|a, b| b.total_cmp(a));
@@ -130,37 +208,31 @@ fn check(search: &Search, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn what_is_found_is_what_was_put(steps in proptest::collection::vec(step(), 1..14)) {
+    fn what_is_found_is_what_was_put(steps in proptest::collection::vec(step(), 1..20)) {
         let root = tempfile::tempdir().unwrap();
         let mut at = root.path().join("0");
-        let mut search = open(&at);
-        let mut model = Model::new();
-        let mut cursor = 0;
-        load(&search, &model, cursor);
+        let mut model = Model::default();
+        let mut search = load(&at, &model);
         for (number, step) in steps.iter().enumerate() {
             match step {
                 Step::Apply(changes) => {
-                    cursor += changes.len() as u64;
-                    let made: Vec<Change> = changes.iter().map(|(number, chunks)| change(*number, chunks)).collect();
-                    search.apply(ID, &made, cursor).unwrap();
-                    for (number, chunks) in changes {
-                        model.remove(number);
-                        model.extend(chunks.clone().map(|chunks| (*number, chunks)));
-                    }
+                    let made = model.apply(changes);
+                    search.apply(ID, &made, model.last).unwrap();
                 }
+                Step::Settle => search.settle().unwrap(),
+                Step::Optimize => search.optimize().unwrap(),
                 Step::Reopen => {
+                    search.close();
                     drop(search);
-                    search = open(&at);
-                    load(&search, &model, cursor);
+                    search = load(&at, &model);
                 }
                 Step::Kill => {
                     let next = root.path().join((number + 1).to_string());
                     snapshot(&at, &next);
                     at = next;
-                    search = open(&at);
-                    load(&search, &model, cursor);
+                    search = load(&at, &model);
                 }
             }
             check(&search, &model);

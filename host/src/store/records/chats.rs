@@ -18,11 +18,14 @@ pub(in crate::store) struct CollectionRecord {
     pub chunks: u64,
     #[serde(default)]
     pub last_seq: u64,
+    /// Row numbers that were given out.
+    #[serde(default)]
+    pub next_row: u32,
 }
 
 impl CollectionRecord {
     pub(in crate::store) fn new(id: u32) -> Self {
-        Self { id, embedder: None, dimension: None, documents: 0, chunks: 0, last_seq: 0 }
+        Self { id, embedder: None, dimension: None, documents: 0, chunks: 0, last_seq: 0, next_row: 0 }
     }
 
     pub(in crate::store) fn collection(self, key: CollectionKey) -> Collection {

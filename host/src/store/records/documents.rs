@@ -25,6 +25,9 @@ pub(in crate::store) struct DocumentRecord {
     pub committed: bool,
     #[serde(default)]
     pub chunk_count: u32,
+    /// Row number of its first chunk in the indexes of the collection.
+    #[serde(default)]
+    pub first_row: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "warnings")]
     pub warnings: Vec<Warning>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "errors")]

@@ -126,6 +126,7 @@ fn a_document_queued_anew_keeps_its_chunks_until_others_replace_them() {
     assert_eq!(store.document(owner, id).unwrap().unwrap().status, Stage::Queued);
     let collection = store.collection(&home).unwrap().unwrap();
     assert_eq!((collection.documents, collection.chunks), (1, 2));
+    let entries: Vec<_> = entries.into_iter().map(|committed| committed.entry).collect();
     assert_eq!(store.journal(collection.id, 0).unwrap(), entries);
     crash::check_whole(&store);
 }

@@ -6,6 +6,7 @@ mod files;
 mod ledger;
 mod lists;
 mod model;
+mod rows;
 
 use std::path::Path;
 
