@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::fuse::{Side, fuse};
-use super::keyword::{KeywordIndex, Keywords};
+use super::keyword::{KeywordIndex, Keywords, Rows};
 use super::vector::{VectorWriter, Vectors};
 use super::{Error, Outcome, Result};
 use crate::types::*;
@@ -52,6 +52,11 @@ impl Collection {
     pub fn counts(&self) -> (u64, u64) {
         let view = self.view.load();
         (view.keywords.len(), view.vectors.len())
+    }
+
+    /// Chunks by the language they were analysed in.
+    pub fn languages(&self) -> Vec<(&'static str, u64)> {
+        self.view.load().keywords.languages()
     }
 
     /// Takes in vectors of documents whose text is indexed already.
@@ -122,8 +127,9 @@ impl Collection {
             }
             Ok(Some(found))
         })?;
-        let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, query.limit);
-        Ok(Outcome { hits, keyword_us, vector_us, filter_us })
+        let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, depth, query.limit);
+        let filter_matches = rows.as_ref().map(Rows::len);
+        Ok(Outcome { hits, keyword_us, vector_us, filter_us, filter_matches })
     }
 
     /// Documents like this one, best first.

@@ -51,6 +51,15 @@ pub struct Outcome {
     pub keyword_us: u64,
     pub vector_us: u64,
     pub filter_us: u64,
+    /// Chunks that pass the filter; `None` without one.
+    pub filter_matches: Option<u64>,
+}
+
+impl Outcome {
+    /// Microseconds of each stage.
+    pub fn stages(&self) -> [(&'static str, u64); 3] {
+        [("keyword", self.keyword_us), ("vector", self.vector_us), ("filter", self.filter_us)]
+    }
 }
 
 /// A collection that was not changed for so long needs no writer.
@@ -123,6 +132,11 @@ impl Search {
     /// How many chunks the keyword and the vector index of a collection hold.
     pub fn counts(&self, id: CollectionId) -> (u64, u64) {
         self.get(id).map_or((0, 0), |collection| collection.counts())
+    }
+
+    /// How many chunks of a collection were analysed in each language (ISO 639-1; empty: in none).
+    pub fn languages(&self, id: CollectionId) -> Vec<(&'static str, u64)> {
+        self.get(id).map_or_else(Vec::new, |collection| collection.languages())
     }
 
     /// Removes the indexes of a collection, to build them anew.
