@@ -164,6 +164,81 @@ async fn similar_documents_and_search_by_document() {
 }
 
 #[tokio::test]
+async fn copies_are_folded_and_pull_up_others() {
+    let daemon = TestDaemon::start();
+    let page = "The heron stands in the shallow water of the northern bay and waits for a fish to come near enough, \
+        which may take the whole morning, while the keeper of the bay counts the nests along the shore.";
+    for (name, text) in
+        [("a.txt", page), ("b.txt", &format!("{page}\n\n")), ("c.txt", &format!("{page} Yes."))]
+    {
+        daemon.post("/api/v1/documents?wait=true", &json!({"text": text, "filename": name})).await.ok();
+    }
+    let other = json!({"text": "A heron was seen at the harbour.", "filename": "d.txt"});
+    daemon.post("/api/v1/documents?wait=true", &other).await.ok();
+
+    for mode in ["hybrid", "keyword", "vector"] {
+        let query = json!({"query": "where does the heron stand", "top_k": 2, "mode": mode});
+        let hits = daemon.search(&query).await;
+        assert_eq!(hits.len(), 2, "{mode}: {hits:#?}");
+        assert_eq!(hits[0]["folded"].as_array().unwrap().len(), 2, "{mode}: {hits:#?}");
+        assert_eq!(hits[1]["filename"], "d.txt", "{mode}");
+        assert!(hits[1].get("folded").is_none());
+    }
+    let hits = daemon.search(&json!({"query": "heron", "top_k": 100, "fold": false})).await;
+    assert_eq!(hits.len(), 4);
+    let grouped = daemon.post("/api/v1/documents/search", &json!({"query": "heron"})).await.ok();
+    assert_eq!(grouped["items"].as_array().unwrap().len(), 4, "each document is a result");
+}
+
+#[tokio::test]
+async fn a_search_explains_every_score() {
+    let daemon = with_samples().await;
+    let ask = async |more: Value| {
+        let mut body = json!({"query": "How often are water samples taken?", "explain": true});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        daemon.post("/api/v1/search", &body).await.ok()
+    };
+    let filter = json!({"file_type": ["docx", "md"]});
+    let answer = ask(json!({"alpha": 0.25, "rerank": true, "filter": filter})).await;
+    let how = &answer["explanation"];
+    assert_eq!(
+        (&how["fusion"], &how["alpha"], &how["language"]),
+        (&json!("convex"), &json!(0.25), &json!("en"))
+    );
+    assert_eq!((&how["reranker"], &how["fold"]), (&json!("lexical"), &json!(true)));
+    let searched = &how["collections"][0];
+    assert_eq!((&searched["collection"], &searched["vector"]["path"]), (&json!("default"), &json!("exact")));
+    assert!(searched["filter_matches"].as_u64().unwrap() > 0);
+    assert_eq!(searched["filter_matches"], searched["vector"]["compared"]);
+    for hit in answer["results"].as_array().unwrap() {
+        let explain = &hit["explain"];
+        let part = |side: &str| {
+            let number = |name: &str| explain[side][name].as_f64().unwrap_or(0.0);
+            number("points") * number("weight")
+        };
+        let sum = part("keyword") + part("vector");
+        assert!((sum - explain["fused"].as_f64().unwrap()).abs() < 1e-5, "{hit:#}");
+        assert_eq!(explain["rerank"], hit["score"]);
+        assert_eq!(explain["vector"]["score"], hit["scores"]["vector"]);
+    }
+    let rrf = ask(json!({"fusion": "rrf", "diversity": 0.7})).await;
+    assert_eq!((&rrf["explanation"]["fusion"], &rrf["explanation"]["alpha"]), (&json!("rrf"), &Value::Null));
+    assert_eq!(rrf["results"][0]["explain"]["keyword"]["weight"], 0.5);
+    let keyword = ask(json!({"mode": "keyword"})).await;
+    assert_eq!(keyword["explanation"]["collections"][0]["vector"], json!({"path": "none", "compared": 0}));
+    let plain = daemon.search(&json!({"query": "water"})).await;
+    assert!(plain[0].get("explain").is_none());
+    for (body, pointer) in [
+        (json!({"query": "x", "alpha": 1.5}), "/alpha"),
+        (json!({"query": "x", "alpha": 0.5, "fusion": "rrf"}), "/alpha"),
+        (json!({"query": "x", "diversity": 2}), "/diversity"),
+    ] {
+        let problem = daemon.post("/api/v1/search", &body).await.problem(422, "invalid_value");
+        assert_eq!(problem["errors"][0]["pointer"], pointer);
+    }
+}
+
+#[tokio::test]
 async fn users_do_not_see_each_other() {
     let daemon = TestDaemon::start();
     for (user, secret) in [("ann", "The launch code is heron."), ("bob", "The launch code is walrus.")] {

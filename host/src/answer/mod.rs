@@ -3,7 +3,10 @@
 mod ask;
 mod backends;
 mod condense;
+mod diversity;
 mod evidence;
+mod fold;
+mod fusion;
 mod prompt;
 mod retrieve;
 
@@ -52,6 +55,32 @@ pub struct SearchRequest {
     pub scope: Scope,
     /// `None`: if the config names a reranker.
     pub rerank: Option<bool>,
+    /// `None`: as configured.
+    pub fusion: Option<FusionMethod>,
+    /// Weight of the vector side, 0 to 1; `None`: as configured, else what the embedder declares.
+    pub alpha: Option<f32>,
+    /// Whether near-duplicates are folded; `None`: as configured.
+    pub fold: Option<bool>,
+    /// 0, the pure ranking, to 1.
+    pub diversity: f32,
+}
+
+impl SearchRequest {
+    /// A request with everything as configured.
+    pub fn new(query: impl Into<String>, top_k: usize, scope: Scope) -> Self {
+        Self {
+            query: query.into(),
+            top_k,
+            mode: SearchMode::default(),
+            filter: None,
+            scope,
+            rerank: None,
+            fusion: None,
+            alpha: None,
+            fold: None,
+            diversity: 0.0,
+        }
+    }
 }
 
 /// Milliseconds a stage took, by its name: `embed, keyword, vector, filter, fetch, rerank, generate, total`.
@@ -61,8 +90,38 @@ pub type Timings = BTreeMap<&'static str, f64>;
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct SearchResult {
-    /// Best first.
+    /// Best first; with diversity, in its order.
     pub passages: Vec<Passage>,
+    pub timings: Timings,
+    pub explanation: Explanation,
+}
+
+/// How the results of a search came about.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Explanation {
+    /// As asked for or configured; a collection may have had another.
+    pub fusion: Option<Fusion>,
+    /// Of the question, ISO 639-1, as far as it can be told.
+    pub language: Option<&'static str>,
+    /// The reranker that was used.
+    pub reranker: Option<String>,
+    pub folds: bool,
+    /// In the order they were searched.
+    pub collections: Vec<Searched>,
+}
+
+/// How one collection was searched.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Searched {
+    pub collection: CollectionName,
+    pub fusion: Fusion,
+    /// Results of each side, at most.
+    pub candidates: usize,
+    pub vector_path: VectorPath,
+    /// Chunks that pass the filter; `None` without one.
+    pub filter_matches: Option<u64>,
     pub timings: Timings,
 }
 
@@ -265,5 +324,49 @@ impl Answers {
             problem: None,
         });
         models
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    pub fn chunk(at: usize) -> ChunkId {
+        ChunkId { document: DocumentId(Uuid::from_u128(1 + at as u128)), index: 0 }
+    }
+
+    pub fn passage(at: usize, text: &str) -> Passage {
+        let document = Document {
+            id: chunk(at).document,
+            collection: CollectionKey { owner: UserId::anonymous(), name: CollectionName::default() },
+            filename: format!("{at}.txt"),
+            file_type: "txt".into(),
+            file_size: 1,
+            hash: ContentHash([0; 32]),
+            tags: Vec::new(),
+            metadata: JsonMap::new(),
+            upload_time: 0,
+            status: Stage::Ready,
+            title: None,
+            chunk_count: 1,
+            warnings: Vec::new(),
+            error: None,
+            provenance: Provenance::default(),
+        };
+        Passage {
+            chunk: chunk(at),
+            document: Arc::new(document),
+            text: text.into(),
+            chars: 0..text.chars().count(),
+            page: None,
+            heading_path: Vec::new(),
+            language: None,
+            metadata: JsonMap::new(),
+            score: 1.0,
+            scores: Scores::default(),
+            origin: Origin::default(),
+        }
     }
 }

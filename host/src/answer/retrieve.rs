@@ -3,15 +3,26 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Core, Error, Result, SearchRequest, SearchResult, SimilarDocument, Timings};
+use super::diversity::diversify;
+use super::fold::Folds;
+use super::fusion::Join;
+use super::{
+    Core, Error, Explanation, Result, SearchRequest, SearchResult, Searched, SimilarDocument, Timings,
+};
+use crate::config::PluginRef;
 use crate::plugins::Purpose;
+use crate::search::Outcome;
 use crate::store::Collection;
 use crate::telemetry::metrics;
-use crate::text::nfc;
+use crate::text::{self, nfc};
 use crate::types::*;
 
-/// Passages that a reranker looks at, at most.
+/// Passages that a reranker or diversity looks at, at most.
 const RERANK_MAX: usize = 50;
+/// How many times more results the indexes are asked for where too many were folded, and how many times what is wanted
+/// that may become.
+const DEEPER: usize = 4;
+const DEEPER_MAX: usize = 64;
 /// The reranker of a request that asks for one when the config names none.
 const DEFAULT_RERANKER: &str = "lexical";
 
@@ -47,48 +58,135 @@ impl Clock {
     }
 }
 
+/// A request with everything decided that does not depend on a collection.
+struct Plan<'a> {
+    caller: &'a Caller,
+    collections: Vec<Collection>,
+    query: SearchQuery,
+    join: Join,
+    /// Of the question.
+    language: Option<&'static str>,
+    /// Passages to read, more than are shown where they are ordered anew.
+    wanted: usize,
+    folds: bool,
+}
+
 impl Core {
     pub(super) fn search(&self, caller: &Caller, request: &SearchRequest) -> Result<SearchResult> {
         let mut clock = Clock::start();
-        let passages = self.passages(caller, request, &mut clock)?;
-        Ok(SearchResult { passages, timings: clock.finish() })
+        let (passages, explanation) = self.find(caller, request, &mut clock)?;
+        Ok(SearchResult { passages, timings: clock.finish(), explanation })
     }
 
-    /// Finds, reads and reranks.
     pub(super) fn passages(
         &self,
         caller: &Caller,
         request: &SearchRequest,
         clock: &mut Clock,
     ) -> Result<Vec<Passage>> {
-        let collections = self.collections(caller, &request.scope)?;
-        let reranks = request.rerank.unwrap_or(self.config.reranker.is_some());
-        let limit = if reranks { request.top_k.max(RERANK_MAX) } else { request.top_k };
-        let query = self.query(request, limit, &collections)?;
+        Ok(self.find(caller, request, clock)?.0)
+    }
+
+    /// Finds, reads, folds, reranks and diversifies.
+    fn find(
+        &self,
+        caller: &Caller,
+        request: &SearchRequest,
+        clock: &mut Clock,
+    ) -> Result<(Vec<Passage>, Explanation)> {
+        let mut plan = self.plan(caller, request)?;
         clock.lap("embed");
-        let mut hits = Vec::new();
-        for collection in &collections {
-            let outcome = self.search.search(collection.id, &self.fit(&query, collection))?;
-            for (stage, us) in [
-                ("keyword", outcome.keyword_us),
-                ("vector", outcome.vector_us),
-                ("filter", outcome.filter_us),
-            ] {
-                clock.add(stage, us as f64 / 1e6);
-            }
-            hits.extend(outcome.hits);
-        }
-        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
-        hits.truncate(limit);
-        clock.lap("search");
-        let mut passages = self.read(caller, &hits)?;
-        clock.lap("fetch");
-        if reranks {
-            self.rerank(&request.query, &mut passages)?;
+        let (mut passages, collections) = self.gather(&mut plan, clock)?;
+        let reranker = self.reranker(request);
+        if let Some(reranker) = &reranker {
+            self.rerank(reranker, &request.query, &mut passages)?;
             clock.lap("rerank");
         }
-        passages.truncate(request.top_k);
-        Ok(passages)
+        passages = diversify(passages, request.diversity, request.top_k);
+        let explanation = Explanation {
+            fusion: Some(plan.join.fusion),
+            language: plan.language,
+            reranker: reranker.map(|reranker| reranker.plugin),
+            folds: plan.folds,
+            collections,
+        };
+        Ok((passages, explanation))
+    }
+
+    fn plan<'a>(&self, caller: &'a Caller, request: &SearchRequest) -> Result<Plan<'a>> {
+        let collections = self.collections(caller, &request.scope)?;
+        let ordered_anew = self.reranker(request).is_some() || request.diversity > 0.0;
+        let wanted = if ordered_anew { request.top_k.max(RERANK_MAX) } else { request.top_k };
+        let folds = request.fold.unwrap_or(self.config.fold);
+        let join = Join::new(request, self.config.fusion, self.embedder.info().fusion_weight);
+        let mut query = self.query(request, join.fusion, &collections)?;
+        query.limit = match (folds, request.mode) {
+            (false, _) => wanted,
+            // The sides look as deep as that anyway.
+            (true, SearchMode::Hybrid) => wanted.max(self.config.candidates),
+            (true, _) => wanted * 2,
+        };
+        let language = text::language(&query.text);
+        Ok(Plan { caller, collections, query, join, language, wanted, folds })
+    }
+
+    /// The passages wanted, or all there are. Where many were folded, the indexes are asked again for more.
+    fn gather(&self, plan: &mut Plan, clock: &mut Clock) -> Result<(Vec<Passage>, Vec<Searched>)> {
+        loop {
+            let (hits, searched) = self.ask_indexes(plan, clock)?;
+            let passages = self.read_distinct(plan, &hits)?;
+            clock.lap("fetch");
+            let is_all = hits.len() < plan.query.limit || plan.query.limit >= plan.wanted * DEEPER_MAX;
+            if passages.len() >= plan.wanted || is_all {
+                return Ok((passages, searched));
+            }
+            plan.query.limit *= DEEPER;
+        }
+    }
+
+    /// Results of all collections as one list.
+    fn ask_indexes(&self, plan: &Plan, clock: &mut Clock) -> Result<(Vec<Hit>, Vec<Searched>)> {
+        let (mut hits, mut searched) = (Vec::new(), Vec::new());
+        for collection in &plan.collections {
+            let query = self.fit(plan, collection);
+            let mut outcome = self.search.search(collection.id, &query)?;
+            for (stage, us) in outcome.stages() {
+                clock.add(stage, us as f64 / 1e6);
+            }
+            hits.append(&mut outcome.hits);
+            searched.push(self.searched(collection, &query, &outcome));
+        }
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
+        hits.truncate(plan.query.limit);
+        clock.lap("search");
+        Ok((hits, searched))
+    }
+
+    fn searched(&self, collection: &Collection, query: &SearchQuery, outcome: &Outcome) -> Searched {
+        let stages = outcome.stages().into_iter();
+        Searched {
+            collection: collection.key.name.clone(),
+            fusion: query.fusion,
+            candidates: query.candidates.max(query.limit),
+            vector_path: outcome.vector_path,
+            filter_matches: outcome.filter_matches,
+            timings: stages.map(|(stage, us)| (stage, us as f64 / 1e3)).collect(),
+        }
+    }
+
+    /// Passages of the hits, as many as are wanted; what says the same as one before is folded into it.
+    fn read_distinct(&self, plan: &Plan, hits: &[Hit]) -> Result<Vec<Passage>> {
+        if !plan.folds {
+            return self.read(plan.caller, hits);
+        }
+        let (mut folds, mut rest) = (Folds::default(), hits);
+        while folds.len() < plan.wanted && !rest.is_empty() {
+            let missing = plan.wanted - folds.len();
+            let (next, later) = rest.split_at(missing.min(rest.len()));
+            self.read(plan.caller, next)?.into_iter().for_each(|passage| folds.push(passage));
+            rest = later;
+        }
+        Ok(folds.into_passages())
     }
 
     fn collections(&self, caller: &Caller, scope: &Scope) -> Result<Vec<Collection>> {
@@ -105,11 +203,10 @@ impl Core {
     fn query(
         &self,
         request: &SearchRequest,
-        limit: usize,
+        fusion: Fusion,
         collections: &[Collection],
     ) -> Result<SearchQuery> {
         let text = nfc(&request.query).into_owned();
-        let alpha = self.embedder.info().fusion_weight;
         let wants_vector = request.mode != SearchMode::Keyword && !collections.is_empty();
         let vector = match wants_vector.then(|| self.embedder.embed(&[&text], Purpose::Query)) {
             Some(Ok(vector)) => Some(vector).filter(|vector| vector.iter().any(|value| *value != 0.0)),
@@ -125,18 +222,20 @@ impl Core {
             vector,
             mode: request.mode,
             filter: request.filter.clone(),
-            limit,
-            candidates: self.config.candidates.max(limit),
-            fusion: self.config.fusion.unwrap_or(Fusion::Convex { alpha }),
+            limit: request.top_k,
+            candidates: self.config.candidates,
+            fusion,
         })
     }
 
-    /// Vectors of another embedder are not compared with this query's.
-    fn fit(&self, query: &SearchQuery, collection: &Collection) -> SearchQuery {
+    /// The query for this collection: vectors of another embedder are not compared with it, and in texts of another
+    /// language its words count less.
+    fn fit(&self, plan: &Plan, collection: &Collection) -> SearchQuery {
         let same =
             collection.embedder.as_ref().is_none_or(|print| *print == self.embedder.info().fingerprint);
-        let vector = query.vector.clone().filter(|_| same);
-        SearchQuery { vector, ..query.clone() }
+        let vector = plan.query.vector.clone().filter(|_| same);
+        let fusion = plan.join.within(plan.language, &self.search.languages(collection.id));
+        SearchQuery { vector, fusion, ..plan.query.clone() }
     }
 
     /// Texts and documents of the hits. One that was deleted in between is left out.
@@ -158,18 +257,22 @@ impl Core {
                 metadata: chunk.metadata,
                 score: hit.score,
                 scores: hit.scores,
+                origin: Origin { fused: hit.score, shares: hit.shares, ..Origin::default() },
             })
         });
         Ok(passages.collect())
     }
 
-    fn rerank(&self, query: &str, passages: &mut [Passage]) -> Result<()> {
-        let (name, settings) = match &self.config.reranker {
-            Some(reranker) => (reranker.plugin.as_str(), reranker.settings.clone()),
-            None => (DEFAULT_RERANKER, JsonMap::new()),
-        };
+    /// The one that the request gets.
+    fn reranker(&self, request: &SearchRequest) -> Option<PluginRef> {
+        let configured = self.config.reranker.clone();
+        let default = || PluginRef { plugin: DEFAULT_RERANKER.into(), settings: JsonMap::new() };
+        request.rerank.unwrap_or(configured.is_some()).then(|| configured.unwrap_or_else(default))
+    }
+
+    fn rerank(&self, reranker: &PluginRef, query: &str, passages: &mut [Passage]) -> Result<()> {
         let texts: Vec<&str> = passages.iter().map(|passage| passage.text.as_str()).collect();
-        let scores = self.plugins.reranker(name, &settings)?.rerank(query, &texts)?;
+        let scores = self.plugins.reranker(&reranker.plugin, &reranker.settings)?.rerank(query, &texts)?;
         for (passage, score) in passages.iter_mut().zip(scores) {
             passage.scores.rerank = Some(score);
             passage.score = score;

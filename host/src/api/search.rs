@@ -13,7 +13,7 @@ use super::blocking::blocking;
 use super::caller::{Unknown, Who, resolve};
 use super::error::{ApiError, Result};
 use super::extract::{DocumentPath, Json, Query};
-use crate::answer::{SearchRequest, SearchResult, Timings};
+use crate::answer::{Explanation, SearchRequest, SearchResult, Searched, Timings};
 use crate::app::App;
 use crate::types::{CollectionKey, CollectionName, Filter, Fusion, Passage, Scope, UserId};
 use crate::wire;
@@ -44,12 +44,12 @@ pub(super) async fn chunks(
     headers: HeaderMap,
     Json(body): Json<wire::SearchBody>,
 ) -> Result<Answer<wire::SearchAnswer>> {
-    let explanation = body.explain.then(|| explanation(&app));
+    let (explain, diversity) = (body.explain, body.diversity);
     let found = run(&app, &headers, body, |top_k| top_k).await?;
     Ok(Answer(wire::SearchAnswer {
-        results: found.passages.into_iter().map(Into::into).collect(),
+        results: found.passages.into_iter().map(hit(explain)).collect(),
         timings: timings(found.timings),
-        explanation,
+        explanation: explain.then(|| explanation(&app, found.explanation, diversity)),
     }))
 }
 
@@ -62,10 +62,15 @@ pub(super) async fn documents(
     headers: HeaderMap,
     Json(body): Json<wire::SearchBody>,
 ) -> Result<Answer<wire::DocumentSearchAnswer>> {
-    let top_k = body.top_k as usize;
+    let (top_k, explain, diversity) = (body.top_k as usize, body.explain, body.diversity);
+    // Each document is a result of its own here, also one that another repeats.
+    let body = wire::SearchBody { fold: body.fold.or(Some(false)), ..body };
     let found = run(&app, &headers, body, |top_k| top_k * CHUNKS_A_DOCUMENT).await?;
-    let items = by_document(found.passages, top_k);
-    Ok(Answer(wire::DocumentSearchAnswer { items, timings: timings(found.timings) }))
+    Ok(Answer(wire::DocumentSearchAnswer {
+        items: by_document(found.passages, top_k, hit(explain)),
+        timings: timings(found.timings),
+        explanation: explain.then(|| explanation(&app, found.explanation, diversity)),
+    }))
 }
 
 /// Find documents like this one, in its collection
@@ -97,11 +102,16 @@ async fn run(
     limit: fn(usize) -> usize,
 ) -> Result<SearchResult> {
     let checked = Checked::new(&body.query, body.top_k, body.filter.as_ref(), body.collection.as_deref())?;
+    check_ranking(&body)?;
     let Who { caller, .. } = resolve(app, headers, body.session_id.as_deref(), Unknown::Create).await?;
     let mut request = checked.request(&caller.user);
     request.top_k = limit(request.top_k);
     request.mode = body.mode.into();
     request.rerank = body.rerank;
+    request.fusion = body.fusion.map(Into::into);
+    request.alpha = body.alpha;
+    request.fold = body.fold;
+    request.diversity = body.diversity;
     let answers = app.answers.clone();
     blocking(move || answers.search(&caller, &request)).await
 }
@@ -144,7 +154,7 @@ impl Checked {
             Where::Everywhere => Scope::All,
         };
         let Self { query, top_k, filter, .. } = self;
-        SearchRequest { query, top_k, filter, scope, mode: Default::default(), rerank: None }
+        SearchRequest { filter, ..SearchRequest::new(query, top_k, scope) }
     }
 }
 
@@ -177,8 +187,35 @@ fn check_top_k(top_k: u32, pointer: &str) -> Result<usize> {
     }
 }
 
+fn check_ranking(body: &wire::SearchBody) -> Result<()> {
+    if body.alpha.is_some_and(|alpha| !(0.0..=1.0).contains(&alpha)) {
+        return Err(ApiError::invalid("/alpha", "must be 0 (keywords only) to 1 (vectors only)"));
+    }
+    if body.alpha.is_some() && body.fusion == Some(wire::FusionMethod::Rrf) {
+        return Err(ApiError::invalid(
+            "/alpha",
+            "has no effect with fusion \"rrf\": leave one of the two out",
+        ));
+    }
+    if !(0.0..=1.0).contains(&body.diversity) {
+        return Err(ApiError::invalid(
+            "/diversity",
+            "must be 0 (the best ones) to 1 (the most different ones)",
+        ));
+    }
+    Ok(())
+}
+
+fn hit(explain: bool) -> fn(Passage) -> wire::Hit {
+    if explain { wire::Hit::explained } else { wire::Hit::from }
+}
+
 /// Groups chunks; documents stand in the order of their best chunk.
-fn by_document(passages: Vec<Passage>, top_k: usize) -> Vec<wire::DocumentHit> {
+fn by_document(
+    passages: Vec<Passage>,
+    top_k: usize,
+    hit: fn(Passage) -> wire::Hit,
+) -> Vec<wire::DocumentHit> {
     let mut places = HashMap::new();
     let mut items: Vec<wire::DocumentHit> = Vec::new();
     for passage in passages {
@@ -187,7 +224,7 @@ fn by_document(passages: Vec<Passage>, top_k: usize) -> Vec<wire::DocumentHit> {
             let document = passage.document.as_ref().clone().into();
             items.push(wire::DocumentHit { document, score: passage.score, hits: Vec::new() });
         }
-        items[place].hits.push(passage.into());
+        items[place].hits.push(hit(passage));
     }
     items.truncate(top_k);
     items
@@ -197,20 +234,36 @@ pub(super) fn timings(timings: Timings) -> wire::Timings {
     timings.into_iter().map(|(stage, ms)| (stage.to_string(), ms)).collect()
 }
 
-fn explanation(app: &App) -> wire::Explanation {
-    let info = app.embedder.info();
-    let search = &app.config.search;
-    let (fusion, alpha) = match search.fusion {
-        Some(Fusion::Rrf) => ("rrf", None),
-        Some(Fusion::Convex { alpha }) => ("convex", Some(alpha)),
-        None => ("convex", Some(info.fusion_weight)),
-    };
+fn explanation(app: &App, found: Explanation, diversity: f32) -> wire::Explanation {
+    let fusion = found.fusion.unwrap_or(Fusion::Rrf);
     wire::Explanation {
         fusion: fusion.into(),
-        alpha,
-        candidates: search.candidates,
-        embedder: info.model.clone(),
-        reranker: search.reranker.as_ref().map(|reranker| reranker.plugin.clone()),
+        alpha: alpha(fusion),
+        candidates: app.config.search.candidates,
+        embedder: app.embedder.info().model.clone(),
+        reranker: found.reranker,
+        language: found.language.map(str::to_owned),
+        fold: found.folds,
+        diversity,
+        collections: found.collections.into_iter().map(searched).collect(),
+    }
+}
+
+fn searched(searched: Searched) -> wire::CollectionExplanation {
+    wire::CollectionExplanation {
+        collection: searched.collection.to_string(),
+        alpha: alpha(searched.fusion),
+        candidates: searched.candidates,
+        vector: searched.vector_path.into(),
+        filter_matches: searched.filter_matches,
+        timings: timings(searched.timings),
+    }
+}
+
+fn alpha(fusion: Fusion) -> Option<f32> {
+    match fusion {
+        Fusion::Convex { alpha } => Some(alpha),
+        Fusion::Rrf => None,
     }
 }
 
@@ -231,6 +284,24 @@ mod tests {
         assert_eq!(pointer(Checked::new("x", 101, None, None)), "/top_k");
         assert_eq!(pointer(Checked::new("x", 5, None, Some("a/b"))), "/collection");
         assert_eq!(pointer(Checked::new("x", 100, None, Some("*"))), "");
+    }
+
+    #[test]
+    fn what_orders_the_results_is_checked() {
+        let pointer = |change: &dyn Fn(&mut wire::SearchBody)| {
+            let mut body = wire::SearchBody::new("x");
+            change(&mut body);
+            check_ranking(&body).err().map(|error| error.errors[0].pointer.clone())
+        };
+        assert_eq!(pointer(&|body| body.alpha = Some(1.0)), None);
+        assert_eq!(pointer(&|body| body.alpha = Some(1.1)).as_deref(), Some("/alpha"));
+        assert_eq!(pointer(&|body| body.alpha = Some(f32::NAN)).as_deref(), Some("/alpha"));
+        let both = |body: &mut wire::SearchBody| {
+            (body.alpha, body.fusion) = (Some(0.5), Some(wire::FusionMethod::Rrf));
+        };
+        assert_eq!(pointer(&both).as_deref(), Some("/alpha"));
+        assert_eq!(pointer(&|body| body.diversity = -0.1).as_deref(), Some("/diversity"));
+        assert_eq!(pointer(&|body| body.diversity = 1.0), None);
     }
 
     #[test]

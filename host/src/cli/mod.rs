@@ -165,6 +165,11 @@ mod tests {
             "upload --wait --no-wait a",
             "documents delete",
             "completions klingon",
+            "eval",
+            "eval --alphas 0,2 dir",
+            "eval --questions q.jsonl dir",
+            "search --fusion magic x",
+            "bench search",
         ] {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
         }
@@ -177,6 +182,11 @@ mod tests {
             "upload a b/*.pdf --tag x --tag y --collection c --no-wait --json",
             "query x --backend llama --top-k 3 --session s --conversation c --json",
             "search x --mode keyword --explain --top-k 10",
+            "search x --fusion rrf --fold false --diversity 0.3",
+            "eval a b --alphas 0,0.5,1 --json",
+            "eval --questions q.jsonl --collection notes --url http://127.0.0.1:9",
+            "eval --questions q.yaml --data-dir /d",
+            "bench search --corpus c.ndjson --documents 10 --clients 2 --svg a.svg --json",
             "documents list --status failed --limit 5",
             "documents show 1 --chunks --json",
             "documents delete 1 2 3",

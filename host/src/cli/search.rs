@@ -2,7 +2,10 @@ use super::output;
 use super::remote::Remote;
 use super::{Outcome, Result};
 use crate::types::JsonMap;
-use crate::wire::{FilterBody, Hit, SearchAnswer, SearchBody, SearchMode};
+use crate::wire::{
+    CollectionExplanation, FilterBody, FusionMethod, Hit, SearchAnswer, SearchBody, SearchMode, Share,
+    VectorPathKind,
+};
 
 /// Characters of a hit's text that are shown.
 const EXCERPT_CHARS: usize = 160;
@@ -43,6 +46,18 @@ pub(super) struct Args {
     /// Rerank, or don't; else as configured
     #[arg(long, value_name = "BOOL")]
     rerank: Option<bool>,
+    /// How to join the results of both indexes; else as configured
+    #[arg(long, value_enum)]
+    fusion: Option<Fusion>,
+    /// Weight of the vector index, 0 to 1; else as configured
+    #[arg(long, value_name = "WEIGHT")]
+    alpha: Option<f32>,
+    /// Fold results of nearly the same text into one, or don't; else as configured
+    #[arg(long, value_name = "BOOL")]
+    fold: Option<bool>,
+    /// How much results should differ from each other, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    diversity: f32,
     /// Also tell how the scores came about
     #[arg(long)]
     explain: bool,
@@ -72,6 +87,21 @@ impl From<Mode> for SearchMode {
     }
 }
 
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Fusion {
+    Convex,
+    Rrf,
+}
+
+impl From<Fusion> for FusionMethod {
+    fn from(fusion: Fusion) -> Self {
+        match fusion {
+            Fusion::Convex => FusionMethod::Convex,
+            Fusion::Rrf => FusionMethod::Rrf,
+        }
+    }
+}
+
 pub(super) async fn run(args: Args) -> Result {
     let client = args.remote.client()?;
     let body = SearchBody {
@@ -81,6 +111,10 @@ pub(super) async fn run(args: Args) -> Result {
         filter: args.scope.filter(),
         collection: args.scope.collection,
         rerank: args.rerank,
+        fusion: args.fusion.map(Into::into),
+        alpha: args.alpha,
+        fold: args.fold,
+        diversity: args.diversity,
         explain: args.explain,
         ..SearchBody::new(args.query)
     };
@@ -99,6 +133,10 @@ fn render(answer: &SearchAnswer, explain: bool) -> String {
         text.push_str(&format!("{rank:>3}  {:.3}  {}\n", hit.score, place(hit)));
         if explain {
             text.push_str(&format!("            {}\n", scores(hit)));
+        }
+        if !hit.folded.is_empty() {
+            let copies = output::count(hit.folded.len(), "near-duplicate");
+            text.push_str(&format!("            and {copies}\n"));
         }
         text.push_str(&format!("            {}\n", output::excerpt(&hit.content, EXCERPT_CHARS)));
     }
@@ -123,26 +161,56 @@ pub(super) fn place(hit: &Hit) -> String {
     place
 }
 
+/// `keyword 12.500 (#1, 1.000 × 0.7), vector 0.610 (#3, 0.820 × 0.3), rerank 0.900, was #4`
 fn scores(hit: &Hit) -> String {
-    let sides =
-        [("keyword", hit.scores.keyword), ("vector", hit.scores.vector), ("rerank", hit.scores.rerank)];
-    let known = sides.iter().filter_map(|(name, score)| Some(format!("{name} {:.3}", (*score)?)));
-    known.collect::<Vec<_>>().join(", ")
+    let explain = hit.explain.as_ref();
+    let sides = [
+        ("keyword", hit.scores.keyword, explain.and_then(|explain| explain.keyword)),
+        ("vector", hit.scores.vector, explain.and_then(|explain| explain.vector)),
+        ("rerank", hit.scores.rerank, None),
+    ];
+    let known = sides.into_iter().filter_map(|(name, score, share)| {
+        Some(format!("{name} {:.3}{}", score?, share.map(worth).unwrap_or_default()))
+    });
+    let moved = explain.and_then(|explain| explain.moved_from).map(|place| format!("was #{place}"));
+    known.chain(moved).collect::<Vec<_>>().join(", ")
+}
+
+fn worth(share: Share) -> String {
+    let rank = share.rank.map(|rank| format!("#{rank}, ")).unwrap_or_default();
+    format!(" ({rank}{:.3} × {:.2})", share.points, share.weight)
 }
 
 fn explanation(answer: &SearchAnswer) -> String {
     let mut text = String::from("\n");
     if let Some(how) = &answer.explanation {
+        let fusion = match how.fusion {
+            FusionMethod::Convex => "convex",
+            FusionMethod::Rrf => "rrf",
+        };
         let alpha = how.alpha.map(|alpha| format!(", alpha {alpha}")).unwrap_or_default();
         let reranker = how.reranker.as_deref().unwrap_or("none");
         text.push_str(&format!(
-            "fusion {}{alpha}, {} candidates a side, embedder {}, reranker {reranker}\n",
-            how.fusion, how.candidates, how.embedder
+            "fusion {fusion}{alpha}, {} candidates a side, embedder {}, reranker {reranker}\n",
+            how.candidates, how.embedder
         ));
+        text.extend(how.collections.iter().map(searched));
     }
     let timings = answer.timings.iter().map(|(stage, ms)| format!("{stage} {ms:.2} ms"));
     text.push_str(&format!("{}\n", timings.collect::<Vec<_>>().join(", ")));
     text
+}
+
+/// `collection default: alpha 0.9, 120 vectors compared (exact), 17 chunks pass the filter`
+fn searched(how: &CollectionExplanation) -> String {
+    let alpha = how.alpha.map(|alpha| format!("alpha {alpha}, ")).unwrap_or_default();
+    let path = match how.vector.path {
+        VectorPathKind::None => "no vectors".to_owned(),
+        VectorPathKind::Exact => format!("{} vectors compared (exact)", how.vector.compared),
+        VectorPathKind::Graph => format!("{} vectors compared (graph)", how.vector.compared),
+    };
+    let filter = how.filter_matches.map(|count| format!(", {count} chunks pass the filter"));
+    format!("collection {}: {alpha}{path}{}\n", how.collection, filter.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -165,6 +233,8 @@ pub(super) mod tests {
             content: "Some\ntext".into(),
             score: 0.875,
             scores: Scores { keyword: Some(12.5), vector: None, rerank: None },
+            folded: Vec::new(),
+            explain: None,
             metadata: JsonMap::new(),
         }
     }

@@ -209,6 +209,7 @@ impl<'a> Checker<'a> {
             },
             reranker: raw.reranker.map(PluginRef::from),
             candidates: self.count("search.candidates", raw.candidates, 100, (1, 10_000)) as usize,
+            fold: raw.fold.unwrap_or(true),
         }
     }
 

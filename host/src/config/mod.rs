@@ -143,6 +143,8 @@ pub struct SearchConfig {
     pub reranker: Option<PluginRef>,
     /// Results of each side before fusion. Default 100.
     pub candidates: usize,
+    /// Whether near-duplicates are folded into the best of them. Default true.
+    pub fold: bool,
 }
 
 /// Where a secret is kept.

@@ -126,6 +126,8 @@ pub(super) struct RawSearch {
     pub reranker: Option<RawPlugin>,
     /// Results of each side before fusion. Default: 100.
     pub candidates: Option<u32>,
+    /// Whether results of nearly the same text are folded into the best of them. Default: true.
+    pub fold: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -158,6 +158,7 @@ fn search(search: &SearchConfig) -> RawSearch {
         alpha,
         reranker: search.reranker.as_ref().map(plugin),
         candidates: u32::try_from(search.candidates).ok(),
+        fold: Some(search.fold),
     }
 }
 

@@ -325,8 +325,12 @@ fn some_config() -> impl Strategy<Value = Config> {
             config.ingest.workers = workers;
             config.ingest.chunk_tokens = tokens;
             config.ingest.enrichers = keys.then(|| vec![plugin.clone()]);
-            config.search =
-                SearchConfig { fusion, reranker: Some(plugin.clone()), candidates: count as usize };
+            config.search = SearchConfig {
+                fusion,
+                reranker: Some(plugin.clone()),
+                candidates: count as usize,
+                fold: keys,
+            };
             config.plugins.grants.insert(
                 plugin.plugin.clone(),
                 GrantConfig {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::boundary::boundary;
 use super::fuse::fuse;
-use super::keyword::{KeywordHit, KeywordIndex, Keywords};
+use super::keyword::{KeywordHit, KeywordIndex, Keywords, Rows};
 use super::vector::{Job, Limits, Scored, VectorWriter, Vectors, plan};
 use super::{Cursors, Error, Outcome, Result, Space};
 use crate::types::*;
@@ -67,6 +67,11 @@ impl Collection {
     pub fn counts(&self) -> (u64, u64) {
         let view = self.view.load();
         (view.keywords.len(), view.vectors.len())
+    }
+
+    /// Chunks by the language they were analysed in.
+    pub fn languages(&self) -> Vec<(&'static str, u64)> {
+        self.view.load().keywords.languages()
     }
 
     /// Applies changes, all or none.
@@ -209,14 +214,17 @@ impl Collection {
             }
             Ok(Some((found, trace)))
         })?;
-        let (vector, trace) = vector.map_or((None, None), |(found, trace)| (Some(found), Some(trace)));
+        let (vector, vector_path) = match vector {
+            Some((found, trace)) => (Some(found), trace.path()),
+            None => (None, VectorPath::None),
+        };
         let keyword: Option<Vec<_>> =
             keyword.map(|hits| hits.into_iter().map(|hit| (hit.chunk, hit.score)).collect());
         let vector: Option<Vec<_>> =
             vector.map(|hits| hits.into_iter().map(|hit| (hit.chunk, hit.cosine)).collect());
-        let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, query.limit);
-        let matches = rows.as_ref().map(|rows| rows.len());
-        Ok(Outcome { hits, keyword_us, vector_us, filter_us, trace, matches })
+        let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, depth, query.limit);
+        let filter_matches = rows.as_ref().map(Rows::len);
+        Ok(Outcome { hits, keyword_us, vector_us, filter_us, vector_path, filter_matches })
     }
 
     /// Documents like this one, best first.

@@ -10,23 +10,30 @@ const RRF_K: f32 = 60.0;
 /// What one side found, best first; behind that, for a convex combination, it may score what the other found.
 pub type Side = [(ChunkId, f32)];
 
-/// Both sides as one list, best first; of equals the lower chunk id first. A side that was not asked is `None`.
+/// Both sides as one list, best first; of equals the lower chunk id first. A side that was not asked is `None`; from
+/// place `listed` on, a side holds what it was only asked to score.
 ///
 /// A convex combination (Bruch, Gai, Ingber, 2023) counts BM25 from its least possible value, 0, as a share of the best
 /// one, and stretches cosines over those at hand, since their useful range is the embedder's. What a side does not
 /// list counts 0 there.
-pub fn fuse(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion, limit: usize) -> Vec<Hit> {
+pub fn fuse(
+    keyword: Option<&Side>,
+    vector: Option<&Side>,
+    fusion: Fusion,
+    listed: usize,
+    limit: usize,
+) -> Vec<Hit> {
     let mut hits: BTreeMap<ChunkId, Hit> = BTreeMap::new();
-    let (keyword_points, vector_points) = points(keyword, vector, fusion);
-    for ((chunk, score), points) in keyword.unwrap_or_default().iter().zip(keyword_points) {
-        let hit = hits.entry(*chunk).or_insert_with(|| empty(*chunk));
-        hit.score += points;
-        hit.scores.keyword = Some(*score);
+    let (of_keyword, of_vector) = points(keyword, vector, fusion);
+    for (chunk, score, share) in shares(keyword, of_keyword, listed) {
+        let hit = hits.entry(chunk).or_insert_with(|| empty(chunk));
+        hit.scores.keyword = Some(score);
+        hit.add(share, |shares| &mut shares.keyword);
     }
-    for ((chunk, score), points) in vector.unwrap_or_default().iter().zip(vector_points) {
-        let hit = hits.entry(*chunk).or_insert_with(|| empty(*chunk));
-        hit.score += points;
-        hit.scores.vector = Some(*score);
+    for (chunk, score, share) in shares(vector, of_vector, listed) {
+        let hit = hits.entry(chunk).or_insert_with(|| empty(chunk));
+        hit.scores.vector = Some(score);
+        hit.add(share, |shares| &mut shares.vector);
     }
     let mut hits: Vec<Hit> = hits.into_values().collect();
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
@@ -37,21 +44,45 @@ pub fn fuse(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion, limit
 }
 
 fn empty(chunk: ChunkId) -> Hit {
-    Hit { chunk, score: 0.0, scores: Scores::default() }
+    Hit { chunk, score: 0.0, scores: Scores::default(), shares: Shares::default() }
+}
+
+impl Hit {
+    fn add(&mut self, share: Share, place: impl Fn(&mut Shares) -> &mut Option<Share>) {
+        self.score += share.weight * share.points;
+        *place(&mut self.shares) = Some(share);
+    }
+}
+
+/// Normalised scores of a side in its order, and what they weigh.
+type Points = (Vec<f32>, f32);
+
+/// The results of a side with their scores and shares.
+fn shares(
+    side: Option<&Side>,
+    (points, weight): Points,
+    listed: usize,
+) -> impl Iterator<Item = (ChunkId, f32, Share)> {
+    let results = side.unwrap_or_default().iter().zip(points).enumerate();
+    results.map(move |(at, ((chunk, score), points))| {
+        (*chunk, *score, Share { rank: (at < listed).then_some(at + 1), points, weight })
+    })
 }
 
 /// What each result of a side adds to the score of its chunk.
-fn points(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion) -> (Vec<f32>, Vec<f32>) {
+fn points(keyword: Option<&Side>, vector: Option<&Side>, fusion: Fusion) -> (Points, Points) {
+    let none = || (Vec::new(), 0.0);
     match (keyword, vector, fusion) {
-        (Some(keyword), None, _) => (of_best(keyword), Vec::new()),
+        (Some(keyword), None, _) => ((of_best(keyword), 1.0), none()),
         (None, vector, _) => {
-            (Vec::new(), vector.unwrap_or_default().iter().map(|(_, cosine)| *cosine).collect())
+            let cosines = vector.unwrap_or_default().iter().map(|(_, cosine)| *cosine);
+            (none(), (cosines.collect(), 1.0))
         }
         (Some(keyword), Some(vector), Fusion::Convex { alpha }) => {
             let alpha = if alpha.is_nan() { 0.5 } else { alpha.clamp(0.0, 1.0) };
-            (times(of_best(keyword), 1.0 - alpha), times(stretched(vector), alpha))
+            ((of_best(keyword), 1.0 - alpha), (stretched(vector), alpha))
         }
-        (Some(keyword), Some(vector), Fusion::Rrf) => (by_rank(keyword), by_rank(vector)),
+        (Some(keyword), Some(vector), Fusion::Rrf) => ((by_rank(keyword), 0.5), (by_rank(vector), 0.5)),
     }
 }
 
@@ -69,13 +100,9 @@ fn stretched(side: &Side) -> Vec<f32> {
     side.iter().map(|(_, score)| stretch(*score)).collect()
 }
 
-fn times(points: Vec<f32>, weight: f32) -> Vec<f32> {
-    points.into_iter().map(|points| points * weight).collect()
-}
-
-/// Reciprocal ranks, scaled so that the first of both sides gets 1.
+/// Reciprocal ranks, scaled so that the first gets 1.
 fn by_rank(side: &Side) -> Vec<f32> {
-    (0..side.len()).map(|rank| (RRF_K + 1.0) / (RRF_K + 1.0 + rank as f32) / 2.0).collect()
+    (0..side.len()).map(|rank| (RRF_K + 1.0) / (RRF_K + 1.0 + rank as f32)).collect()
 }
 
 #[cfg(test)]
@@ -105,7 +132,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_chunk_comes_once_in_order_with_its_scores(keyword in side(), vector in side(), fusion in fusion()) {
-            let hits = fuse(Some(&keyword), Some(&vector), fusion, usize::MAX);
+            let hits = fuse(Some(&keyword), Some(&vector), fusion, usize::MAX, usize::MAX);
             let mut chunks: Vec<_> = keyword.iter().chain(&vector).map(|(chunk, _)| *chunk).collect();
             chunks.sort();
             chunks.dedup();
@@ -124,22 +151,39 @@ mod tests {
         }
 
         #[test]
+        fn shares_add_up_to_the_score_and_name_the_places(
+            keyword in side(), vector in side(), fusion in fusion(), listed in 0usize..6,
+        ) {
+            for hit in fuse(Some(&keyword), Some(&vector), fusion, listed, usize::MAX) {
+                let shares = [(hit.shares.keyword, &keyword), (hit.shares.vector, &vector)];
+                let sum: f32 = shares.iter().filter_map(|(share, _)| *share).map(|share| share.weight * share.points).sum();
+                prop_assert!((sum.clamp(0.0, 1.0) - hit.score).abs() < 1e-6);
+                for (share, side) in shares {
+                    let place = side.iter().position(|(chunk, _)| *chunk == hit.chunk);
+                    prop_assert_eq!(share.is_some(), place.is_some());
+                    let rank = place.filter(|place| *place < listed).map(|place| place + 1);
+                    prop_assert_eq!(share.and_then(|share| share.rank), rank);
+                }
+            }
+        }
+
+        #[test]
         fn a_limit_cuts_and_changes_nothing_else(keyword in side(), vector in side(), fusion in fusion(), limit in 0usize..10) {
-            let all = fuse(Some(&keyword), Some(&vector), fusion, usize::MAX);
-            let some = fuse(Some(&keyword), Some(&vector), fusion, limit);
+            let all = fuse(Some(&keyword), Some(&vector), fusion, usize::MAX, usize::MAX);
+            let some = fuse(Some(&keyword), Some(&vector), fusion, usize::MAX, limit);
             prop_assert_eq!(&some[..], &all[..limit.min(all.len())]);
         }
 
         #[test]
         fn better_on_both_sides_is_never_worse(keyword in side(), fusion in fusion()) {
-            let hits = fuse(Some(&keyword), Some(&keyword), fusion, usize::MAX);
+            let hits = fuse(Some(&keyword), Some(&keyword), fusion, usize::MAX, usize::MAX);
             let pairs = hits.windows(2);
             prop_assert!(pairs.into_iter().all(|pair| pair[0].scores.keyword >= pair[1].scores.keyword));
         }
 
         #[test]
         fn a_weight_of_one_ranks_by_that_side(keyword in side(), vector in side()) {
-            let hits = fuse(Some(&keyword), Some(&vector), Fusion::Convex { alpha: 1.0 }, vector.len());
+            let hits = fuse(Some(&keyword), Some(&vector), Fusion::Convex { alpha: 1.0 }, usize::MAX, vector.len());
             let least = vector.last().map(|last| last.1);
             for (hit, wanted) in hits.iter().zip(&vector).filter(|(_, wanted)| Some(wanted.1) != least) {
                 prop_assert_eq!(hit.chunk, wanted.0);
@@ -149,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_single_result_counts_in_full() {
-        let hits = fuse(Some(&[(chunk(1), 3.0)]), Some(&[]), Fusion::Convex { alpha: 0.3 }, 10);
+        let hits = fuse(Some(&[(chunk(1), 3.0)]), Some(&[]), Fusion::Convex { alpha: 0.3 }, usize::MAX, 10);
         assert!((hits[0].score - 0.7).abs() < 1e-6);
     }
 
@@ -157,8 +201,8 @@ mod tests {
     fn one_side_alone_keeps_its_proportions() {
         let side = [(chunk(1), 4.0), (chunk(2), 1.0)];
         let scores = |hits: Vec<Hit>| hits.iter().map(|hit| hit.score).collect::<Vec<_>>();
-        assert_eq!(scores(fuse(Some(&side), None, Fusion::Rrf, 10)), [1.0, 0.25]);
+        assert_eq!(scores(fuse(Some(&side), None, Fusion::Rrf, usize::MAX, 10)), [1.0, 0.25]);
         let cosines = [(chunk(1), 0.5), (chunk(2), -0.5)];
-        assert_eq!(scores(fuse(None, Some(&cosines), Fusion::Rrf, 10)), [0.5, 0.0]);
+        assert_eq!(scores(fuse(None, Some(&cosines), Fusion::Rrf, usize::MAX, 10)), [0.5, 0.0]);
     }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use self::collection::{Collection, remove};
-pub use self::vector::{Limits, Trace};
+pub use self::vector::Limits;
 use crate::types::*;
 
 /// What can go wrong.
@@ -55,20 +55,16 @@ pub struct Outcome {
     pub keyword_us: u64,
     pub vector_us: u64,
     pub filter_us: u64,
-    /// Which way vector search went, if it was asked.
-    pub trace: Option<Trace>,
-    /// How many chunks pass the filter, if there was one.
-    pub matches: Option<u64>,
+    /// Which way vector search went.
+    pub vector_path: VectorPath,
+    /// Chunks that pass the filter; `None` without one.
+    pub filter_matches: Option<u64>,
 }
 
 impl Outcome {
-    /// Which way vector search went: `none`, `exact` or `graph`.
-    pub fn vector_path(&self) -> &'static str {
-        match self.trace {
-            None => "none",
-            Some(Trace { graph_segments: 0, .. }) => "exact",
-            Some(_) => "graph",
-        }
+    /// Microseconds of each stage.
+    pub fn stages(&self) -> [(&'static str, u64); 3] {
+        [("keyword", self.keyword_us), ("vector", self.vector_us), ("filter", self.filter_us)]
     }
 }
 
@@ -221,6 +217,11 @@ impl Search {
     /// How many chunks the keyword and the vector index of a collection hold.
     pub fn counts(&self, id: CollectionId) -> (u64, u64) {
         self.get(id).map_or((0, 0), |collection| collection.counts())
+    }
+
+    /// How many chunks of a collection were analysed in each language (ISO 639-1; empty: in none).
+    pub fn languages(&self, id: CollectionId) -> Vec<(&'static str, u64)> {
+        self.get(id).map_or_else(Vec::new, |collection| collection.languages())
     }
 
     /// Removes the indexes of a collection, to build them anew.

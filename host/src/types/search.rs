@@ -24,6 +24,14 @@ pub enum Fusion {
     Rrf,
 }
 
+/// The name of a [`Fusion`], where its weight is left to others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum FusionMethod {
+    Convex,
+    Rrf,
+}
+
 /// A search of one collection.
 #[derive(Clone, Debug)]
 pub struct SearchQuery {
@@ -54,6 +62,43 @@ pub struct Scores {
     pub rerank: Option<f32>,
 }
 
+/// What one side gave to the score of a hit: `weight * points`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Share {
+    /// Its place on that side, from 1; `None` where the side scored it only because the other one found it.
+    pub rank: Option<usize>,
+    /// Its normalised score, 0 to 1; the cosine itself where vectors alone were asked.
+    pub points: f32,
+    /// What the side counts, 0 to 1.
+    pub weight: f32,
+}
+
+/// The shares of both sides, where they have scored the hit.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Shares {
+    pub keyword: Option<Share>,
+    pub vector: Option<Share>,
+}
+
+/// How the vectors of a collection were searched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum VectorPath {
+    /// They were not asked, or there are none.
+    #[default]
+    None,
+    /// Every one that the filter lets through was compared.
+    Exact {
+        /// How many these are.
+        compared: u64,
+    },
+    /// Along a graph.
+    Graph {
+        /// Vectors that were compared on the way.
+        compared: u64,
+    },
+}
+
 /// A found chunk, as the indexes know it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Hit {
@@ -63,6 +108,8 @@ pub struct Hit {
     pub score: f32,
     /// What it came from.
     pub scores: Scores,
+    /// How these became one.
+    pub shares: Shares,
 }
 
 /// A found chunk with its text and document: what the API shows and what answers are made from.
@@ -88,6 +135,21 @@ pub struct Passage {
     pub score: f32,
     /// What it came from.
     pub scores: Scores,
+    /// How it came to its place.
+    pub origin: Origin,
+}
+
+/// How a passage came to its place.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Origin {
+    /// The score of both sides together, before any reranker.
+    pub fused: f32,
+    /// What it came from.
+    pub shares: Shares,
+    /// Its place before diversity moved it, from 1; `None` where diversity did not.
+    pub moved_from: Option<usize>,
+    /// Chunks of nearly the same text that it stands for, best first.
+    pub folded: Vec<ChunkId>,
 }
 
 /// Where a request may look.

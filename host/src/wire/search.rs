@@ -40,6 +40,34 @@ impl From<SearchMode> for types::SearchMode {
     }
 }
 
+/// How keyword and vector results become one list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FusionMethod {
+    /// The weighted sum of normalised scores.
+    Convex,
+    /// Reciprocal ranks.
+    Rrf,
+}
+
+impl From<FusionMethod> for types::FusionMethod {
+    fn from(method: FusionMethod) -> Self {
+        match method {
+            FusionMethod::Convex => types::FusionMethod::Convex,
+            FusionMethod::Rrf => types::FusionMethod::Rrf,
+        }
+    }
+}
+
+impl From<types::Fusion> for FusionMethod {
+    fn from(fusion: types::Fusion) -> Self {
+        match fusion {
+            types::Fusion::Convex { .. } => FusionMethod::Convex,
+            types::Fusion::Rrf => FusionMethod::Rrf,
+        }
+    }
+}
+
 /// A search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +94,21 @@ pub struct SearchBody {
     /// Whether to rerank; if left out, when the config names a reranker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<bool>,
+    /// How to join the sides; if left out, as configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fusion: Option<FusionMethod>,
+    /// Weight of the vector side, for `convex`; if left out, as configured, else what suits the embedder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1)]
+    pub alpha: Option<f32>,
+    /// Whether results of nearly the same text are folded into the best of them; if left out, as configured for chunks,
+    /// and not for documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<bool>,
+    /// How much results should differ from each other, 0 (not asked for) to 1 (maximal marginal relevance).
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1)]
+    pub diversity: f32,
     /// Also tell how the scores came about.
     #[serde(default)]
     pub explain: bool,
@@ -82,6 +125,10 @@ impl SearchBody {
             filter: None,
             collection: None,
             rerank: None,
+            fusion: None,
+            alpha: None,
+            fold: None,
+            diversity: 0.0,
             explain: false,
         }
     }
@@ -131,6 +178,12 @@ pub struct Hit {
     pub score: f32,
     /// What it came from.
     pub scores: Scores,
+    /// Chunks of nearly the same text that it stands for, best first; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folded: Vec<String>,
+    /// How it came to its place; with `explain` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<HitExplanation>,
     /// Of the document, with the chunk's own annotations on top.
     #[schema(value_type = Object)]
     pub metadata: JsonMap,
@@ -153,6 +206,8 @@ impl From<types::Passage> for Hit {
             content: passage.text,
             score: passage.score,
             scores: passage.scores.into(),
+            folded: passage.origin.folded.iter().map(ToString::to_string).collect(),
+            explain: None,
             metadata: overlay(document.metadata.clone(), passage.metadata),
         }
     }
@@ -177,27 +232,148 @@ fn overlay(mut base: JsonMap, top: JsonMap) -> JsonMap {
     base
 }
 
+/// What one side gave to the score of a result: `weight * points`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Share {
+    /// BM25, or the cosine similarity.
+    #[schema(required = true)]
+    pub score: Option<f32>,
+    /// Place on this side, from 1; null where the side scored the chunk only because the other one found it.
+    #[schema(required = true)]
+    pub rank: Option<usize>,
+    /// The score normalised: a share of the best BM25, the place of the cosine between the least and the best one, or
+    /// for `rrf` the reciprocal rank.
+    pub points: f32,
+    /// What the side counts.
+    pub weight: f32,
+}
+
+/// How a result came to its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HitExplanation {
+    /// From the words; null where that side did not find it.
+    #[schema(required = true)]
+    pub keyword: Option<Share>,
+    /// From the meaning; null where that side did not find it.
+    #[schema(required = true)]
+    pub vector: Option<Share>,
+    /// The sum of both, 0 to 1: the score before any reranker.
+    pub fused: f32,
+    /// From the reranker; null where there was none.
+    #[schema(required = true)]
+    pub rerank: Option<f32>,
+    /// Place before diversity moved it, from 1; null where it did not.
+    #[schema(required = true)]
+    pub moved_from: Option<usize>,
+}
+
+impl From<&types::Passage> for HitExplanation {
+    fn from(passage: &types::Passage) -> Self {
+        let share = |share: Option<types::Share>, score: Option<f32>| {
+            share.map(|types::Share { rank, points, weight }| Share { score, rank, points, weight })
+        };
+        let origin = &passage.origin;
+        Self {
+            keyword: share(origin.shares.keyword, passage.scores.keyword),
+            vector: share(origin.shares.vector, passage.scores.vector),
+            fused: origin.fused,
+            rerank: passage.scores.rerank,
+            moved_from: origin.moved_from,
+        }
+    }
+}
+
+impl Hit {
+    /// A hit that tells how it came to its place.
+    pub fn explained(passage: types::Passage) -> Self {
+        let explain = Some(HitExplanation::from(&passage));
+        Self { explain, ..passage.into() }
+    }
+}
+
+/// How the vectors of a collection were searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VectorPathKind {
+    /// They were not asked, or there are none.
+    None,
+    /// Every one that the filter lets through was compared.
+    Exact,
+    /// Along a graph.
+    Graph,
+}
+
+/// How the vectors of a collection were searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VectorPath {
+    /// Which way.
+    pub path: VectorPathKind,
+    /// Vectors that were compared with the query's.
+    pub compared: u64,
+}
+
+impl From<types::VectorPath> for VectorPath {
+    fn from(path: types::VectorPath) -> Self {
+        let (path, compared) = match path {
+            types::VectorPath::None => (VectorPathKind::None, 0),
+            types::VectorPath::Exact { compared } => (VectorPathKind::Exact, compared),
+            types::VectorPath::Graph { compared } => (VectorPathKind::Graph, compared),
+        };
+        Self { path, compared }
+    }
+}
+
+/// How one collection was searched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CollectionExplanation {
+    /// Its name.
+    pub collection: String,
+    /// Weight of the vector side, for `convex`: higher than that of the search where none was chosen and the question
+    /// is in another language than the collection.
+    #[schema(required = true)]
+    pub alpha: Option<f32>,
+    /// Results of each side before fusion, at most.
+    pub candidates: usize,
+    /// How the vectors were searched.
+    pub vector: VectorPath,
+    /// Chunks that pass the filter, exactly; null without a filter.
+    #[schema(required = true)]
+    pub filter_matches: Option<u64>,
+    /// Milliseconds by stage.
+    #[schema(value_type = BTreeMap<String, f64>)]
+    pub timings: Timings,
+}
+
 /// How the scores of a search came about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
-    /// `convex` or `rrf`.
-    pub fusion: String,
+    /// How the sides were joined.
+    pub fusion: FusionMethod,
     /// Weight of the vector side, for `convex`.
     #[schema(required = true)]
     pub alpha: Option<f32>,
-    /// Results of each side before fusion.
+    /// Results of each side before fusion, as configured.
     pub candidates: usize,
     /// The embedder's model.
     pub embedder: String,
-    /// The reranker of the config.
+    /// The reranker that was used.
     #[schema(required = true)]
     pub reranker: Option<String>,
+    /// Language of the question as ISO 639-1; null where it can't be told.
+    #[schema(required = true)]
+    pub language: Option<String>,
+    /// Whether near-duplicates were folded.
+    pub fold: bool,
+    /// How much results should differ from each other.
+    pub diversity: f32,
+    /// Each collection that was searched.
+    pub collections: Vec<CollectionExplanation>,
 }
 
 /// The answer to a search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SearchAnswer {
-    /// Best first.
+    /// Best first; with `diversity`, in its order.
     pub results: Vec<Hit>,
     /// Milliseconds by stage.
     #[schema(value_type = BTreeMap<String, f64>)]
@@ -226,6 +402,9 @@ pub struct DocumentSearchAnswer {
     /// Milliseconds by stage.
     #[schema(value_type = BTreeMap<String, f64>)]
     pub timings: Timings,
+    /// With `explain` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
 }
 
 /// A document like another.

@@ -24,9 +24,27 @@ impl Daemon {
         Ok(Self { child, data, url })
     }
 
-    /// Ends it and starts it again on the same data.
+    /// Kills it (SIGKILL) and starts it again on the same data.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.child.kill().await?;
+        self.kill().await?;
+        self.start_again().await
+    }
+
+    /// Ends it at once, as a loss of power would.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it did.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        let pid = self.child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.try_into().ok()?));
+        rustix::process::kill_process(pid.context("the daemon ended")?, rustix::process::Signal::TERM)?;
+        self.child.wait().await?;
+        Ok(())
+    }
+
+    /// Starts it on the same data and waits until it answers.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.child = command(self.data.path())?.spawn()?;
         self.url = ready_line(&mut self.child).await?;
         Ok(())

@@ -5,6 +5,8 @@ mod daemon;
 mod native;
 mod plugins;
 mod run;
+mod search;
+mod svg;
 
 use std::path::PathBuf;
 
@@ -36,6 +38,8 @@ pub(super) struct Args {
 enum Part {
     /// Calls into plugins only, beside the same with nothing but wasmtime
     Plugins(PluginArgs),
+    /// Ingestion and search over HTTP with a large corpus, restarts included
+    Search(search::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,9 +80,13 @@ pub(super) async fn run(args: Args) -> Result {
     if cfg!(debug_assertions) {
         eprintln!("warning: this is a debug build; its figures say nothing");
     }
-    if let Some(Part::Plugins(args)) = args.part {
-        let json = args.json;
-        return show(tokio::task::spawn_blocking(move || plugins::costs(&args)).await??, json);
+    match args.part {
+        Some(Part::Plugins(args)) => {
+            let json = args.json;
+            return show(tokio::task::spawn_blocking(move || plugins::costs(&args)).await??, json);
+        }
+        Some(Part::Search(args)) => return show(search::run(&args).await?, args.json),
+        None => {}
     }
     let mut figures = run::run(&args).await?;
     figures.extend(tokio::task::spawn_blocking(plugins::run).await??);

@@ -43,7 +43,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn ms(since: Instant) -> f64 {
+pub(super) fn ms(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
@@ -70,7 +70,7 @@ async fn bulk(http: &reqwest::Client, url: &str, texts: &[String]) -> anyhow::Re
     ])
 }
 
-async fn search(http: &reqwest::Client, url: &str, query: &str) -> anyhow::Result<()> {
+pub(super) async fn search(http: &reqwest::Client, url: &str, query: &str) -> anyhow::Result<()> {
     let body = json!({"query": query, "top_k": 5});
     let response = http.post(format!("{url}/api/v1/search")).json(&body).send().await?.error_for_status()?;
     response.bytes().await?;
@@ -100,7 +100,7 @@ async fn searches(
 }
 
 /// `/documents?wait=true` with a page of Markdown: answered once a search finds it.
-async fn uploads(http: &reqwest::Client, url: &str, count: usize) -> anyhow::Result<Vec<Figure>> {
+pub(super) async fn uploads(http: &reqwest::Client, url: &str, count: usize) -> anyhow::Result<Vec<Figure>> {
     let mut times = Vec::with_capacity(count);
     for number in 0..count {
         let body = json!({"text": page(number), "filename": format!("page-{number}.md")});

@@ -272,6 +272,11 @@ impl Keywords {
         self.searcher.num_docs()
     }
 
+    /// Rows by the language they were analysed in.
+    pub fn languages(&self) -> Vec<(&'static str, u64)> {
+        self.languages.iter().map(|spoken| (spoken.analysis.code, spoken.rows)).collect()
+    }
+
     /// The rows that pass a filter.
     pub fn matching(&self, filter: &Filter) -> Result<Rows> {
         let mut rows = HashMap::new();

@@ -40,10 +40,22 @@ const EF_MORE: usize = 48;
 pub struct Trace {
     /// Rows that were compared one by one.
     pub exact_rows: u64,
-    /// Rows that could be found through graphs.
+    /// Rows that were compared on the way through graphs.
     pub graph_rows: u64,
     /// Segments that were searched through their graph.
     pub graph_segments: u32,
+}
+
+impl Trace {
+    /// For those who ask how a result came about.
+    pub fn path(&self) -> VectorPath {
+        let compared = self.exact_rows + self.graph_rows;
+        match (compared, self.graph_segments) {
+            (0, _) => VectorPath::None,
+            (_, 0) => VectorPath::Exact { compared },
+            _ => VectorPath::Graph { compared },
+        }
+    }
 }
 
 /// The vectors of a collection at one moment.

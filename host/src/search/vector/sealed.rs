@@ -30,6 +30,9 @@ pub struct Sealed {
     scratches: Arc<Mutex<Vec<Scratch>>>,
 }
 
+/// Scores and places, and how many rows were compared.
+type Walked = (Vec<(f32, u32)>, u64);
+
 /// What a search wants of each source of rows.
 pub struct Wanted<'a> {
     /// The query.
@@ -83,10 +86,10 @@ impl Sealed {
             return;
         }
         if self.pays(wanted.ef, matches)
-            && let Some(found) = self.walk(wanted, matches)
+            && let Some((found, compared)) = self.walk(wanted, matches)
         {
             trace.graph_segments += 1;
-            trace.graph_rows += matches;
+            trace.graph_rows += compared;
             return found
                 .into_iter()
                 .for_each(|(score, place)| offer(score, Found::Sealed(self.number, place)));
@@ -104,8 +107,8 @@ impl Sealed {
         self.segment.has_graph() && matches * matches > GRAPH_COST * ef as f64 * rows
     }
 
-    /// `None` if a scan would have been cheaper.
-    fn walk(&self, wanted: &Wanted<'_>, matches: u64) -> Option<Vec<(f32, u32)>> {
+    /// What was found, and how many rows were compared on the way; `None` if a scan would have been cheaper.
+    fn walk(&self, wanted: &Wanted<'_>, matches: u64) -> Option<Walked> {
         let graph = self.segment.graph()?;
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
         let visits = usize::try_from(matches).unwrap_or(usize::MAX);
@@ -120,8 +123,9 @@ impl Sealed {
                 graph.search(rows, wanted.probe, wanted.ef, visits, may, &mut scratch)
             }
         };
+        let compared = scratch.scored() as u64;
         self.scratches.lock().push(scratch);
-        found
+        Some((found?, compared))
     }
 
     fn scan(&self, probe: &Probe, offer: &mut impl FnMut(f32, Found)) {
