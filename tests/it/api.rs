@@ -177,7 +177,8 @@ async fn copies_are_folded_and_pull_up_others() {
     daemon.post("/api/v1/documents?wait=true", &other).await.ok();
 
     for mode in ["hybrid", "keyword", "vector"] {
-        let query = json!({"query": "where does the heron stand", "top_k": 2, "mode": mode});
+        let query =
+            json!({"query": "heron in the shallow water of the northern bay", "top_k": 2, "mode": mode});
         let hits = daemon.search(&query).await;
         assert_eq!(hits.len(), 2, "{mode}: {hits:#?}");
         assert_eq!(hits[0]["folded"].as_array().unwrap().len(), 2, "{mode}: {hits:#?}");

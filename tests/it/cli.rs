@@ -38,6 +38,47 @@ async fn from_a_folder_to_an_answer() {
     assert!(stdout(&run(&["plugin", "list"])).contains("static-embed"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn eval_measures_ones_own_questions() {
+    let daemon = TestDaemon::start();
+    daemon.add("pump.txt", "The pump in the cellar is checked every Monday by the caretaker.").await;
+    let heron = daemon.add("heron.txt", "The heron stands in the shallow water of the bay.").await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("questions.jsonl");
+    let path = file.to_str().unwrap();
+    let question = |text: &str, document: &str| {
+        serde_json::json!({"question": text, "documents": [document]}).to_string()
+    };
+    let good =
+        [question("Who checks the pump?", "pump.txt"), question("Where does the heron stand?", &heron)];
+    std::fs::write(&file, good.join("\n")).unwrap();
+    let check = |output: &Output| {
+        let rows: Value = serde_json::from_str(&stdout(output)).unwrap();
+        let modes: Vec<_> =
+            rows.as_array().unwrap().iter().map(|row| row["mode"].as_str().unwrap()).collect();
+        assert_eq!(modes, ["keyword", "vector", "hybrid", "hybrid 0.5", "hybrid rrf"]);
+        assert_eq!((&rows[2]["queries"], &rows[2]["ndcg_at_10"]), (&2.into(), &1.0.into()), "{rows:#}");
+        assert_eq!(rows[2]["versus_keyword"]["mean"], 0.0, "{rows:#}");
+    };
+    let arguments = ["eval", "--json", "--alphas", "0.5", "--questions", path];
+    check(&smartrag(&arguments, &daemon.url));
+
+    let bad = [good[0].clone(), question("Who?", "missing.txt"), "{}".to_owned()];
+    std::fs::write(&file, bad[..2].join("\n")).unwrap();
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let output = smartrag(&arguments, &daemon.url);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("line 2: there is no document \"missing.txt\""), "{}", said(&output));
+    std::fs::write(&file, bad.join("\n")).unwrap();
+    let output = smartrag(&arguments, &daemon.url);
+    assert!(said(&output).contains("line 3: missing field `question`"), "{}", said(&output));
+
+    std::fs::write(&file, good.join("\n")).unwrap();
+    let data = daemon.kill();
+    let offline = [&arguments[..], &["--data-dir", data.path().to_str().unwrap()]].concat();
+    check(&smartrag(&offline, ""));
+}
+
 #[test]
 fn without_a_daemon_it_says_how_to_start_one() {
     let output = smartrag(&["query", "anything"], "http://127.0.0.1:1");
