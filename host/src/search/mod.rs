@@ -4,6 +4,7 @@
 //! nothing outside this module knows of tantivy or instant-distance.
 
 mod allowed;
+pub mod bench;
 mod collection;
 pub mod eval;
 mod filter;

@@ -1,7 +1,9 @@
 //! Vector search by an exact scan. Blocks of rows are shared between snapshots: a change copies the block it touches,
 //! never what a running search reads. Sealed segments will stand beside the blocks.
 
-mod scan;
+pub(super) mod graph;
+mod prefetch;
+pub(super) mod scan;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

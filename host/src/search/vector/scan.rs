@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
+use super::prefetch::{LINE, prefetch};
+
 /// Largest value of a quantised number: 127 in the upper half and 127 in the lower.
 const FULL: f32 = (127 * 256 + 127) as f32;
 
@@ -38,6 +40,13 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// A stored row as a query; `None` for one without direction.
+    pub fn of_row(rows: Rows<'_>, row: usize) -> Option<Self> {
+        let mut vector = vec![0.0; rows.dimension];
+        rows.add_to(row, &mut vector);
+        Self::new(&vector)
+    }
+
     /// `None` for a vector without direction.
     pub fn new(vector: &[f32]) -> Option<Self> {
         let unit = unit(vector)?;
@@ -124,11 +133,44 @@ impl Rows<'_> {
         }
     }
 
+    /// About the cosine of some rows with the query, in order; 0 for a row that there is not.
+    pub fn approximate_some(&self, probe: &Probe, rows: &[u32], scores: &mut Vec<f32>) {
+        scores.clear();
+        scores.resize(rows.len(), 0.0);
+        some_products(&probe.quantised, self.upper, rows, scores);
+        for (score, row) in scores.iter_mut().zip(rows) {
+            *score *= self.step(*row) * 256.0 * probe.step;
+        }
+    }
+
+    /// Whether a row is nearer to one of some others than `bound`, a cosine, says. From the upper halves.
+    pub fn is_nearer_to_any(&self, row: u32, others: &[u32], bound: f32) -> bool {
+        let bound = bound / (self.step(row) * 65536.0);
+        any_product_above(self.dimension, self.upper, self.steps, row, others, bound)
+    }
+
+    /// About the cosine of two rows.
+    pub fn cosine_of_upper(&self, row: u32, other: u32) -> f32 {
+        let (row, other) = (row as usize, other as usize);
+        let product = row_product(&self.upper[self.span(row)], &self.upper[self.span(other)]);
+        product as f32 * (self.steps[row] * 256.0) * (self.steps[other] * 256.0)
+    }
+
+    /// Asks the processor to bring the upper half of a row near, for a product that comes soon.
+    pub fn prefetch(&self, row: u32) {
+        let start = row as usize * self.dimension;
+        (start..start + self.dimension).step_by(LINE).for_each(|at| prefetch(self.upper, at));
+        prefetch(self.steps, row as usize);
+    }
+
+    fn step(&self, row: u32) -> f32 {
+        self.steps.get(row as usize).copied().unwrap_or(0.0)
+    }
+
     /// The cosine of a row with the query.
     pub fn cosine(&self, probe: &Probe, row: usize) -> f32 {
         let span = self.span(row);
-        let both = self.upper[span.clone()].iter().zip(&self.lower[span]);
-        let product: f32 = both.zip(&probe.unit).map(|((upper, lower), q)| whole(*upper, *lower) * q).sum();
+        let product = whole_product(&self.upper[span.clone()], &self.lower[span], &probe.unit);
         (product * self.steps[row]).clamp(-1.0, 1.0)
     }
 
@@ -141,6 +183,7 @@ impl Rows<'_> {
     }
 }
 
+#[inline(always)]
 fn whole(upper: i8, lower: i8) -> f32 {
     (i32::from(upper) * 256 + i32::from(lower)) as f32
 }
@@ -149,10 +192,71 @@ fn whole(upper: i8, lower: i8) -> f32 {
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
 fn products(query: &[i16], rows: &[i8], products: &mut [f32]) {
     for (row, product) in rows.chunks_exact(query.len()).zip(products) {
-        // The sum fits (see `Probe`); checks for overflow would keep the compiler from using vectors.
-        let add = |sum: i32, (r, q): (&i8, &i16)| sum.wrapping_add(i32::from(*r).wrapping_mul(i32::from(*q)));
-        *product = row.iter().zip(query).fold(0, add) as f32;
+        *product = dot(row, query) as f32;
     }
+}
+
+/// The scalar product of the query with some rows; of none where a row lies beyond the end.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+fn some_products(query: &[i16], upper: &[i8], rows: &[u32], products: &mut [f32]) {
+    for (row, product) in rows.iter().zip(products) {
+        let start = *row as usize * query.len();
+        *product = upper.get(start..start + query.len()).map_or(0.0, |row| dot(row, query) as f32);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+fn row_product(row: &[i8], other: &[i8]) -> i32 {
+    dot(row, other)
+}
+
+/// Whether the product of a row with one of the others, in steps of that other, is above the bound.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+fn any_product_above(
+    dimension: usize,
+    upper: &[i8],
+    steps: &[f32],
+    row: u32,
+    others: &[u32],
+    bound: f32,
+) -> bool {
+    let span = |row: u32| row as usize * dimension..(row as usize + 1) * dimension;
+    let Some(row) = upper.get(span(row)) else { return false };
+    others.iter().any(|other| match (upper.get(span(*other)), steps.get(*other as usize)) {
+        (Some(content), Some(step)) => dot(row, content) as f32 * step > bound,
+        _ => false,
+    })
+}
+
+/// A product whose sum fits 32 bits (see `Probe`); checks for overflow would keep the compiler from using vectors.
+#[inline(always)]
+fn dot<Q: Copy + Into<i32>>(row: &[i8], query: &[Q]) -> i32 {
+    let add = |sum: i32, (r, q): (&i8, &Q)| sum.wrapping_add(i32::from(*r).wrapping_mul((*q).into()));
+    row.iter().zip(query).fold(0, add)
+}
+
+/// The product of a row of both halves with the query. Sums in lanes, since the compiler may not reorder sums of f32.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl",
+    "x86_64+avx2+fma",
+    "x86_64+avx2",
+    "aarch64+neon"
+))]
+fn whole_product(upper: &[i8], lower: &[i8], query: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let (mut sums, mut rest) = ([0.0f32; LANES], 0.0);
+    let (upper, upper_rest) = upper.as_chunks::<LANES>();
+    let (lower, lower_rest) = lower.as_chunks::<LANES>();
+    let (query, query_rest) = query.as_chunks::<LANES>();
+    for ((upper, lower), query) in upper.iter().zip(lower).zip(query) {
+        for lane in 0..LANES {
+            sums[lane] += whole(upper[lane], lower[lane]) * query[lane];
+        }
+    }
+    for ((upper, lower), query) in upper_rest.iter().zip(lower_rest).zip(query_rest) {
+        rest += whole(*upper, *lower) * query;
+    }
+    sums.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]
