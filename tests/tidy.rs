@@ -44,6 +44,7 @@ const UNSAFE_HOMES: &[(&str, &str)] = &[
     ("host/src/plugins/wasm/load.rs", "maps machine code that this host compiled and authenticated"),
     ("host/src/plugins/native/ffi.rs", "loads libraries that the operator pinned, and calls C"),
     ("host/src/search/vector/mapped.rs", "maps segments, which nobody changes once they have their name"),
+    ("host/src/search/vector/prefetch.rs", "hints to the processor, which read nothing, have no safe form"),
 ];
 
 struct Source {

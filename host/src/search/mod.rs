@@ -4,6 +4,7 @@
 //! Invariants: everything here can be rebuilt from the store; a search sees one collection and no other;
 //! nothing outside this module knows of tantivy or instant-distance.
 
+pub mod bench;
 mod boundary;
 mod collection;
 pub mod eval;

@@ -1,12 +1,14 @@
 //! Measures the product as its users meet it: a daemon of its own over HTTP, and plugin calls in process.
 
 mod corpus;
+mod curve;
 mod daemon;
 mod native;
 mod plugins;
 mod run;
 mod search;
 mod svg;
+mod vectors;
 
 use std::path::PathBuf;
 
@@ -40,6 +42,30 @@ enum Part {
     Plugins(PluginArgs),
     /// Ingestion and search over HTTP with a large corpus, restarts included
     Search(search::Args),
+    /// Graphs of vector search: recall against time, and what building costs
+    Vectors(VectorArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct VectorArgs {
+    /// Retrieval sets; their sentences are embedded
+    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    corpus: Vec<PathBuf>,
+    /// Vectors to search, with mixtures of real ones when there are fewer sentences
+    #[arg(long = "synthetic", value_name = "N", default_value_t = 100_000)]
+    rows: usize,
+    /// Threads that build
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    threads: usize,
+    /// A Python that runs scripts/bench-peers.py: adds hnswlib over the same vectors
+    #[arg(long, value_name = "PYTHON")]
+    peers: Option<PathBuf>,
+    /// Draw the curves
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,6 +112,7 @@ pub(super) async fn run(args: Args) -> Result {
             return show(tokio::task::spawn_blocking(move || plugins::costs(&args)).await??, json);
         }
         Some(Part::Search(args)) => return show(search::run(&args).await?, args.json),
+        Some(Part::Vectors(args)) => return tokio::task::spawn_blocking(move || vectors::run(&args)).await?,
         None => {}
     }
     let mut figures = run::run(&args).await?;

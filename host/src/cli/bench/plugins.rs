@@ -54,7 +54,7 @@ fn timed<T>(step: impl FnOnce() -> T) -> (T, f64) {
     (result, begun.elapsed().as_secs_f64() * 1e3)
 }
 
-fn open(config: &Config, cache: &std::path::Path) -> anyhow::Result<Plugins> {
+pub(super) fn open(config: &Config, cache: &std::path::Path) -> anyhow::Result<Plugins> {
     let found = places(config);
     let places =
         Places { plugin_dirs: found.plugin_dirs, model_dirs: found.model_dirs, cache_dir: cache.to_owned() };

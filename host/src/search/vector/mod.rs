@@ -7,13 +7,13 @@
 mod best;
 mod bits;
 mod fresh;
-mod graph;
+pub(super) mod graph;
 mod manifest;
 mod mapped;
 mod pace;
 pub mod plan;
 mod prefetch;
-mod scan;
+pub(super) mod scan;
 mod sealed;
 mod segment;
 mod upkeep;
