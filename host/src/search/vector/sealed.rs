@@ -123,6 +123,7 @@ impl Sealed {
                 graph.search(rows, wanted.probe, wanted.ef, visits, may, &mut scratch)
             }
         };
+
         let compared = scratch.scored() as u64;
         self.scratches.lock().push(scratch);
         Some((found?, compared))

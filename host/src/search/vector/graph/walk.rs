@@ -45,6 +45,7 @@ pub struct Scratch {
     found: BinaryHeap<Reverse<Scored>>,
     fresh: Vec<u32>,
     scores: Vec<f32>,
+    scored: usize,
 }
 
 /// A set of rows that is emptied by counting up.
@@ -90,6 +91,11 @@ impl Scratch {
         self.found.clear();
     }
 
+    /// Rows that the last walk scored.
+    pub fn scored(&self) -> usize {
+        self.scored
+    }
+
     /// What was found, best first.
     pub(super) fn take_found(&mut self) -> Vec<Scored> {
         let mut found: Vec<Scored> = self.found.drain().map(|Reverse(scored)| scored).collect();
@@ -107,7 +113,7 @@ impl Scratch {
         accept: impl Fn(u32) -> bool,
     ) -> bool {
         self.begin(rows.len());
-        let mut scored_count = 0;
+        self.scored = 0;
         let mut worst = Scored(0);
         for start in starts {
             if self.visited.is_new(start.row()) {
@@ -120,8 +126,8 @@ impl Scratch {
                 break;
             }
             self.expand(links, (rows, probe), nearest.row());
-            scored_count += self.fresh.len();
-            if scored_count > width.visits_max {
+            self.scored += self.fresh.len();
+            if self.scored > width.visits_max {
                 return false;
             }
             for at in 0..self.fresh.len() {
