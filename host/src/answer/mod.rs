@@ -52,6 +52,9 @@ pub struct SearchRequest {
     pub scope: Scope,
     /// `None`: if the config names a reranker.
     pub rerank: Option<bool>,
+    pub typo_tolerance: bool,
+    /// Whether to mark the words of the query in the passages.
+    pub highlight: bool,
 }
 
 /// Milliseconds a stage took, by its name: `embed, keyword, vector, filter, fetch, rerank, generate, total`.

@@ -88,6 +88,10 @@ impl Core {
             clock.lap("rerank");
         }
         passages.truncate(request.top_k);
+        if request.highlight {
+            self.highlight(&query, &collections, &mut passages)?;
+            clock.lap("highlight");
+        }
         Ok(passages)
     }
 
@@ -122,6 +126,7 @@ impl Core {
         };
         Ok(SearchQuery {
             text,
+            typo_tolerance: request.typo_tolerance,
             vector,
             mode: request.mode,
             filter: request.filter.clone(),
@@ -158,9 +163,31 @@ impl Core {
                 metadata: chunk.metadata,
                 score: hit.score,
                 scores: hit.scores,
+                highlights: None,
             })
         });
         Ok(passages.collect())
+    }
+
+    /// Marks the words of the query as the collection of each passage knows them.
+    fn highlight(
+        &self,
+        query: &SearchQuery,
+        collections: &[Collection],
+        passages: &mut [Passage],
+    ) -> Result<()> {
+        for collection in collections {
+            let mut own =
+                passages.iter_mut().filter(|found| found.document.collection == collection.key).peekable();
+            if own.peek().is_none() {
+                continue;
+            }
+            let marker = self.search.marker(collection.id, query)?;
+            own.for_each(|found| {
+                found.highlights = Some(marker.marks(&found.text, found.language.as_deref()));
+            });
+        }
+        Ok(())
     }
 
     fn rerank(&self, query: &str, passages: &mut [Passage]) -> Result<()> {

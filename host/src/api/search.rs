@@ -102,6 +102,8 @@ async fn run(
     request.top_k = limit(request.top_k);
     request.mode = body.mode.into();
     request.rerank = body.rerank;
+    request.typo_tolerance = body.typo_tolerance;
+    request.highlight = body.highlight;
     let answers = app.answers.clone();
     blocking(move || answers.search(&caller, &request)).await
 }
@@ -144,7 +146,16 @@ impl Checked {
             Where::Everywhere => Scope::All,
         };
         let Self { query, top_k, filter, .. } = self;
-        SearchRequest { query, top_k, filter, scope, mode: Default::default(), rerank: None }
+        SearchRequest {
+            query,
+            top_k,
+            filter,
+            scope,
+            mode: Default::default(),
+            rerank: None,
+            typo_tolerance: false,
+            highlight: false,
+        }
     }
 }
 

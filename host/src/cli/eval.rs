@@ -165,6 +165,8 @@ fn ranking(app: &App, query: &str, mode: SearchMode) -> anyhow::Result<Vec<Strin
         filter: None,
         scope: Scope::One(key()),
         rerank: None,
+        typo_tolerance: false,
+        highlight: false,
     };
     let caller = Caller { user: UserId::anonymous(), admin: false };
     let mut seen = HashSet::new();

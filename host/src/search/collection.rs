@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::fuse::{Side, fuse};
-use super::keyword::{KeywordIndex, Keywords};
+use super::keyword::{KeywordIndex, Keywords, Marker};
 use super::vector::{VectorWriter, Vectors};
 use super::{Error, Outcome, Result};
 use crate::types::*;
@@ -110,9 +110,8 @@ impl Collection {
 
         let (rows, filter_us) =
             timed(|| query.filter.as_ref().map(|filter| view.keywords.matching(filter)).transpose())?;
-        let (keyword, keyword_us) = timed(|| {
-            keyword_asked.then(|| view.keywords.search(&query.text, rows.as_ref(), depth)).transpose()
-        })?;
+        let (keyword, keyword_us) =
+            timed(|| keyword_asked.then(|| view.keywords.search(query, rows.as_ref(), depth)).transpose())?;
         let (vector, vector_us) = timed(|| {
             let Some(vector) = vector else { return Ok(None) };
             let allowed = rows.as_ref().map(|rows| view.keywords.allowed(rows)).transpose()?;
@@ -124,6 +123,11 @@ impl Collection {
         })?;
         let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, query.limit);
         Ok(Outcome { hits, keyword_us, vector_us, filter_us })
+    }
+
+    /// Marks the words of a query in the texts of its hits.
+    pub fn marker(&self, query: &SearchQuery) -> Result<Marker> {
+        self.view.load().keywords.marker(query)
     }
 
     /// Documents like this one, best first.

@@ -3,18 +3,20 @@
 use tantivy::TantivyDocument;
 use tantivy::schema::{BytesOptions, FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 
-use super::analyze::{TOKENIZER, analysis_for, tagged};
+use super::analyze::{STEMS, WORDS, analysis_for, tagged};
 use crate::search::filter;
 use crate::types::*;
 
 /// Raised whenever an index of before would answer otherwise than a new one: such an index is built anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The fields of the index.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields {
     /// The title of the document, the headings above the chunk, the context it was cut from and its text.
     pub body: Field,
+    /// The words of `body` as they are written, without stop words: what prefixes and typos are looked up in.
+    pub words: Field,
     /// Exact terms for filters.
     pub attributes: Field,
     document_high: Field,
@@ -28,12 +30,18 @@ pub const ID_COLUMNS: [&str; 3] = ["document_high", "document_low", "index"];
 /// The schema and its fields.
 pub fn schema() -> (Schema, Fields) {
     let indexing = TextFieldIndexing::default()
-        .set_tokenizer(TOKENIZER)
+        .set_tokenizer(STEMS)
         .set_index_option(IndexRecordOption::WithFreqsAndPositions);
     let text = TextOptions::default().set_indexing_options(indexing);
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(WORDS)
+        .set_index_option(IndexRecordOption::Basic)
+        .set_fieldnorms(false);
+    let words = TextOptions::default().set_indexing_options(indexing);
     let mut builder = Schema::builder();
     let fields = Fields {
         body: builder.add_text_field("body", text),
+        words: builder.add_text_field("words", words),
         attributes: builder.add_bytes_field("attributes", BytesOptions::default().set_indexed()),
         document_high: builder.add_u64_field(ID_COLUMNS[0], FAST),
         document_low: builder.add_u64_field(ID_COLUMNS[1], FAST),
@@ -62,7 +70,9 @@ impl Fields {
         let headings = chunk.heading_path.iter().filter(|heading| Some(*heading) != document.title.as_ref());
         let above = document.title.iter().chain(headings).chain(&chunk.context);
         for text in above.chain([&chunk.text]) {
-            row.add_text(self.body, tagged(analysis, text));
+            let text = tagged(analysis, text);
+            row.add_text(self.words, &text);
+            row.add_text(self.body, text);
         }
         shared.iter().for_each(|term| row.add_bytes(self.attributes, term));
         for term in filter::metadata_terms(&chunk.metadata) {
