@@ -55,6 +55,10 @@ pub struct SearchRequest {
     pub scope: Scope,
     /// `None`: if the config names a reranker.
     pub rerank: Option<bool>,
+    /// Whether words may be misspelt.
+    pub typo_tolerance: bool,
+    /// Whether to mark the words of the query in the passages.
+    pub highlight: bool,
     /// `None`: as configured.
     pub fusion: Option<FusionMethod>,
     /// Weight of the vector side, 0 to 1; `None`: as configured, else what the embedder declares.
@@ -79,6 +83,8 @@ impl SearchRequest {
             alpha: None,
             fold: None,
             diversity: 0.0,
+            typo_tolerance: false,
+            highlight: false,
         }
     }
 }

@@ -103,6 +103,10 @@ impl Core {
             clock.lap("rerank");
         }
         passages = diversify(passages, request.diversity, request.top_k);
+        if request.highlight {
+            self.highlight(&plan, &mut passages)?;
+            clock.lap("highlight");
+        }
         let explanation = Explanation {
             fusion: Some(plan.join.fusion),
             language: plan.language,
@@ -219,6 +223,7 @@ impl Core {
         };
         Ok(SearchQuery {
             text,
+            typo_tolerance: request.typo_tolerance,
             vector,
             mode: request.mode,
             filter: request.filter.clone(),
@@ -258,9 +263,26 @@ impl Core {
                 score: hit.score,
                 scores: hit.scores,
                 origin: Origin { fused: hit.score, shares: hit.shares, ..Origin::default() },
+                highlights: None,
             })
         });
         Ok(passages.collect())
+    }
+
+    /// Marks the words of the query as the collection of each passage knows them.
+    fn highlight(&self, plan: &Plan<'_>, passages: &mut [Passage]) -> Result<()> {
+        for collection in &plan.collections {
+            let mut own =
+                passages.iter_mut().filter(|found| found.document.collection == collection.key).peekable();
+            if own.peek().is_none() {
+                continue;
+            }
+            let marker = self.search.marker(collection.id, &plan.query)?;
+            own.for_each(|found| {
+                found.highlights = Some(marker.marks(&found.text, found.language.as_deref()));
+            });
+        }
+        Ok(())
     }
 
     /// The one that the request gets.

@@ -112,6 +112,8 @@ async fn run(
     request.alpha = body.alpha;
     request.fold = body.fold;
     request.diversity = body.diversity;
+    request.typo_tolerance = body.typo_tolerance;
+    request.highlight = body.highlight;
     let answers = app.answers.clone();
     blocking(move || answers.search(&caller, &request)).await
 }

@@ -1,8 +1,12 @@
 //! What goes to stdout, and how it looks.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use serde::Serialize;
+
+const BOLD: &str = "\u{1b}[1m";
+const NORMAL: &str = "\u{1b}[0m";
 
 /// Writes a piece of text at once.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
@@ -81,6 +85,32 @@ pub(super) fn excerpt(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// Characters before the first mark that an excerpt shows.
+const LEAD_CHARS: usize = 40;
+
+/// An excerpt around the first of the marks, which are ordered ranges of code points; what is marked is bold.
+pub(super) fn excerpt_bold(text: &str, marks: &[Range<usize>], chars_max: usize) -> String {
+    let Some(first) = marks.first() else { return excerpt(text, chars_max) };
+    let is_marked = |at: usize| marks.iter().any(|mark| mark.contains(&at));
+    let start = first.start.saturating_sub(LEAD_CHARS);
+    let mut bold = false;
+    let mut shown = String::from(if start > 0 { "…" } else { "" });
+    for (at, c) in text.chars().enumerate().skip(start).take(chars_max) {
+        if is_marked(at) != bold {
+            bold = !bold;
+            shown.push_str(if bold { BOLD } else { NORMAL });
+        }
+        let c = if c.is_whitespace() { ' ' } else { c };
+        shown.push_str(&plain(&c.to_string()));
+    }
+    if bold {
+        shown.push_str(NORMAL);
+    }
+    let goes_on = text.chars().nth(start + chars_max).is_some();
+    shown.push_str(if goes_on { "…" } else { "" });
+    shown
+}
+
 /// Bytes as people say them.
 pub(super) fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
@@ -112,5 +142,17 @@ mod tests {
     fn an_excerpt_says_that_it_is_one() {
         assert_eq!(excerpt("ein  langer\nSatz", 10), "ein langer…");
         assert_eq!(excerpt("kurz", 4), "kurz");
+    }
+
+    #[test]
+    fn an_excerpt_shows_what_is_marked() {
+        let bold = |text, marks: &[Range<usize>], max| {
+            excerpt_bold(text, marks, max).replace(BOLD, "<").replace(NORMAL, ">")
+        };
+        assert_eq!(bold("ein Wörtchen\u{1b}[2J\nzu", &[4..12], 99), "ein <Wörtchen>\u{FFFD}[2J zu");
+        assert_eq!(bold("ein Wort", &[4..8], 6), "ein <Wo>…");
+        assert_eq!(bold("ein Wort", &[], 99), "ein Wort");
+        let far = format!("{}Ziel", "ä".repeat(200));
+        assert_eq!(bold(&far, &[200..204], 160), format!("…{}<Ziel>", "ä".repeat(LEAD_CHARS)));
     }
 }

@@ -1,3 +1,5 @@
+use std::io::IsTerminal;
+
 use super::output;
 use super::remote::Remote;
 use super::{Outcome, Result};
@@ -61,6 +63,12 @@ pub(super) struct Args {
     /// Also tell how the scores came about
     #[arg(long)]
     explain: bool,
+    /// Also find words that are spelled almost so
+    #[arg(long)]
+    typo: bool,
+    /// Mark the words of the query; on a terminal always
+    #[arg(long)]
+    highlight: bool,
     /// For machines
     #[arg(long)]
     json: bool,
@@ -116,6 +124,8 @@ pub(super) async fn run(args: Args) -> Result {
         fold: args.fold,
         diversity: args.diversity,
         explain: args.explain,
+        typo_tolerance: args.typo,
+        highlight: args.highlight || (!args.json && std::io::stdout().is_terminal()),
         ..SearchBody::new(args.query)
     };
     let answer = client.search(&body).await?;
@@ -138,7 +148,7 @@ fn render(answer: &SearchAnswer, explain: bool) -> String {
             let copies = output::count(hit.folded.len(), "near-duplicate");
             text.push_str(&format!("            and {copies}\n"));
         }
-        text.push_str(&format!("            {}\n", output::excerpt(&hit.content, EXCERPT_CHARS)));
+        text.push_str(&format!("            {}\n", excerpt(hit)));
     }
     if answer.results.is_empty() {
         text.push_str("nothing found\n");
@@ -147,6 +157,12 @@ fn render(answer: &SearchAnswer, explain: bool) -> String {
         text.push_str(&explanation(answer));
     }
     text
+}
+
+/// The words of the query are bold where the daemon marked them.
+fn excerpt(hit: &Hit) -> String {
+    let marks: Vec<_> = hit.highlights.iter().flatten().map(|mark| mark.start..mark.end).collect();
+    output::excerpt_bold(&hit.content, &marks, EXCERPT_CHARS)
 }
 
 /// `handbook.pdf, p. 3, Care > Oil`
@@ -231,6 +247,7 @@ pub(super) mod tests {
             char_start: 0,
             char_end: 4,
             content: "Some\ntext".into(),
+            highlights: None,
             score: 0.875,
             scores: Scores { keyword: Some(12.5), vector: None, rerank: None },
             folded: Vec::new(),

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::boundary::boundary;
 use super::fuse::fuse;
-use super::keyword::{KeywordHit, KeywordIndex, Keywords, Rows};
+use super::keyword::{KeywordHit, KeywordIndex, Keywords, Marker, Rows};
 use super::vector::{Job, Limits, Scored, VectorWriter, Vectors, plan};
 use super::{Cursors, Error, Outcome, Result, Space};
 use crate::types::*;
@@ -202,9 +202,8 @@ impl Collection {
 
         let (rows, filter_us) =
             timed(|| query.filter.as_ref().map(|filter| view.keywords.matching(filter)).transpose())?;
-        let (keyword, keyword_us) = timed(|| {
-            keyword_asked.then(|| view.keywords.search(&query.text, rows.as_ref(), depth)).transpose()
-        })?;
+        let (keyword, keyword_us) =
+            timed(|| keyword_asked.then(|| view.keywords.search(query, rows.as_ref(), depth)).transpose())?;
         let (vector, vector_us) = timed(|| {
             let Some(vector) = vector else { return Ok(None) };
             let allowed = rows.as_ref().map(|rows| view.keywords.allowed(rows)).transpose()?;
@@ -225,6 +224,11 @@ impl Collection {
         let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, depth, query.limit);
         let filter_matches = rows.as_ref().map(Rows::len);
         Ok(Outcome { hits, keyword_us, vector_us, filter_us, vector_path, filter_matches })
+    }
+
+    /// Marks the words of a query in the texts of its hits.
+    pub fn marker(&self, query: &SearchQuery) -> Result<Marker> {
+        self.view.load().keywords.marker(query)
     }
 
     /// Documents like this one, best first.

@@ -23,6 +23,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use self::collection::{Collection, remove};
+pub use self::keyword::Marker;
 pub use self::vector::Limits;
 use crate::types::*;
 
@@ -202,6 +203,11 @@ impl Search {
     /// Searches one collection. An unknown collection has no hits.
     pub fn search(&self, id: CollectionId, query: &SearchQuery) -> Result<Outcome> {
         self.get(id).map_or_else(|| Ok(Outcome::default()), |collection| collection.search(query))
+    }
+
+    /// Marks the words of a query in the texts of its hits. For an unknown collection it marks nothing.
+    pub fn marker(&self, id: CollectionId, query: &SearchQuery) -> Result<Marker> {
+        self.get(id).map_or_else(|| Ok(Marker::default()), |collection| collection.marker(query))
     }
 
     /// Documents whose mean vector is nearest, best first, with the cosine similarity; without vectors, by shared

@@ -37,6 +37,8 @@ pub enum FusionMethod {
 pub struct SearchQuery {
     /// What the user typed, NFC.
     pub text: String,
+    /// Whether the keyword side also looks for words that are spelled almost like these.
+    pub typo_tolerance: bool,
     /// Its embedding; `None` makes a hybrid search a keyword search.
     pub vector: Option<Vec<f32>>,
     /// Which indexes to ask.
@@ -135,6 +137,8 @@ pub struct Passage {
     pub score: f32,
     /// What it came from.
     pub scores: Scores,
+    /// Words of the query in `text`, where asked for: Unicode code points, in order, without overlaps.
+    pub highlights: Option<Vec<Range<usize>>>,
     /// How it came to its place.
     pub origin: Origin,
 }

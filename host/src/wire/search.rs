@@ -72,7 +72,7 @@ impl From<types::Fusion> for FusionMethod {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchBody {
-    /// What to look for.
+    /// What to look for. For keyword search `"…"` is a phrase that must be there, `word*` all words that begin so.
     #[schema(min_length = 1, max_length = 16384)]
     pub query: String,
     /// The session on whose behalf; an unknown one is created.
@@ -112,6 +112,13 @@ pub struct SearchBody {
     /// Also tell how the scores came about.
     #[serde(default)]
     pub explain: bool,
+    /// Also find words that are spelled almost like those of the query: one edit away from 4 letters on, two from 8 on.
+    /// They count less than the word itself. Phrases, prefixes and vector search take the query as it is.
+    #[serde(default)]
+    pub typo_tolerance: bool,
+    /// Also tell where the words of the query stand in each hit.
+    #[serde(default)]
+    pub highlight: bool,
 }
 
 impl SearchBody {
@@ -130,6 +137,8 @@ impl SearchBody {
             fold: None,
             diversity: 0.0,
             explain: false,
+            typo_tolerance: false,
+            highlight: false,
         }
     }
 }
@@ -146,6 +155,15 @@ pub struct Scores {
     /// From the reranker.
     #[schema(required = true)]
     pub rerank: Option<f32>,
+}
+
+/// A word of the query in the text of a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Highlight {
+    /// Unicode code points from the beginning of `content`.
+    pub start: usize,
+    /// First code point behind it.
+    pub end: usize,
 }
 
 /// A found chunk.
@@ -174,6 +192,10 @@ pub struct Hit {
     pub char_end: usize,
     /// The text of the chunk.
     pub content: String,
+    /// With `highlight` only: the words of the query, in order, without overlaps. Stems, words that begin as asked for,
+    /// other spellings and parts of German compounds count, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highlights: Option<Vec<Highlight>>,
     /// Final score; comparable within one result only.
     pub score: f32,
     /// What it came from.
@@ -204,12 +226,19 @@ impl From<types::Passage> for Hit {
             char_start: passage.chars.start,
             char_end: passage.chars.end,
             content: passage.text,
+            highlights: passage.highlights.map(|marks| marks.into_iter().map(Into::into).collect()),
             score: passage.score,
             scores: passage.scores.into(),
             folded: passage.origin.folded.iter().map(ToString::to_string).collect(),
             explain: None,
             metadata: overlay(document.metadata.clone(), passage.metadata),
         }
+    }
+}
+
+impl From<std::ops::Range<usize>> for Highlight {
+    fn from(range: std::ops::Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
     }
 }
 

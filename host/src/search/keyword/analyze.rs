@@ -11,8 +11,10 @@ use tantivy::tokenizer::{
 use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-/// The name under which tantivy knows [`TaggedTokenizer`].
-pub const TOKENIZER: &str = "smartrag";
+/// The name under which tantivy knows [`TaggedTokenizer::stems`].
+pub const STEMS: &str = "smartrag";
+/// The name under which tantivy knows [`TaggedTokenizer::words`].
+pub const WORDS: &str = "smartrag-words";
 
 /// Longer words are no words: they are left out, in texts as in queries.
 const WORD_BYTES_MAX: usize = 200;
@@ -24,15 +26,22 @@ pub struct Analysis {
     /// What its terms begin with.
     pub prefix: &'static str,
     analyzer: TextAnalyzer,
+    /// The same without stems and prefix: the words as they are written, without stop words.
+    words: TextAnalyzer,
 }
 
 impl Analysis {
     /// Calls `each` with the terms of `text` and the position of the word that each stands for.
     pub fn terms(&self, text: &str, mut each: impl FnMut(usize, &str)) {
+        self.tokens(text, |token| each(token.position, &token.text));
+    }
+
+    /// Calls `each` with the terms of `text` as tokens. Their offsets are bytes of the text if it is NFC.
+    pub fn tokens(&self, text: &str, mut each: impl FnMut(&Token)) {
         let mut analyzer = self.analyzer.clone();
         let mut stream = Prefixed { inner: analyzer.token_stream(text), prefix: self.prefix };
         while stream.advance() {
-            each(stream.token().position, &stream.token().text);
+            each(stream.token());
         }
     }
 }
@@ -52,22 +61,24 @@ pub fn analyses() -> &'static [Analysis] {
             "fr" French, "hu" Hungarian, "it" Italian, "nl" Dutch, "no" Norwegian, "pt" Portuguese,
             "ro" Romanian, "ru" Russian, "sv" Swedish, "ta" Tamil, "tr" Turkish,
         ];
-        let general = Analysis { code: "", prefix: ":", analyzer: TextAnalyzer::from(Words) };
-        let stemmed = languages.map(|(code, prefix, language)| Analysis {
-            code,
-            prefix,
-            analyzer: analyzer_of(language),
+        let general = Analysis { code: "", prefix: ":", analyzer: Words.into(), words: Words.into() };
+        let stemmed = languages.map(|(code, prefix, language)| {
+            let (analyzer, words) = (analyzer_of(language, true), analyzer_of(language, false));
+            Analysis { code, prefix, analyzer, words }
         });
         std::iter::once(general).chain(stemmed).collect()
     })
 }
 
-fn analyzer_of(language: Language) -> TextAnalyzer {
+fn analyzer_of(language: Language, stemmed: bool) -> TextAnalyzer {
     let mut builder = TextAnalyzer::builder(Words).dynamic();
     if let Some(stop_words) = StopWordFilter::new(language) {
         builder = builder.filter_dynamic(stop_words);
     }
-    builder.filter_dynamic(Stemmer::new(language)).build()
+    if stemmed {
+        builder = builder.filter_dynamic(Stemmer::new(language));
+    }
+    builder.build()
 }
 
 /// The analysis for a language tag such as `de` or `de-AT`; the general one where there is none.
@@ -143,6 +154,7 @@ impl TokenStream for WordStream<'_> {
         self.token.text.clear();
         if let Some(pair) = self.pair.take() {
             self.token.text.extend(pair);
+            self.token.offset_to += pair[1].len_utf8();
             return self.give(self.position - 1);
         }
         while let Some(word) = self.next_word() {
@@ -168,6 +180,13 @@ impl TokenStream for WordStream<'_> {
     }
 }
 
+/// A word as it stands in the index where it is not stemmed.
+pub fn folded(word: &str) -> String {
+    let mut folded = String::with_capacity(word.len());
+    push_lowercase(&nfc(word), &mut folded);
+    folded
+}
+
 fn push_lowercase(word: &str, into: &mut String) {
     if word.is_ascii() {
         into.push_str(word);
@@ -177,11 +196,13 @@ fn push_lowercase(word: &str, into: &mut String) {
     }
 }
 
-fn is_word_char(c: char) -> bool {
+/// Whether a character is part of a word.
+pub fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || (!c.is_ascii() && is_combining_mark(c))
 }
 
-fn is_unspaced(c: char) -> bool {
+/// Whether a character is of a script that writes no spaces.
+pub fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3041}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
@@ -216,9 +237,22 @@ pub fn tagged(analysis: &Analysis, text: &str) -> String {
 }
 
 /// Analyses text that [`tagged`] made.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct TaggedTokenizer {
+    stems: bool,
     current: Option<(&'static str, TextAnalyzer)>,
+}
+
+impl TaggedTokenizer {
+    /// Into the terms of its language.
+    pub fn stems() -> Self {
+        Self { stems: true, current: None }
+    }
+
+    /// Into its words as they are written, in lower case; stop words are left out.
+    pub fn words() -> Self {
+        Self { stems: false, current: None }
+    }
 }
 
 impl Tokenizer for TaggedTokenizer {
@@ -230,9 +264,10 @@ impl Tokenizer for TaggedTokenizer {
         if self.current.as_ref().is_none_or(|(prefix, _)| *prefix != analysis.prefix) {
             self.current = None;
         }
-        let (prefix, analyzer) =
-            self.current.get_or_insert_with(|| (analysis.prefix, analysis.analyzer.clone()));
-        BoxTokenStream::new(Prefixed { inner: analyzer.token_stream(text), prefix })
+        let analyzer = if self.stems { &analysis.analyzer } else { &analysis.words };
+        let (prefix, analyzer) = self.current.get_or_insert_with(|| (analysis.prefix, analyzer.clone()));
+        let inner = analyzer.token_stream(text);
+        if self.stems { BoxTokenStream::new(Prefixed { inner, prefix }) } else { inner }
     }
 }
 
@@ -276,14 +311,16 @@ mod tests {
 
     #[test]
     fn indexed_text_is_analysed_as_queries_are() {
-        let german = analysis_for(Some("de"));
-        let text = tagged(german, "Zeit: 12:30 Uhr");
-        let mut tokenizer = TaggedTokenizer::default();
-        let mut stream = tokenizer.token_stream(&text);
-        let mut indexed = Vec::new();
-        while stream.advance() {
-            indexed.push(stream.token().text.clone());
-        }
-        assert_eq!(indexed, terms(Some("de"), "Zeit: 12:30 Uhr"));
+        let text = tagged(analysis_for(Some("de")), "Zeiten: um 12:30 Uhr");
+        let indexed = |mut tokenizer: TaggedTokenizer| {
+            let mut stream = tokenizer.token_stream(&text);
+            let mut indexed = Vec::new();
+            while stream.advance() {
+                indexed.push(stream.token().text.clone());
+            }
+            indexed
+        };
+        assert_eq!(indexed(TaggedTokenizer::stems()), terms(Some("de"), "Zeiten: um 12:30 Uhr"));
+        assert_eq!(indexed(TaggedTokenizer::words()), ["zeiten", "12", "30", "uhr"]);
     }
 }

@@ -2,11 +2,15 @@
 
 mod analyze;
 mod directory;
+mod expand;
+mod mark;
+mod parse;
 mod query;
 mod rows;
 mod schema;
 mod segment;
 mod similar;
+mod top;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -24,6 +28,7 @@ use tantivy::{
 
 use self::analyze::{Analysis, analyses};
 use self::directory::UnsyncedDirectory;
+pub use self::mark::Marker;
 use self::query::Spoken;
 pub use self::rows::Rows;
 use self::schema::{Fields, ID_COLUMNS, ROW_COLUMN};
@@ -192,7 +197,8 @@ impl KeywordIndex {
 
 fn tokenizers() -> TokenizerManager {
     let tokenizers = TokenizerManager::default();
-    tokenizers.register(analyze::TOKENIZER, analyze::TaggedTokenizer::default());
+    tokenizers.register(analyze::STEMS, analyze::TaggedTokenizer::stems());
+    tokenizers.register(analyze::WORDS, analyze::TaggedTokenizer::words());
     tokenizers
 }
 
@@ -288,9 +294,21 @@ impl Keywords {
     }
 
     /// The best chunks with their BM25, best first.
-    pub fn search(&self, text: &str, allowed: Option<&Rows>, limit: usize) -> Result<Vec<KeywordHit>> {
-        let rows = query::search(&self.searcher, self.fields, &self.languages, text, allowed, limit)?;
+    pub fn search(
+        &self,
+        query: &SearchQuery,
+        allowed: Option<&Rows>,
+        limit: usize,
+    ) -> Result<Vec<KeywordHit>> {
+        let asked = (query.text.as_str(), query.typo_tolerance);
+        let rows = query::search(&self.searcher, self.fields, &self.languages, asked, allowed, limit)?;
         self.hits(&rows)
+    }
+
+    /// Marks the words of a query in texts of this index.
+    pub fn marker(&self, query: &SearchQuery) -> Result<Marker> {
+        let asked = (query.text.as_str(), query.typo_tolerance);
+        Ok(query::marker(&self.searcher, self.fields, &self.languages, asked)?)
     }
 
     fn hits(&self, rows: &[(f32, DocAddress)]) -> Result<Vec<KeywordHit>> {

@@ -1,4 +1,5 @@
-//! From what a user typed to scored rows. Nothing in the text can make an error: it is words, and phrases in quotes.
+//! From what a user typed to scored rows. Nothing in the text can make an error: it is words, phrases in quotes, and
+//! beginnings of words with a star.
 //!
 //! The words are analysed once for each language that the collection holds. A chunk was analysed in one language only,
 //! so it meets only the terms of that one; a word counts as frequent as its terms of all languages together
@@ -7,38 +8,32 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tantivy::collector::TopDocs;
 use tantivy::query::{
-    Bm25StatisticsProvider, BooleanQuery, BoostQuery, EmptyQuery, Occur, PhraseQuery, Query, TermQuery,
+    Bm25StatisticsProvider, BooleanQuery, BoostQuery, Occur, PhraseQuery, Query, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocAddress, Searcher, Term};
 
 use super::analyze::{Analysis, analysis_for};
-use super::rows::Rows;
+use super::expand;
+use super::mark::Marker;
+use super::parse::Typed;
+use super::rows::{Rows, ScoredRows};
 use super::schema::Fields;
+use super::top::run;
 
-/// Of a longer query only the beginning counts.
-const QUERY_BYTES_MAX: usize = 16 << 10;
 /// Different terms of one language that a query may have.
 const TERMS_MAX: usize = 256;
-/// Phrases that a query may have.
-const PHRASES_MAX: usize = 8;
-
-/// Splits off what stands between plain double quotes. An unpaired quote is an ordinary character.
-fn phrases(text: &str) -> Vec<&str> {
-    let parts: Vec<&str> = text.split('"').collect();
-    let pairs = (parts.len() - 1) / 2;
-    (0..pairs)
-        .map(|pair| parts[2 * pair + 1])
-        .filter(|phrase| !phrase.trim().is_empty())
-        .take(PHRASES_MAX)
-        .collect()
-}
-
-fn bounded(text: &str) -> &str {
-    &text[..text.floor_char_boundary(QUERY_BYTES_MAX)]
-}
+/// Words of a query whose spelling is doubted.
+const DOUBTED_MAX: usize = 24;
+/// What a term counts for each edit that it is away from the word.
+const EDIT_WEIGHT: f32 = 0.5;
+/// What a part of a compound counts.
+const PART_WEIGHT: f32 = 0.4;
+/// The language whose compounds are split; measured for no other.
+const COMPOUNDING: &str = "de";
+/// A language is at home in a collection that has this share of its rows in it, one in so many.
+const AT_HOME: u64 = 10;
 
 /// A language and how many rows were analysed in it.
 #[derive(Clone, Copy)]
@@ -47,19 +42,21 @@ pub struct Spoken {
     pub rows: u64,
 }
 
-/// A term of the query, how often it was said, and which words it came from.
+/// A term of the query, what it counts, and which words it came from.
 #[derive(Debug, Default)]
 struct Said {
-    times: u32,
+    weight: f32,
     positions: Vec<usize>,
 }
 
-fn said(text: &str, analysis: &Analysis) -> HashMap<String, Said> {
-    let mut terms: HashMap<String, Said> = HashMap::new();
+type SaidTerms = HashMap<String, Said>;
+
+fn said(text: &str, analysis: &Analysis) -> SaidTerms {
+    let mut terms = SaidTerms::new();
     analysis.terms(text, |position, term| {
         if terms.len() < TERMS_MAX || terms.contains_key(term) {
             let said = terms.entry(term.to_owned()).or_default();
-            said.times += 1;
+            said.weight += 1.0;
             said.positions.push(position);
         }
     });
@@ -68,14 +65,16 @@ fn said(text: &str, analysis: &Analysis) -> HashMap<String, Said> {
 
 /// Document frequencies that belong to words rather than to terms.
 pub struct Statistics<'a> {
-    searcher: &'a Searcher,
+    pub searcher: &'a Searcher,
     documents: u64,
+    /// Length of the texts, by field.
+    tokens: HashMap<Field, u64>,
     frequencies: HashMap<Term, u64>,
 }
 
 impl Bm25StatisticsProvider for Statistics<'_> {
     fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
-        self.searcher.total_num_tokens(field)
+        self.tokens.get(&field).map_or_else(|| self.searcher.total_num_tokens(field), |tokens| Ok(*tokens))
     }
 
     fn total_num_docs(&self) -> tantivy::Result<u64> {
@@ -93,9 +92,23 @@ impl Bm25StatisticsProvider for Statistics<'_> {
 
 impl<'a> Statistics<'a> {
     /// Of an index as it is.
-    pub fn of(searcher: &'a Searcher) -> tantivy::Result<Self> {
-        Ok(Self { searcher, documents: searcher.total_num_docs()?, frequencies: HashMap::new() })
+    pub fn of(searcher: &'a Searcher, fields: Fields) -> tantivy::Result<Self> {
+        let tokens = HashMap::from([(fields.body, searcher.total_num_tokens(fields.body)?)]);
+        Ok(Self { searcher, documents: searcher.total_num_docs()?, tokens, frequencies: HashMap::new() })
     }
+
+    /// The inverse document frequency as BM25 counts it.
+    fn idf(&self, frequency: u64) -> f32 {
+        let (documents, frequency) = (self.documents as f32, frequency.min(self.documents) as f32);
+        (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln()
+    }
+}
+
+/// What the query looks for in an index.
+struct Wanted {
+    /// Terms that the index knows, with what they count.
+    terms: HashMap<Term, f32>,
+    prefixes: Vec<ScoredRows>,
 }
 
 /// Builds a query and the statistics to score it with.
@@ -107,24 +120,29 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(searcher: &'a Searcher, fields: Fields, languages: &'a [Spoken]) -> tantivy::Result<Self> {
-        Ok(Self { fields, languages, statistics: Statistics::of(searcher)? })
+        Ok(Self { fields, languages, statistics: Statistics::of(searcher, fields)? })
     }
 
-    /// One clause a term and language that the index knows.
-    fn words(&mut self, text: &str) -> tantivy::Result<Vec<(Occur, Box<dyn Query>)>> {
+    fn wanted(&mut self, typed: &Typed, typo_tolerance: bool) -> tantivy::Result<Wanted> {
+        let text = typed.words.as_str();
         let by_language: Vec<_> = self.languages.iter().map(|spoken| said(text, spoken.analysis)).collect();
-        let stopped = stopped(text, self.languages, &by_language);
-        let known = self.known_terms(&by_language, &stopped)?;
-        Ok(known.into_iter().map(|(term, times)| (Occur::Should, boosted(term, times as f32))).collect())
+        let mut by_position = stopped(text, self.languages, &by_language);
+        let mut terms = self.known_terms(&by_language, &mut by_position)?;
+        self.add_parts(&by_language, &mut terms)?;
+        if typo_tolerance {
+            let doubted = doubted(text, self.languages, &by_language);
+            self.add_spellings(doubted, &by_position, &mut terms)?;
+        }
+        let prefixes = typed.prefixes.iter().map(|prefix| self.prefix(prefix));
+        Ok(Wanted { terms, prefixes: prefixes.collect::<tantivy::Result<_>>()? })
     }
 
-    /// The terms that the index has, with how often they were said; notes the frequencies of their words.
+    /// The terms that the index has, with what they count; notes the frequencies of their words, also by position.
     fn known_terms(
         &mut self,
-        by_language: &[HashMap<String, Said>],
-        stopped: &HashMap<usize, u64>,
-    ) -> tantivy::Result<Vec<(Term, u32)>> {
-        let mut by_position = stopped.clone();
+        by_language: &[SaidTerms],
+        by_position: &mut HashMap<usize, u64>,
+    ) -> tantivy::Result<HashMap<Term, f32>> {
         let mut known = Vec::new();
         for (text, said) in by_language.iter().flatten() {
             let term = Term::from_field_text(self.fields.body, text);
@@ -138,8 +156,74 @@ impl<'a> Builder<'a> {
             let frequency = said.positions.iter().filter_map(|at| by_position.get(at)).max();
             self.statistics.frequencies.insert(term.clone(), frequency.copied().unwrap_or_default());
         }
-        known.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(known.into_iter().map(|(term, said)| (term, said.times)).collect())
+        Ok(known.into_iter().map(|(term, said)| (term, said.weight)).collect())
+    }
+
+    fn is_at_home(&self, spoken: &Spoken) -> bool {
+        spoken.rows * AT_HOME >= self.statistics.documents
+    }
+
+    /// Parts of compounds count a little. In a collection of another language they would be rare words by accident.
+    fn add_parts(&self, by_language: &[SaidTerms], terms: &mut HashMap<Term, f32>) -> tantivy::Result<()> {
+        let compounding = |spoken: &Spoken| spoken.analysis.code == COMPOUNDING && self.is_at_home(spoken);
+        let mut both = self.languages.iter().zip(by_language);
+        let Some((spoken, said)) = both.find(|(spoken, _)| compounding(spoken)) else { return Ok(()) };
+        let term_of = |text: &str| Term::from_field_text(self.fields.body, text);
+        for (text, said) in said {
+            let frequency = |part: &str| self.statistics.searcher.doc_freq(&term_of(part));
+            let parts = expand::parts(spoken.analysis, text, frequency)?;
+            for part in parts.into_iter().flatten() {
+                *terms.entry(term_of(&part)).or_default() += said.weight * PART_WEIGHT;
+            }
+        }
+        Ok(())
+    }
+
+    /// Terms of words that are spelled almost like those of the query. They count less than the word itself, also
+    /// because they are taken for no rarer.
+    fn add_spellings(
+        &mut self,
+        doubted: Vec<(usize, String)>,
+        by_position: &HashMap<usize, u64>,
+        terms: &mut HashMap<Term, f32>,
+    ) -> tantivy::Result<()> {
+        for (position, word) in doubted {
+            let mut found: HashMap<Term, (f32, u64)> = HashMap::new();
+            for (spelling, edits) in expand::spelled_like(self.statistics.searcher, self.fields.words, &word)?
+            {
+                let weight = (0..edits).fold(1.0, |weight, _| weight * EDIT_WEIGHT);
+                for term in self.terms_of(&spelling).filter(|term| !terms.contains_key(term)) {
+                    let frequency = self.statistics.searcher.doc_freq(&term)?;
+                    if frequency > 0 {
+                        // The nearest comes first.
+                        found.entry(term).or_insert((weight, frequency));
+                    }
+                }
+            }
+            let together: u64 = found.values().map(|(_, frequency)| frequency).sum();
+            let frequency = together.max(by_position.get(&position).copied().unwrap_or_default());
+            for (term, (weight, _)) in found {
+                self.statistics.frequencies.insert(term.clone(), frequency);
+                terms.insert(term, weight);
+            }
+        }
+        Ok(())
+    }
+
+    /// The terms of one word in all languages.
+    fn terms_of(&self, word: &str) -> impl Iterator<Item = Term> + use<> {
+        let mut terms = Vec::new();
+        for spoken in self.languages {
+            spoken.analysis.terms(word, |_, term| terms.push(Term::from_field_text(self.fields.body, term)));
+        }
+        terms.into_iter()
+    }
+
+    /// Rows with a word that begins so, each with the score of a word as rare as all of them in a text of mean length.
+    fn prefix(&self, prefix: &str) -> tantivy::Result<ScoredRows> {
+        let rows = expand::beginning_with(self.statistics.searcher, self.fields.words, prefix)?;
+        let score = self.statistics.idf(rows.len());
+        Ok(ScoredRows { rows, score })
     }
 
     /// The phrase in any language; `None` if it has no words.
@@ -158,7 +242,7 @@ impl<'a> Builder<'a> {
 }
 
 /// Rows of the languages in which the word at a position is a stop word.
-fn stopped(text: &str, languages: &[Spoken], by_language: &[HashMap<String, Said>]) -> HashMap<usize, u64> {
+fn stopped(text: &str, languages: &[Spoken], by_language: &[SaidTerms]) -> HashMap<usize, u64> {
     let mut stopped: HashMap<usize, u64> = HashMap::new();
     let all: Vec<usize> = positions(&said(text, analysis_for(None))).collect();
     for (spoken, said) in languages.iter().zip(by_language) {
@@ -170,8 +254,25 @@ fn stopped(text: &str, languages: &[Spoken], by_language: &[HashMap<String, Said
     stopped
 }
 
-fn positions(said: &HashMap<String, Said>) -> impl Iterator<Item = usize> + '_ {
+fn positions(said: &SaidTerms) -> impl Iterator<Item = usize> + '_ {
     said.values().flat_map(|said| said.positions.iter().copied())
+}
+
+/// The words whose spelling is doubted, with their positions: those that are a stop word in no language at home.
+fn doubted(text: &str, languages: &[Spoken], by_language: &[SaidTerms]) -> Vec<(usize, String)> {
+    let rows: u64 = languages.iter().map(|spoken| spoken.rows).sum();
+    let at_home = languages.iter().zip(by_language).filter(|(spoken, _)| spoken.rows * AT_HOME >= rows);
+    let kept: Vec<HashSet<usize>> = at_home.map(|(_, said)| positions(said).collect()).collect();
+    let general = analysis_for(None);
+    let mut doubted = Vec::new();
+    general.terms(text, |position, term| {
+        let word = term.strip_prefix(general.prefix).unwrap_or(term);
+        let known = doubted.iter().any(|(_, other)| other == word);
+        if doubted.len() < DOUBTED_MAX && !known && kept.iter().all(|kept| kept.contains(&position)) {
+            doubted.push((position, word.to_owned()));
+        }
+    });
+    doubted
 }
 
 fn boosted(term: Term, boost: f32) -> Box<dyn Query> {
@@ -194,38 +295,67 @@ pub fn search(
     searcher: &Searcher,
     fields: Fields,
     languages: &[Spoken],
-    text: &str,
+    (text, typo_tolerance): (&str, bool),
     allowed: Option<&Rows>,
     limit: usize,
 ) -> tantivy::Result<Vec<(f32, DocAddress)>> {
     if limit == 0 || searcher.num_docs() == 0 {
         return Ok(Vec::new());
     }
-    let text = bounded(text);
+    let typed = Typed::new(text);
     let mut builder = Builder::new(searcher, fields, languages)?;
-    let words = builder.words(text)?;
-    let required: Vec<_> = phrases(text).into_iter().filter_map(|phrase| builder.phrase(phrase)).collect();
-    run(&builder.statistics, words, required, allowed, limit)
+    let Wanted { terms, prefixes } = builder.wanted(&typed, typo_tolerance)?;
+    let required: Vec<_> = typed.phrases.iter().filter_map(|phrase| builder.phrase(phrase)).collect();
+    let by_language = by_language(terms, languages);
+    let queries = if required.is_empty() && prefixes.is_empty() {
+        by_language.into_iter().map(|words| Box::new(BooleanQuery::union(words)) as Box<dyn Query>).collect()
+    } else {
+        let prefixes = prefixes.into_iter().map(|rows| Box::new(rows) as Box<dyn Query>);
+        let optional = by_language.into_iter().flatten().chain(prefixes).collect();
+        vec![joined(optional, required)]
+    };
+    run(&builder.statistics, queries, allowed, limit)
 }
 
-/// The rows that match any of the clauses and all that is required.
-pub fn run(
-    statistics: &Statistics<'_>,
-    words: Vec<(Occur, Box<dyn Query>)>,
-    required: Vec<Box<dyn Query>>,
-    allowed: Option<&Rows>,
-    limit: usize,
-) -> tantivy::Result<Vec<(f32, DocAddress)>> {
-    let mut query: Box<dyn Query> =
-        if words.is_empty() { Box::new(EmptyQuery) } else { Box::new(BooleanQuery::new(words)) };
-    if !required.is_empty() {
-        let must = required.into_iter().map(|phrase| (Occur::Must, phrase));
-        query = Box::new(BooleanQuery::new(must.chain([(Occur::Should, query)]).collect()));
+/// The clauses of each language, the most spoken one first. A row has terms of one language only, so each can be searched
+/// by itself: tantivy's block-max WAND sorts its terms at every step, and ten sort faster than a hundred.
+fn by_language(terms: HashMap<Term, f32>, languages: &[Spoken]) -> Vec<Vec<Box<dyn Query>>> {
+    let mut terms: Vec<_> = terms.into_iter().collect();
+    terms.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut spoken: Vec<&Spoken> = languages.iter().collect();
+    spoken.sort_by_key(|spoken| std::cmp::Reverse(spoken.rows));
+    let clauses = spoken.into_iter().map(|spoken| {
+        let own = |term: &Term| {
+            let text = term.value().as_str().map(str::to_owned);
+            text.is_some_and(|text| text.starts_with(spoken.analysis.prefix))
+        };
+        let own = terms.iter().filter(|(term, _)| own(term));
+        own.map(|(term, weight)| boosted(term.clone(), *weight)).collect()
+    });
+    clauses.filter(|clauses: &Vec<_>| !clauses.is_empty()).collect()
+}
+
+/// All that is required, and the better the more of the optional; without anything required one of the optional.
+fn joined(optional: Vec<Box<dyn Query>>, required: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+    if required.is_empty() {
+        return Box::new(BooleanQuery::union(optional));
     }
-    if let Some(rows) = allowed {
-        query =
-            Box::new(BooleanQuery::new(vec![(Occur::Must, Box::new(rows.clone())), (Occur::Must, query)]));
-    }
-    let top = TopDocs::with_limit(limit).order_by_score();
-    statistics.searcher.search_with_statistics_provider(&query, &top, statistics)
+    let must = required.into_iter().map(|phrase| (Occur::Must, phrase));
+    let should = optional.into_iter().map(|query| (Occur::Should, query));
+    Box::new(BooleanQuery::new(must.chain(should).collect()))
+}
+
+/// Marks what [`search`] looks for.
+pub fn marker(
+    searcher: &Searcher,
+    fields: Fields,
+    languages: &[Spoken],
+    (text, typo_tolerance): (&str, bool),
+) -> tantivy::Result<Marker> {
+    let typed = Typed::new(text);
+    let mut builder = Builder::new(searcher, fields, languages)?;
+    let words = Typed { words: typed.words, ..Typed::default() };
+    let wanted = builder.wanted(&words, typo_tolerance)?;
+    let terms = wanted.terms.keys().filter_map(|term| term.value().as_str().map(str::to_owned));
+    Ok(Marker { terms: terms.collect(), prefixes: typed.prefixes })
 }

@@ -25,14 +25,50 @@ impl Query for Rows {
     }
 }
 
+impl Rows {
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.0.values().map(RoaringBitmap::len).sum()
+    }
+
+    fn scorer(&self, reader: &SegmentReader, score: Score) -> Box<dyn Scorer> {
+        let rows = self.0.get(&reader.segment_id()).cloned().unwrap_or_default();
+        Box::new(ConstScorer::new(RowSet::new(rows), score))
+    }
+}
+
 impl Weight for Rows {
     fn scorer(&self, reader: &SegmentReader, _: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let rows = self.0.get(&reader.segment_id()).cloned().unwrap_or_default();
-        Ok(Box::new(ConstScorer::new(RowSet::new(rows), 0.0)))
+        Ok(self.scorer(reader, 0.0))
     }
 
     fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
         Ok(Explanation::new("passes the filter", 0.0))
+    }
+}
+
+/// Rows that all have the same score.
+#[derive(Clone, Debug)]
+pub struct ScoredRows {
+    /// Which rows.
+    pub rows: Rows,
+    /// What each of them gets.
+    pub score: Score,
+}
+
+impl Query for ScoredRows {
+    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Weight for ScoredRows {
+    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
+        Ok(self.rows.scorer(reader, self.score * boost))
+    }
+
+    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
+        Ok(Explanation::new("has a word that begins so", self.score))
     }
 }
 

@@ -3,7 +3,7 @@
 use tantivy::TantivyDocument;
 use tantivy::schema::{BytesOptions, FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 
-use super::analyze::{TOKENIZER, analysis_for, tagged};
+use super::analyze::{STEMS, WORDS, analysis_for, tagged};
 use crate::search::filter;
 use crate::types::*;
 
@@ -15,6 +15,8 @@ const VERSION: u32 = 3;
 pub struct Fields {
     /// The title of the document, the headings above the chunk, the context it was cut from and its text.
     pub body: Field,
+    /// The words of `body` as they are written, without stop words: what prefixes and typos are looked up in.
+    pub words: Field,
     /// Exact terms for filters.
     pub attributes: Field,
     document_high: Field,
@@ -31,12 +33,18 @@ pub const ROW_COLUMN: &str = "row";
 /// The schema and its fields.
 pub fn schema() -> (Schema, Fields) {
     let indexing = TextFieldIndexing::default()
-        .set_tokenizer(TOKENIZER)
+        .set_tokenizer(STEMS)
         .set_index_option(IndexRecordOption::WithFreqsAndPositions);
     let text = TextOptions::default().set_indexing_options(indexing);
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(WORDS)
+        .set_index_option(IndexRecordOption::Basic)
+        .set_fieldnorms(false);
+    let words = TextOptions::default().set_indexing_options(indexing);
     let mut builder = Schema::builder();
     let fields = Fields {
         body: builder.add_text_field("body", text),
+        words: builder.add_text_field("words", words),
         attributes: builder.add_bytes_field("attributes", BytesOptions::default().set_indexed()),
         document_high: builder.add_u64_field(ID_COLUMNS[0], FAST),
         document_low: builder.add_u64_field(ID_COLUMNS[1], FAST),
@@ -70,7 +78,9 @@ impl Fields {
         let headings = chunk.heading_path.iter().filter(|heading| Some(*heading) != document.title.as_ref());
         let above = document.title.iter().chain(headings).chain(&chunk.context);
         for text in above.chain([&chunk.text]) {
-            row.add_text(self.body, tagged(analysis, text));
+            let text = tagged(analysis, text);
+            row.add_text(self.words, &text);
+            row.add_text(self.body, text);
         }
         shared.iter().for_each(|term| row.add_bytes(self.attributes, term));
         for term in filter::metadata_terms(&chunk.metadata) {

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use tantivy::index::SegmentReader;
 use tantivy::postings::Postings;
-use tantivy::query::{BoostQuery, Occur, Query, TermQuery};
+use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, Searcher, TERMINATED, Term};
 
-use super::query::{Statistics, run};
+use super::query::Statistics;
+use super::top::run;
 use super::{Fields, Keywords};
 use crate::search::{Result, filter};
 use crate::types::*;
@@ -25,8 +26,9 @@ impl Keywords {
         if clauses.is_empty() || limit == 0 {
             return Ok(Vec::new());
         }
-        let statistics = Statistics::of(&self.searcher)?;
-        let rows = run(&statistics, clauses, Vec::new(), None, (limit + 1) * ROWS_A_DOCUMENT)?;
+        let statistics = Statistics::of(&self.searcher, self.fields)?;
+        let query = Box::new(BooleanQuery::new(clauses));
+        let rows = run(&statistics, vec![query], None, (limit + 1) * ROWS_A_DOCUMENT)?;
         let mut best: HashMap<DocumentId, f32> = HashMap::new();
         for hit in self.hits(&rows)? {
             let known = best.entry(hit.chunk.document).or_default();

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod filters;
+mod keyword;
 mod model;
 
 use std::sync::Arc;
@@ -76,6 +77,7 @@ pub fn put(number: u8, text: &str, language: Option<&str>) -> Change {
 pub fn query(text: &str) -> SearchQuery {
     SearchQuery {
         text: text.into(),
+        typo_tolerance: false,
         vector: None,
         mode: SearchMode::Hybrid,
         filter: None,
