@@ -293,6 +293,25 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn products_of_some_rows_are_those_of_all((row, query) in vectors()) {
+            let mut buffer = RowBuffer::new(row.len());
+            [&row, &query, &row].into_iter().for_each(|row| buffer.push(row));
+            let rows = buffer.rows();
+            if let Some(probe) = Probe::of_row(rows, 1) {
+                let (mut all, mut some) = (Vec::new(), Vec::new());
+                rows.approximate(&probe, 0..3, &mut all);
+                rows.approximate_some(&probe, &[2, 9, 1], &mut some);
+                prop_assert_eq!(&some, &[all[2], 0.0, all[1]]);
+                let pair = rows.cosine_of_upper(0, 1);
+                prop_assert!((pair - exact(&row, &query)).abs() < 0.04);
+                prop_assert!(rows.is_nearer_to_any(0, &[1], pair - 1e-3) || !rows.is_found(0));
+                prop_assert!(!rows.is_nearer_to_any(0, &[1, 7], pair + 1e-3) && !rows.is_nearer_to_any(0, &[], -1.0));
+            }
+        }
+    }
+
     #[test]
     fn extreme_rows_do_not_overflow() {
         let dimension = 4096;
