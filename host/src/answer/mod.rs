@@ -373,6 +373,7 @@ mod tests {
             score: 1.0,
             scores: Scores::default(),
             origin: Origin::default(),
+            highlights: None,
         }
     }
 }

@@ -12,13 +12,6 @@ use tantivy::{DocId, DocSet, Score, SegmentReader, TERMINATED};
 #[derive(Clone, Debug, Default)]
 pub struct Rows(pub Arc<HashMap<SegmentId, RoaringBitmap>>);
 
-impl Rows {
-    /// How many there are in all segments.
-    pub fn len(&self) -> u64 {
-        self.0.values().map(RoaringBitmap::len).sum()
-    }
-}
-
 impl Query for Rows {
     fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
         Ok(Box::new(self.clone()))
