@@ -131,12 +131,22 @@ impl Core {
         })
     }
 
-    /// Vectors of another embedder are not compared with this query's.
+    /// Vectors of another embedder are compared with its own of the query; where it is gone, keywords have to do.
     fn fit(&self, query: &SearchQuery, collection: &Collection) -> SearchQuery {
-        let same =
-            collection.embedder.as_ref().is_none_or(|print| *print == self.embedder.info().fingerprint);
-        let vector = query.vector.clone().filter(|_| same);
-        SearchQuery { vector, ..query.clone() }
+        let others = collection.embedder.as_ref().filter(|print| **print != self.embedder.info().fingerprint);
+        let (Some(fingerprint), Some(_)) = (others, &query.vector) else { return query.clone() };
+        let former = self.embedders.by_fingerprint(fingerprint);
+        let embedded = former.and_then(|former| {
+            let vector = former.embed(&[&query.text], Purpose::Query).ok()?;
+            Some((vector, former.info().fusion_weight))
+        });
+        match embedded {
+            Some((vector, alpha)) => {
+                let fusion = self.config.fusion.unwrap_or(Fusion::Convex { alpha });
+                SearchQuery { vector: Some(vector), fusion, ..query.clone() }
+            }
+            None => SearchQuery { vector: None, mode: SearchMode::Keyword, ..query.clone() },
+        }
     }
 
     /// Texts and documents of the hits. One that was deleted in between is left out.

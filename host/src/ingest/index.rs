@@ -13,17 +13,17 @@ use crate::types::*;
 /// Documents that are read back from the store at once.
 const REPLAY_BATCH: usize = 256;
 
-type Behind = BTreeMap<CollectionId, Vec<DocumentId>>;
+pub(super) type Behind = BTreeMap<CollectionId, Vec<DocumentId>>;
 
 /// Keeps the indexes in step with the journal.
 pub(super) struct Indexer {
-    store: Store,
-    search: Search,
+    pub(super) store: Store,
+    pub(super) search: Search,
     fingerprint: String,
     dimension: usize,
     /// Held from the store's commit to the indexes' answer, so that they see the journal in its order. Holds the
     /// collections whose indexes fell behind, with the documents that wait for them.
-    order: Mutex<Behind>,
+    pub(super) order: Mutex<Behind>,
 }
 
 impl Indexer {
@@ -34,9 +34,6 @@ impl Indexer {
     /// Brings every collection's indexes up to the journal.
     pub(super) fn catch_up(&self) -> Result<(), Error> {
         for collection in self.store.collections(None)? {
-            if collection.embedder.as_ref().is_some_and(|print| *print != self.fingerprint) {
-                return Err(Error::OtherEmbedder { collection: collection.key.name.to_string() });
-            }
             self.replay(&collection)?;
         }
         Ok(())
@@ -53,7 +50,7 @@ impl Indexer {
             let vectors =
                 batch.iter().filter_map(|id| self.store.vectors(*id).transpose().map(|v| Ok((*id, v?))));
             let vectors: Vec<_> = vectors.collect::<Result<_, Error>>()?;
-            self.search.load_vectors(id, self.dimension, &vectors)?;
+            self.search.load_vectors(id, collection.dimension.unwrap_or(self.dimension), &vectors)?;
         }
         if !entries.is_empty() {
             tracing::info!(collection = %collection.key.name, changes = entries.len(), "indexes follow the journal");
@@ -66,7 +63,7 @@ impl Indexer {
         Ok(())
     }
 
-    fn change(&self, entry: &JournalEntry) -> Result<Change, Error> {
+    pub(super) fn change(&self, entry: &JournalEntry) -> Result<Change, Error> {
         let document = if entry.deleted { None } else { self.store.index_document(entry.document)? };
         Ok(document.map_or(Change::Delete(entry.document), Change::Put))
     }
@@ -79,12 +76,15 @@ impl Indexer {
         let mut collections: BTreeMap<CollectionId, (u64, Vec<Change>)> = BTreeMap::new();
         for entry in &entries {
             let Some(done) = by_id.get(&entry.document) else { continue };
+            // While a collection changes to another embedder, its index has the vectors of the present one.
+            let present = self.store.collection(&done.document.collection)?.and_then(|found| found.embedder);
+            let vectors = present.and_then(|present| done.vectors_by(&present, &self.fingerprint));
             let (seq, changes) = collections.entry(entry.collection).or_default();
             *seq = entry.seq;
             changes.push(Change::Put(IndexDocument {
                 document: Arc::new(done.document.clone()),
                 chunks: done.chunks.clone(),
-                vectors: done.vectors.clone(),
+                vectors: vectors.unwrap_or_default().to_vec(),
             }));
         }
         let mut ready = Vec::new();

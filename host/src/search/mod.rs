@@ -9,6 +9,7 @@ pub mod eval;
 mod filter;
 mod fuse;
 mod keyword;
+mod rebuild;
 mod vector;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use self::collection::{Collection, remove};
+pub use self::rebuild::Rebuild;
 use crate::types::*;
 
 /// What can go wrong.
@@ -67,16 +69,18 @@ struct Shared {
     collections: RwLock<HashMap<CollectionId, Arc<Collection>>>,
     /// Held while a collection is opened or removed; searches of others go on.
     opening: Mutex<()>,
+    builds: Mutex<rebuild::Builds>,
 }
 
 impl Search {
-    /// Prepares the directory; opens no collection yet.
+    /// Prepares the directory and removes what was built by halves; opens no collection yet.
     pub fn open(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let shared = Arc::new(Shared {
             directory: dir.to_path_buf(),
             collections: RwLock::default(),
             opening: Mutex::new(()),
+            builds: Mutex::new(rebuild::find_builds(dir)?),
         });
         rest_when_idle(Arc::downgrade(&shared))?;
         Ok(Self { shared })
@@ -129,7 +133,9 @@ impl Search {
     pub fn drop_collection(&self, id: CollectionId) -> Result<()> {
         let _opening = self.shared.opening.lock();
         self.shared.collections.write().remove(&id);
-        remove(&self.shared.path_of(id))
+        remove(&self.shared.path_of(id))?;
+        self.shared.builds.lock().remove(&id);
+        Ok(())
     }
 
     fn get(&self, id: CollectionId) -> Option<Arc<Collection>> {
@@ -152,7 +158,7 @@ impl Search {
 
 impl Shared {
     fn path_of(&self, id: CollectionId) -> PathBuf {
-        self.directory.join(id.to_string())
+        rebuild::path_of(&self.directory, id, self.builds.lock().get(&id).copied().unwrap_or(0))
     }
 }
 
