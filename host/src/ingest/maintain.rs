@@ -64,6 +64,27 @@ impl Indexer {
         Ok(true)
     }
 
+    fn rebuild_all(
+        &self,
+        only: Option<&CollectionKey>,
+        go_on: &dyn Fn() -> bool,
+        progress: &mut dyn FnMut(&Collection),
+    ) -> Result<Vec<Collection>, Error> {
+        let mut done = Vec::new();
+        for collection in self.store.collections(only.map(|key| &key.owner))? {
+            if only.is_some_and(|key| *key != collection.key) {
+                continue;
+            }
+            if !self.rebuild(&collection, Vectors::Present, go_on)? {
+                break;
+            }
+            tracing::info!(collection = %collection.key.name, chunks = collection.chunks, "indexes built anew");
+            progress(&collection);
+            done.push(collection);
+        }
+        Ok(done)
+    }
+
     /// Brings the journal behind `after` into new indexes; up to where, or `None` if they are given up.
     fn feed(
         &self,
@@ -97,29 +118,52 @@ impl Indexer {
     }
 }
 
+/// Gives back what store and indexes do not need any more. Uploads and deletions may wait for a moment, searches do not.
+/// Blocks. Not while indexes are built anew: they must see all deletions.
+///
+/// # Errors
+/// Those of the store; then some of it may be done.
+pub fn optimize(
+    store: &Store,
+    search: &Search,
+    progress: &mut dyn FnMut(OptimizeStep),
+) -> Result<Optimized, Error> {
+    let mut passed = HashMap::new();
+    for collection in store.collections(None)? {
+        passed.insert(collection.id, search.open_collection(collection.id, collection.dimension)?);
+    }
+    let done = store.optimize(&passed, progress)?;
+    let Optimized { bytes_before, bytes_after, paused_ms, .. } = done;
+    tracing::info!(bytes_before, bytes_after, paused_ms, "optimized");
+    Ok(done)
+}
+
+/// Builds the indexes of a collection, or of all, anew from the store. `progress` is told each that stands. Blocks.
+///
+/// # Errors
+/// Those of store and search; the indexes that were not exchanged stay as they were.
+pub fn reindex(
+    store: &Store,
+    search: &Search,
+    only: Option<&CollectionKey>,
+    progress: &mut dyn FnMut(&Collection),
+) -> Result<Vec<Collection>, Error> {
+    // Nothing is committed through it.
+    let indexer = Indexer::new(store.clone(), search.clone(), String::new(), 0);
+    indexer.rebuild_all(only, &|| true, progress)
+}
+
 impl Ingest {
-    /// Gives back what store and indexes do not need any more. Uploads and deletions may wait for a moment, searches do
-    /// not. Blocks.
+    /// As [`optimize`], while everything runs.
     ///
     /// # Errors
     /// Those of the store; then some of it may be done.
     pub fn optimize(&self, progress: &mut dyn FnMut(OptimizeStep)) -> Result<Optimized, Error> {
-        let core = &self.core;
-        // A new index that is being built must see all deletions.
-        let _alone = core.upkeep.lock();
-        let mut passed = HashMap::new();
-        for collection in core.store.collections(None)? {
-            let cursor = core.indexer.search.open_collection(collection.id, collection.dimension)?;
-            passed.insert(collection.id, cursor);
-        }
-        let done = core.store.optimize(&passed, progress)?;
-        let Optimized { bytes_before, bytes_after, paused_ms, .. } = done;
-        tracing::info!(bytes_before, bytes_after, paused_ms, "optimized");
-        Ok(done)
+        let _alone = self.core.upkeep.lock();
+        optimize(&self.core.store, &self.core.indexer.search, progress)
     }
 
-    /// Builds the indexes of a collection, or of all, anew from the store; searches use the present ones until then.
-    /// `progress` is told each collection when it is done. Blocks.
+    /// As [`reindex`], while everything runs: searches use the present indexes until the new ones stand.
     ///
     /// # Errors
     /// Those of store and search; the indexes that were not exchanged stay as they were.
@@ -128,21 +172,7 @@ impl Ingest {
         only: Option<&CollectionKey>,
         progress: &mut dyn FnMut(&Collection),
     ) -> Result<Vec<Collection>, Error> {
-        let core = &self.core;
-        let mut done = Vec::new();
-        for collection in core.store.collections(only.map(|key| &key.owner))? {
-            if only.is_some_and(|key| *key != collection.key) {
-                continue;
-            }
-            let _alone = core.upkeep.lock();
-            let stopped = || self.workers.stopped();
-            if !core.indexer.rebuild(&collection, Vectors::Present, &|| !stopped())? {
-                break;
-            }
-            tracing::info!(collection = %collection.key.name, chunks = collection.chunks, "indexes built anew");
-            progress(&collection);
-            done.push(collection);
-        }
-        Ok(done)
+        let _alone = self.core.upkeep.lock();
+        self.core.indexer.rebuild_all(only, &|| !self.workers.stopped(), progress)
     }
 }

@@ -25,6 +25,7 @@ use crate::types::*;
 
 use chunk::Budget;
 use index::Indexer;
+pub use maintain::{optimize, reindex};
 use migrate::Board;
 pub use migrate::{Migration, MigrationEvent, load_former};
 use worker::Workers;
