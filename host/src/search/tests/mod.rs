@@ -3,6 +3,7 @@
 mod damage;
 mod filters;
 mod model;
+mod rebuild;
 
 use std::sync::Arc;
 
