@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use crate::answer::Answers;
 use crate::config::{Config, places};
-use crate::ingest::Ingest;
-use crate::plugins::{Embedder, Places, Plugins};
+use crate::ingest::{self, Ingest};
+use crate::plugins::{Embedder, Embedders, Places, Plugins};
 use crate::search::Search;
 use crate::store::Store;
 
@@ -54,18 +54,20 @@ impl App {
         let embedder = plugins
             .embedder(&config.embedder.plugin, &config.embedder.settings)
             .context("the embedder can't be used, and without it no document can be taken in")?;
+        let embedders = Embedders::new(embedder.clone());
+        ingest::load_former(&store, &plugins, &embedders, &config.embedder)?;
         let ingest = Ingest::start(
             store.clone(),
             search.clone(),
             plugins.clone(),
-            embedder.clone(),
+            embedders.clone(),
             config.ingest.clone(),
         )?;
         let answers = Answers::start(
             store.clone(),
             search.clone(),
             plugins.clone(),
-            embedder.clone(),
+            embedders,
             config.backends.clone(),
             config.search.clone(),
         );

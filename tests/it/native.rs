@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, SMARTRAG, TestDaemon, data_dir, serve, wait};
 
-const NAME: &str = "hashing";
+pub const NAME: &str = "hashing";
 
 /// The sample's library, built here, in a directory that nobody else can write to.
-fn library() -> (tempfile::TempDir, PathBuf) {
+pub fn library() -> (tempfile::TempDir, PathBuf) {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("native");
     let output = Command::new(cargo)
@@ -30,12 +30,12 @@ fn library() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// As the documentation says to find it.
-fn sha256sum(path: &Path) -> String {
+pub fn sha256sum(path: &Path) -> String {
     let output = Command::new("sha256sum").arg(path).output().unwrap();
     String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
-fn config(name: &str, path: &Path, sha256: &str) -> String {
+pub fn config(name: &str, path: &Path, sha256: &str) -> String {
     let path = path.display();
     format!(
         "plugins:\n  native:\n    {name}: {{role: embedder, path: {path}, sha256: \"{sha256}\"}}\n\

@@ -32,6 +32,11 @@ impl Join {
         }
     }
 
+    /// The same for an embedder that declares another weight.
+    pub fn declared(self, alpha: f32) -> Self {
+        if self.chosen { self } else { Self { fusion: Fusion::Convex { alpha }, chosen: false } }
+    }
+
     /// For a collection that holds so many texts of each language, for a question in `language`.
     pub fn within(self, language: Option<&str>, spoken: &[(&str, u64)]) -> Fusion {
         match (self.fusion, language) {

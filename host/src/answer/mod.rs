@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::config::{BackendsConfig, SearchConfig};
-use crate::plugins::{Embedder, EnrichDocument, GenerateOptions, Plugins, Purpose};
+use crate::plugins::{Embedder, Embedders, EnrichDocument, GenerateOptions, Plugins, Purpose};
 use crate::search::Search;
 use crate::store::Store;
 use crate::types::*;
@@ -224,7 +224,9 @@ struct Core {
     store: Store,
     search: Search,
     plugins: Plugins,
+    /// That of new documents.
     embedder: Arc<dyn Embedder>,
+    embedders: Embedders,
     backends: Backends,
     config: SearchConfig,
 }
@@ -239,12 +241,13 @@ impl Answers {
         store: Store,
         search: Search,
         plugins: Plugins,
-        embedder: Arc<dyn Embedder>,
+        embedders: Embedders,
         backends: BackendsConfig,
         config: SearchConfig,
     ) -> Self {
         let backends = Backends::load(&plugins, &backends);
-        Self(Arc::new(Core { store, search, plugins, embedder, backends, config }))
+        let embedder = embedders.main().clone();
+        Self(Arc::new(Core { store, search, plugins, embedder, embedders, backends, config }))
     }
 
     /// Searches. Blocks.

@@ -233,14 +233,30 @@ impl Core {
         })
     }
 
-    /// The query for this collection: vectors of another embedder are not compared with it, and in texts of another
-    /// language its words count less.
+    /// The query for this collection. Vectors of another embedder are compared with its own of the query; where it is gone,
+    /// keywords have to do. In texts of another language words count less.
     fn fit(&self, plan: &Plan, collection: &Collection) -> SearchQuery {
-        let same =
-            collection.embedder.as_ref().is_none_or(|print| *print == self.embedder.info().fingerprint);
-        let vector = plan.query.vector.clone().filter(|_| same);
-        let fusion = plan.join.within(plan.language, &self.search.languages(collection.id));
-        SearchQuery { vector, fusion, ..plan.query.clone() }
+        let others = collection.embedder.as_ref().filter(|print| **print != self.embedder.info().fingerprint);
+        let (join, query) = match (others, &plan.query.vector) {
+            (Some(fingerprint), Some(_)) => self.with_former(plan, fingerprint),
+            _ => (plan.join, plan.query.clone()),
+        };
+        let fusion = join.within(plan.language, &self.search.languages(collection.id));
+        SearchQuery { fusion, ..query }
+    }
+
+    fn with_former(&self, plan: &Plan, fingerprint: &str) -> (Join, SearchQuery) {
+        let query = plan.query.clone();
+        let embedded = self.embedders.by_fingerprint(fingerprint).and_then(|former| {
+            let vector = former.embed(&[&query.text], Purpose::Query).ok()?;
+            Some((vector, former.info().fusion_weight))
+        });
+        match embedded {
+            Some((vector, alpha)) => {
+                (plan.join.declared(alpha), SearchQuery { vector: Some(vector), ..query })
+            }
+            None => (plan.join, SearchQuery { vector: None, mode: SearchMode::Keyword, ..query }),
+        }
     }
 
     /// Texts and documents of the hits. One that was deleted in between is left out.

@@ -52,8 +52,6 @@ impl From<ingest::Error> for ApiError {
         match error {
             ingest::Error::Store(error) => error.into(),
             ingest::Error::Search(error) => error.into(),
-            // Said at start-up, before there are requests.
-            ingest::Error::OtherEmbedder { .. } => Self::internal(error.to_string()),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::error::{ApiError, Result};
 use super::router::PREFIX;
 use super::sample::{self, Room};
 use crate::app::App;
+use crate::ingest::Migration;
 use crate::plugins::PluginState;
 use crate::store::{Collection, Totals};
 use crate::telemetry::resident_bytes;
@@ -80,7 +81,7 @@ fn look(app: &App) -> Health {
     let components = Components {
         database: database(totals.as_ref().err().map(ToString::to_string)),
         keyword_index: index(app, &collections, |(keyword, _)| keyword),
-        vector_index: index(app, &collections, |(_, vector)| vector),
+        vector_index: vectors(app, &collections),
         plugins: plugins(app),
         models: models(app),
         disk_space: disk_space(disk),
@@ -147,6 +148,23 @@ fn models(app: &App) -> Component {
         0 => part(HealthStatus::Healthy, format!("{} ready", models.len())),
         _ => part(HealthStatus::Degraded, broken.join("; ")),
     }
+}
+
+/// While a collection is embedded anew its present vectors serve; where they can't, that is a loss.
+fn vectors(app: &App, collections: &[Collection]) -> Component {
+    let whole = index(app, collections, |(_, vector)| vector);
+    let migrations = app.ingest.migrations().unwrap_or_default();
+    let mut told = whole.detail;
+    for Migration { event, problem } in &migrations {
+        let problem = problem.as_ref().map(|problem| format!(" ({problem})")).unwrap_or_default();
+        let name = &event.collection.name;
+        told.push_str(&format!(
+            "; {name}: {} of {} documents embedded anew{problem}",
+            event.done, event.total
+        ));
+    }
+    let hindered = migrations.iter().any(|migration| migration.problem.is_some());
+    part(if hindered { whole.status.max(HealthStatus::Degraded) } else { whole.status }, told)
 }
 
 fn disk_space(room: Option<Room>) -> Component {

@@ -3,6 +3,7 @@
 //! Invariants: nothing is decided here that a service should decide; every error leaves as a problem with a stable
 //! code and a request id; blocking calls run off the async threads; nothing outside this module knows of axum.
 
+mod admin;
 mod blocking;
 mod caller;
 mod cursor;
@@ -29,6 +30,7 @@ mod serve;
 mod sessions;
 mod stream;
 
+pub(crate) use admin::{optimized, reindexed};
 pub use openapi::document as openapi;
 pub(crate) use plugins::record as plugin_record;
 pub use router::router;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json as Answer;
 use axum::extract::State;
 
+use super::admin::migration;
 use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use crate::answer::ModelStatus;
@@ -17,12 +18,19 @@ use crate::wire::{self, OfflineFeature, Readiness, Requirement};
 #[utoipa::path(get, path = "/models", tag = "models", operation_id = "list_models",
     responses((status = 200, description = "Every backend and the embedder", body = wire::List<wire::ModelRecord>)))]
 pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<wire::List<wire::ModelRecord>>> {
-    let models = blocking(move || Ok::<_, ApiError>(app.answers.models())).await?;
-    Ok(Answer(wire::List::whole(models.into_iter().map(record))))
+    let (models, migrations) =
+        blocking(move || Ok::<_, ApiError>((app.answers.models(), app.ingest.migrations()?))).await?;
+    let migrations: Vec<_> = migrations.into_iter().map(migration).collect();
+    let with_migrations = |model: ModelStatus| {
+        let migrations = if model.role == Role::Embedder { migrations.clone() } else { Vec::new() };
+        wire::ModelRecord { migrations, ..record(model) }
+    };
+    Ok(Answer(wire::List::whole(models.into_iter().map(with_migrations))))
 }
 
 fn record(model: ModelStatus) -> wire::ModelRecord {
     wire::ModelRecord {
+        migrations: Vec::new(),
         name: model.name,
         role: model.role.as_str().into(),
         plugin: model.plugin,

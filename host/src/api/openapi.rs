@@ -165,6 +165,8 @@ mod tests {
             "GET /models/readiness",
             "GET /plugins",
             "GET /plugins/{name}",
+            "POST /admin/optimize",
+            "POST /admin/reindex",
         ];
         for operation in promised {
             let (method, path) = operation.split_once(' ').unwrap();

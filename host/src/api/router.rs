@@ -13,7 +13,9 @@ use utoipa_axum::routes;
 use super::envelope::envelope;
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
-use super::{documents, embed, enrich, health, metrics, models, openapi, plugins, query, search, sessions};
+use super::{
+    admin, documents, embed, enrich, health, metrics, models, openapi, plugins, query, search, sessions,
+};
 use crate::app::App;
 
 /// The native API lives under this path.
@@ -45,6 +47,8 @@ pub(super) fn contents() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::show))
         .routes(routes!(plugins::reload))
+        .routes(routes!(admin::optimize))
+        .routes(routes!(admin::reindex))
         .merge(operations())
 }
 

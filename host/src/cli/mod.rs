@@ -11,13 +11,16 @@ mod documents;
 mod eval;
 mod failure;
 mod models;
+mod optimize;
 mod output;
 mod plugin;
 mod query;
+mod reindex;
 mod remote;
 mod search;
 mod serve;
 mod sessions;
+mod upkeep;
 mod upload;
 
 use std::process::ExitCode;
@@ -59,6 +62,10 @@ enum Command {
     /// Show and check the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Remove what nothing needs any more and give room back
+    Optimize(optimize::Args),
+    /// Build search indexes anew from the store
+    Reindex(reindex::Args),
     /// Check that everything the daemon needs is there
     Doctor(doctor::Args),
     /// Measure retrieval on sets with ground truth
@@ -120,6 +127,8 @@ fn run(command: Command) -> Result {
         Command::Models(command) => wait_for(models::run(command)),
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
+        Command::Optimize(args) => optimize::run(args),
+        Command::Reindex(args) => reindex::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Bench(args) => wait_for(bench::run(args)),
@@ -203,6 +212,8 @@ mod tests {
             "config check --config a.yaml",
             "config show",
             "config schema",
+            "optimize --data-dir /d --json",
+            "reindex --collection c --url http://127.0.0.1:9",
             "doctor --offline --json",
             "completions bash",
         ] {

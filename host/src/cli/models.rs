@@ -1,7 +1,7 @@
 use super::output::{self, Table};
 use super::remote::Remote;
 use super::{Outcome, Result};
-use crate::wire::ModelRecord;
+use crate::wire::{MigrationRecord, ModelRecord};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -29,11 +29,17 @@ pub(super) async fn run(command: Command) -> Result {
     Ok(Outcome::Done)
 }
 
+fn migrating(migrations: &[MigrationRecord]) -> String {
+    let (done, total) = migrations.iter().fold((0, 0), |sum, one| (sum.0 + one.done, sum.1 + one.total));
+    format!("ready; embedding anew: {done} of {total} documents")
+}
+
 fn table(models: Vec<ModelRecord>) -> Table {
     let mut table = Table::new(["NAME", "ROLE", "PLUGIN", "MODEL", "STATE"]);
     for model in models {
         let name = if model.default { format!("{} (default)", model.name) } else { model.name };
         let state = match (model.ready, model.problem) {
+            (true, _) if !model.migrations.is_empty() => migrating(&model.migrations),
             (true, _) => "ready".to_owned(),
             (false, problem) => problem.unwrap_or_else(|| "not ready".to_owned()),
         };
@@ -56,6 +62,7 @@ mod tests {
             default: ready,
             ready,
             problem: (!ready).then(|| "no server".into()),
+            migrations: Vec::new(),
         };
         let text = table(vec![model("a", true), model("b", false)]).render();
         assert_eq!(

@@ -63,6 +63,17 @@ impl Client {
         self.post("/plugins/reload", &()).await
     }
 
+    /// Gives room back.
+    pub async fn optimize(&self) -> Result<OptimizeReport> {
+        self.post("/admin/optimize", &()).await
+    }
+
+    /// Builds the indexes of a collection of the caller anew, or those of all.
+    pub async fn reindex(&self, collection: Option<&str>) -> Result<ReindexReport> {
+        let query = collection.map(|name| ("collection", name));
+        self.post_with("/admin/reindex", query.as_slice(), &()).await
+    }
+
     /// Creates a session.
     pub async fn create_session(&self, body: &SessionCreate) -> Result<Session> {
         self.post("/sessions", body).await

@@ -15,32 +15,30 @@ const REPLAY_BATCH: usize = 256;
 /// Changes that a start waits for; an index that missed more follows while the daemon works.
 const REPLAY_AT_START: usize = 4096;
 
-type Behind = BTreeMap<CollectionId, Vec<DocumentId>>;
+pub(super) type Behind = BTreeMap<CollectionId, Vec<DocumentId>>;
 
 /// Keeps the indexes in step with the journal.
 pub(super) struct Indexer {
-    store: Store,
-    search: Search,
-    space: Space,
+    pub(super) store: Store,
+    pub(super) search: Search,
+    /// Of the embedder in use, for collections without vectors.
+    main: Space,
     /// Held from the store's commit to the indexes' answer, so that they see the journal in its order. Holds the
     /// collections whose indexes fell behind, with the documents that wait for them.
-    order: Mutex<Behind>,
+    pub(super) order: Mutex<Behind>,
 }
 
 impl Indexer {
     pub(super) fn new(store: Store, search: Search, fingerprint: String, dimension: usize) -> Self {
-        Self { store, search, space: Space { fingerprint, dimension }, order: Mutex::default() }
+        Self { store, search, main: Space { fingerprint, dimension }, order: Mutex::default() }
     }
 
     /// Opens every collection's indexes and brings them up to the journal, if they did not miss much.
     pub(super) fn catch_up(&self) -> Result<(), Error> {
         let mut behind = self.order.lock();
         for collection in self.store.collections(None)? {
-            if collection.embedder.as_ref().is_some_and(|print| *print != self.space.fingerprint) {
-                return Err(Error::OtherEmbedder { collection: collection.key.name.to_string() });
-            }
-            self.search.ensure_open(collection.id, &self.space)?;
-            let missed = self.missed(collection.id, REPLAY_AT_START)?.len();
+            self.search.ensure_open(collection.id, &self.space(&collection))?;
+            let missed = self.missed(&collection, REPLAY_AT_START)?.len();
             if missed < REPLAY_AT_START {
                 while self.follow(&collection)? > 0 {}
             } else {
@@ -54,22 +52,26 @@ impl Indexer {
         Ok(())
     }
 
-    fn cursors(&self, id: CollectionId) -> Result<Cursors, Error> {
-        Ok(self.search.open_collection(id, Some(&self.space))?)
+    /// Of the vectors that searches of a collection use: while it changes to another embedder, those of the former.
+    fn space(&self, collection: &Collection) -> Space {
+        space(collection).unwrap_or_else(|| self.main.clone())
+    }
+
+    fn cursors(&self, collection: &Collection) -> Result<Cursors, Error> {
+        Ok(self.search.open_collection(collection.id, Some(&self.space(collection)))?)
     }
 
     /// The next changes that one of the indexes has not seen.
-    fn missed(&self, id: CollectionId, limit: usize) -> Result<Vec<JournalEntry>, Error> {
-        let cursors = self.cursors(id)?;
-        let after = cursors.keyword.min(cursors.vector.unwrap_or(cursors.keyword));
-        Ok(self.store.journal_part(id, after, limit)?)
+    fn missed(&self, collection: &Collection, limit: usize) -> Result<Vec<JournalEntry>, Error> {
+        let after = self.cursors(collection)?.least();
+        Ok(self.store.journal_part(collection.id, after, limit)?)
     }
 
     /// Shows the indexes some of what they missed; how much that was.
     fn follow(&self, collection: &Collection) -> Result<usize, Error> {
         let id = collection.id;
-        let cursors = self.cursors(id)?;
-        let entries = self.missed(id, REPLAY_BATCH)?;
+        let cursors = self.cursors(collection)?;
+        let entries = self.missed(collection, REPLAY_BATCH)?;
         let (vectors_only, both): (Vec<_>, Vec<_>) =
             entries.iter().partition(|entry| entry.seq <= cursors.keyword);
         if let Some(last) = vectors_only.last() {
@@ -93,7 +95,7 @@ impl Indexer {
         }))
     }
 
-    fn change(&self, entry: &JournalEntry) -> Result<Change, Error> {
+    pub(super) fn change(&self, entry: &JournalEntry) -> Result<Change, Error> {
         let document = if entry.deleted { None } else { self.store.index_document(entry.document)? };
         Ok(document.map_or(Change::Delete(entry.document), Change::Put))
     }
@@ -101,7 +103,7 @@ impl Indexer {
     /// Commits documents and shows them to searches; returns those that became ready.
     pub(super) fn commit(&self, finished: &[Finished]) -> Result<Vec<DocumentId>, Error> {
         let mut behind = self.order.lock();
-        let embedder = (self.space.fingerprint.as_str(), self.space.dimension);
+        let embedder = (self.main.fingerprint.as_str(), self.main.dimension);
         let committed = self.store.commit(finished, Some(embedder))?;
         let by_id: BTreeMap<_, _> = finished.iter().map(|done| (done.document.id, done)).collect();
         let mut collections: BTreeMap<CollectionId, Vec<(&Committed, &Finished)>> = BTreeMap::new();
@@ -112,9 +114,11 @@ impl Indexer {
         let mut ready = Vec::new();
         for (id, done) in collections {
             let documents = done.iter().map(|(one, _)| one.entry.document);
-            let changes: Vec<Change> = done.iter().map(|(one, done)| put(one, done)).collect();
+            let space = self.space_of(&done)?;
+            let change = |(one, done): &(&Committed, &Finished)| self.put(one, done, &space);
+            let changes: Vec<Change> = done.iter().map(change).collect();
             let seq = done.iter().map(|(one, _)| one.entry.seq).max().unwrap_or(0);
-            if self.apply(&mut behind, id, &changes, seq) {
+            if self.apply(&mut behind, (id, &space), &changes, seq) {
                 ready.extend(documents);
             } else {
                 behind.entry(id).or_default().extend(documents);
@@ -125,12 +129,18 @@ impl Indexer {
     }
 
     /// Whether the indexes took the changes in. If not, the store has them, and [`Self::repair`] tries again.
-    fn apply(&self, behind: &mut Behind, id: CollectionId, changes: &[Change], seq: u64) -> bool {
+    fn apply(
+        &self,
+        behind: &mut Behind,
+        (id, space): (CollectionId, &Space),
+        changes: &[Change],
+        seq: u64,
+    ) -> bool {
         // A collection that is behind must not skip over what it missed.
         if behind.contains_key(&id) {
             return false;
         }
-        let opened = self.search.ensure_open(id, &self.space);
+        let opened = self.search.ensure_open(id, space);
         let applied = opened.and_then(|()| self.search.apply(id, changes, seq));
         if let Err(error) = &applied {
             tracing::error!(collection = %id, %error, "the index did not take a change in; it will be tried again");
@@ -143,7 +153,7 @@ impl Indexer {
     pub(super) fn delete(&self, owner: &UserId, id: DocumentId) -> Result<Option<Purged>, Error> {
         let mut behind = self.order.lock();
         let Some((purged, entry)) = self.store.delete(owner, id)? else { return Ok(None) };
-        self.apply(&mut behind, entry.collection, &[Change::Delete(id)], entry.seq);
+        self.apply(&mut behind, (entry.collection, &self.main), &[Change::Delete(id)], entry.seq);
         Ok(Some(purged))
     }
 
@@ -192,20 +202,26 @@ impl Indexer {
         Ok(ready)
     }
 
-    /// Removes the indexes of a collection; [`Self::repair`] builds them anew.
-    pub(super) fn renew(&self, id: CollectionId) -> Result<(), Error> {
-        let mut behind = self.order.lock();
-        self.search.drop_collection(id)?;
-        behind.entry(id).or_default();
-        Ok(())
+    /// The space of the collection that some documents of one commit belong to.
+    fn space_of(&self, done: &[(&Committed, &Finished)]) -> Result<Space, Error> {
+        let key = done.first().map(|(_, done)| &done.document.collection);
+        let collection = key.map(|key| self.store.collection(key)).transpose()?.flatten();
+        Ok(collection.map_or_else(|| self.main.clone(), |collection| self.space(&collection)))
+    }
+
+    fn put(&self, committed: &Committed, done: &Finished, space: &Space) -> Change {
+        let vectors = done.vectors_by(&space.fingerprint, &self.main.fingerprint);
+        Change::Put(IndexDocument {
+            document: Arc::new(done.document.clone()),
+            chunks: done.chunks.clone(),
+            first_row: committed.first_row,
+            vectors: vectors.unwrap_or_default().to_vec(),
+        })
     }
 }
 
-fn put(committed: &Committed, done: &Finished) -> Change {
-    Change::Put(IndexDocument {
-        document: Arc::new(done.document.clone()),
-        chunks: done.chunks.clone(),
-        first_row: committed.first_row,
-        vectors: done.vectors.clone(),
-    })
+/// Of the vectors that a collection has; `None` while it has none.
+pub(super) fn space(collection: &Collection) -> Option<Space> {
+    let Collection { embedder, dimension, .. } = collection;
+    embedder.clone().zip(*dimension).map(|(fingerprint, dimension)| Space { fingerprint, dimension })
 }

@@ -6,22 +6,28 @@
 mod chunk;
 mod door;
 mod index;
+mod maintain;
+mod migrate;
 mod sniff;
 mod stages;
 mod worker;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::config::{IngestConfig, PluginRef};
-use crate::plugins::{Embedder, Enricher, Plugins};
+use crate::plugins::{Embedders, Enricher, Plugins};
 use crate::search::Search;
 use crate::store::{self, Purged, StagedBlob, Store, Submitted};
 use crate::types::*;
 
 use chunk::Budget;
 use index::Indexer;
+pub use maintain::{optimize, reindex};
+use migrate::Board;
+pub use migrate::{Migration, MigrationEvent, load_former};
 use worker::Workers;
 
 /// Why a file was refused at the door.
@@ -65,11 +71,6 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Search(#[from] crate::search::Error),
-    #[error(
-        "collection {collection:?} holds vectors of another embedder than the one of this start: set `embedder` back, \
-         or begin with another data_dir and upload again"
-    )]
-    OtherEmbedder { collection: String },
 }
 
 /// The ingestion service. Cheap to clone.
@@ -84,11 +85,14 @@ struct Core {
     store: Store,
     indexer: Indexer,
     plugins: Plugins,
-    embedder: Arc<dyn Embedder>,
+    embedders: Embedders,
     enrichers: Vec<Arc<dyn Enricher>>,
     budget: Budget,
     queue_max: usize,
     events: broadcast::Sender<DocumentEvent>,
+    board: Board,
+    /// Held by what builds indexes anew or cuts the journal.
+    upkeep: Mutex<()>,
 }
 
 impl Core {
@@ -117,10 +121,11 @@ impl Ingest {
         store: Store,
         search: Search,
         plugins: Plugins,
-        embedder: Arc<dyn Embedder>,
+        embedders: Embedders,
         config: IngestConfig,
     ) -> Result<Self, Error> {
-        let info = embedder.info();
+        let info = embedders.main().info();
+        maintain::drop_outdated(&store, &search)?;
         let indexer = Indexer::new(store.clone(), search, info.fingerprint.clone(), info.dimension);
         indexer.catch_up()?;
         let budget = Budget {
@@ -133,12 +138,18 @@ impl Ingest {
             indexer,
             enrichers: enrichers(&plugins, config.enrichers.as_deref()),
             plugins,
-            embedder,
+            embedders,
             budget,
             queue_max: config.queue_max,
             events: broadcast::Sender::new(EVENT_BACKLOG),
+            board: Board::new(EVENT_BACKLOG),
+            upkeep: Mutex::new(()),
         });
+        let migrates = core.begin_migrations()?;
         let workers = Arc::new(Workers::start(&core, config.workers));
+        if migrates {
+            workers.migrate(&core);
+        }
         Ok(Self { core, workers })
     }
 
@@ -200,6 +211,19 @@ impl Ingest {
     /// Every step of every document from now on.
     pub fn events(&self) -> broadcast::Receiver<DocumentEvent> {
         self.core.events.subscribe()
+    }
+
+    /// Every step of every migration to another embedder from now on.
+    pub fn migration_events(&self) -> broadcast::Receiver<MigrationEvent> {
+        self.core.board.events.subscribe()
+    }
+
+    /// The collections that are on their way to another embedder.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn migrations(&self) -> Result<Vec<Migration>, Error> {
+        self.core.migrations()
     }
 
     /// Ends the workers after the stage they are in; jobs go on at the next start. Blocks.

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::chunk::{CHUNKER, chunk};
 use super::{Core, Error};
-use crate::plugins::{Cancel, EnrichDocument, ParseOptions, Purpose, Source};
-use crate::store::{self, Artefact, BlobHandle, Finished, Job};
+use crate::plugins::{Cancel, EmbedderInfo, EnrichDocument, ParseOptions, Purpose, Source};
+use crate::store::{self, Artefact, BlobHandle, Embedded, Finished, Job};
 use crate::telemetry::metrics;
 use crate::types::*;
 
@@ -27,6 +27,7 @@ pub(super) struct Work {
     parsed: Parsed,
     chunks: Vec<Chunk>,
     vectors: Vec<f32>,
+    also: Option<Embedded>,
 }
 
 type StageResult = Result<(), DocumentError>;
@@ -54,6 +55,7 @@ impl Core {
             parsed: Parsed::default(),
             chunks: Vec::new(),
             vectors: Vec::new(),
+            also: None,
         };
         if work.stage > Stage::Parsing {
             for artefact in self.store.artefacts(work.document.id)? {
@@ -136,8 +138,9 @@ impl Core {
     }
 
     fn chunk(&self, work: &mut Work) -> StageResult {
-        let spans = chunk(&work.parsed, self.budget, |texts| retried(|| self.embedder.count_tokens(texts)))
-            .map_err(|error| plugin_error(Stage::Chunking, error))?;
+        let spans =
+            chunk(&work.parsed, self.budget, |texts| retried(|| self.embedders.main().count_tokens(texts)))
+                .map_err(|error| plugin_error(Stage::Chunking, error))?;
         let parsed = &work.parsed;
         let numbered = spans.into_iter().zip(0..);
         work.chunks = numbered.map(|(span, index)| chunk_of(parsed, span, index)).collect();
@@ -185,21 +188,38 @@ impl Core {
         let texts: Vec<String> =
             works.iter().flat_map(|work| &work.chunks).map(Chunk::embedding_text).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let dimension = self.embedder.info().dimension;
-        let together = retried(|| self.embedder.embed(&texts, Purpose::Passage)).ok();
+        let embedder = self.embedders.main();
+        let dimension = embedder.info().dimension;
+        let together = retried(|| embedder.embed(&texts, Purpose::Passage)).ok();
         let mut at = 0;
         let one = |work: &mut Work| {
             let range = at..at + work.chunks.len();
             at = range.end;
             work.vectors = match &together {
                 Some(all) => all[range.start * dimension..range.end * dimension].to_vec(),
-                None => retried(|| self.embedder.embed(&texts[range.clone()], Purpose::Passage))
+                None => retried(|| embedder.embed(&texts[range.clone()], Purpose::Passage))
                     .map_err(|error| plugin_error(Stage::Embedding, error))?,
             };
-            work.document.provenance.embedder = Some(self.embedder.id());
+            work.also = self.embed_by_former(&work.document, &texts[range]);
+            work.document.provenance.embedder = Some(embedder.id());
             Ok(())
         };
         works.iter_mut().map(one).collect()
+    }
+
+    /// While the collection's vectors are of another embedder: those, so that searches find the document by them.
+    fn embed_by_former(&self, document: &Document, texts: &[&str]) -> Option<Embedded> {
+        let collection = self.store.collection(&document.collection).ok()??;
+        collection.next?;
+        let embedder = self.embedders.by_fingerprint(&collection.embedder?)?;
+        let EmbedderInfo { fingerprint, dimension, .. } = embedder.info();
+        match retried(|| embedder.embed(texts, Purpose::Passage)) {
+            Ok(vectors) => Some(Embedded { fingerprint, dimension, vectors }),
+            Err(error) => {
+                tracing::warn!(document = %document.id, %error, "keyword search only until the new vectors are used");
+                None
+            }
+        }
     }
 
     /// Ends a document's way with a reason.
@@ -246,6 +266,7 @@ impl Work {
             text: self.parsed.text,
             chunks: self.chunks,
             vectors: self.vectors,
+            also: self.also,
         }
     }
 }
@@ -301,7 +322,7 @@ fn guarded<T>(stage: Stage, step: impl FnOnce() -> Result<T, DocumentError>) -> 
 }
 
 /// Repeats a call that its plugin calls retryable, after the time it names.
-fn retried<T>(mut call: impl FnMut() -> Result<T, PluginError>) -> Result<T, PluginError> {
+pub(super) fn retried<T>(mut call: impl FnMut() -> Result<T, PluginError>) -> Result<T, PluginError> {
     let mut tries = 0;
     loop {
         match call() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::stages::Work;
-use super::{Core, Error};
+use super::{Core, Error, migrate};
 use crate::store::{Finished, Job};
 use crate::telemetry::metrics;
 use crate::types::{DocumentId, Stage};
@@ -32,8 +32,9 @@ pub(super) struct Workers {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// Tells threads to work or to stop.
 #[derive(Default)]
-struct Signal {
+pub(super) struct Signal {
     stop: AtomicBool,
     /// Counts wakings, so that none is missed between a look at the ledger and the wait.
     wakings: Mutex<u64>,
@@ -41,7 +42,7 @@ struct Signal {
 }
 
 impl Signal {
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
@@ -77,6 +78,16 @@ impl Workers {
         }));
         threads.push(thread::spawn(move || repair(&core, &stop)));
         Self { signal, threads: Mutex::new(threads) }
+    }
+
+    /// Starts the migration to another embedder, too.
+    pub(super) fn migrate(&self, core: &Arc<Core>) {
+        self.threads.lock().extend(migrate::start(core, &self.signal));
+    }
+
+    /// Whether the threads end.
+    pub(super) fn stopped(&self) -> bool {
+        self.signal.stopped()
     }
 
     /// There may be jobs.

@@ -8,6 +8,7 @@ pub mod build;
 mod carried;
 mod describe;
 mod egress;
+mod embedders;
 mod fault;
 mod grants;
 mod health;
@@ -34,6 +35,7 @@ mod wasm;
 
 pub use describe::Descriptor;
 pub use egress::Traffic;
+pub use embedders::Embedders;
 pub use grants::{Capability, Decision, Grants, Request};
 pub use info::{ModelFile, Places, PluginInfo, PluginKind, PluginState};
 pub use inspect::{Inspection, inspect};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -34,6 +34,7 @@ pub struct Collection {
     limits: Option<Limits>,
     view: ArcSwap<View>,
     writer: Mutex<Writer>,
+    has_vectors: AtomicBool,
     /// Held while a segment of new vectors is written.
     sealing: Mutex<()>,
     /// Held while segments are written anew.
@@ -51,7 +52,31 @@ impl Collection {
         let view = ArcSwap::from_pointee(writer.view()?);
         let directory = directory.to_path_buf();
         let (sealing, rewriting, listing) = Default::default();
-        Ok(Self { directory, limits, view, writer: Mutex::new(writer), sealing, rewriting, listing })
+        let has_vectors = AtomicBool::new(space.is_some());
+        Ok(Self {
+            directory,
+            limits,
+            view,
+            writer: Mutex::new(writer),
+            has_vectors,
+            sealing,
+            rewriting,
+            listing,
+        })
+    }
+
+    /// Opens the vectors of an embedder, unless there are vectors already.
+    pub fn ensure_space(&self, space: &Space) -> Result<()> {
+        if self.has_vectors.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock();
+        if writer.vectors.is_none() {
+            writer.vectors = Some(open_vectors(&self.directory, space, self.limits)?);
+            self.publish(&writer)?;
+        }
+        self.has_vectors.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// The journal entries up to which the indexes are complete.

@@ -11,6 +11,7 @@ pub mod eval;
 mod filter;
 mod fuse;
 mod keyword;
+mod rebuild;
 mod vector;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use self::collection::{Collection, remove};
 pub use self::keyword::Marker;
+pub use self::rebuild::Rebuild;
 pub use self::vector::Limits;
 use crate::types::*;
 
@@ -96,6 +98,13 @@ pub struct Cursors {
     pub vector: Option<u64>,
 }
 
+impl Cursors {
+    /// Up to where both are.
+    pub fn least(&self) -> u64 {
+        self.vector.map_or(self.keyword, |vector| vector.min(self.keyword))
+    }
+}
+
 /// A collection that was not changed for so long needs no writer.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -113,10 +122,11 @@ struct Shared {
     limits: Option<Limits>,
     upkeep: Arc<Upkeep>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    builds: Mutex<rebuild::Builds>,
 }
 
 impl Search {
-    /// Prepares the directory; opens no collection yet.
+    /// Prepares the directory and removes what was built by halves; opens no collection yet.
     pub fn open(dir: &Path) -> Result<Self> {
         Self::with_limits(dir, None)
     }
@@ -131,6 +141,7 @@ impl Search {
             limits,
             upkeep: Arc::default(),
             threads: Mutex::default(),
+            builds: Mutex::new(rebuild::find_builds(dir)?),
         });
         keep_up(&shared)?;
         Ok(Self { shared })
@@ -235,7 +246,9 @@ impl Search {
     pub fn drop_collection(&self, id: CollectionId) -> Result<()> {
         let _opening = self.shared.opening.lock();
         self.shared.collections.write().remove(&id);
-        remove(&self.shared.path_of(id))
+        remove(&self.shared.path_of(id))?;
+        self.shared.builds.lock().remove(&id);
+        Ok(())
     }
 
     fn get(&self, id: CollectionId) -> Option<Arc<Collection>> {
@@ -244,6 +257,7 @@ impl Search {
 
     fn get_or_open(&self, id: CollectionId, space: Option<&Space>) -> Result<Arc<Collection>> {
         if let Some(collection) = self.get(id) {
+            space.map_or(Ok(()), |space| collection.ensure_space(space))?;
             return Ok(collection);
         }
         let _opening = self.shared.opening.lock();
@@ -258,7 +272,7 @@ impl Search {
 
 impl Shared {
     fn path_of(&self, id: CollectionId) -> PathBuf {
-        self.directory.join(id.to_string())
+        rebuild::path_of(&self.directory, id, self.builds.lock().get(&id).copied().unwrap_or(0))
     }
 
     fn all(&self) -> Vec<Arc<Collection>> {

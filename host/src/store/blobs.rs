@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::error::at;
-use super::tables::{BLOB_BYTES, BLOBS};
+use super::tables::{BLOB_BYTES, BLOBS, BY_HASH, COLLECTION_KEYS};
 use super::{Error, Result, Store};
 use crate::types::ContentHash;
 
@@ -222,6 +222,23 @@ impl Files {
         }
     }
 
+    /// All files of blobs, with their sizes. What comes or goes meanwhile may be missing.
+    pub(super) fn list(&self) -> Result<Vec<(ContentHash, u64)>> {
+        let mut found = Vec::new();
+        for outer in directories(&self.dir)? {
+            for inner in directories(&outer)? {
+                for entry in fs::read_dir(&inner).map_err(at(&inner))? {
+                    let entry = entry.map_err(at(&inner))?;
+                    let hash = entry.file_name().to_str().and_then(parse_hash);
+                    if let (Some(hash), Ok(metadata)) = (hash, entry.metadata()) {
+                        found.push((hash, metadata.len()));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn read(&self, hash: &ContentHash, size: u64) -> Result<BlobHandle> {
         let path = self.path(hash);
         let file = File::open(&path).map_err(at(&path))?;
@@ -281,6 +298,18 @@ fn parse_hash(name: &str) -> Option<ContentHash> {
     Some(ContentHash(hash))
 }
 
+/// The directories of a directory that are named by two digits of a hash.
+fn directories(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(at(dir))? {
+        let entry = entry.map_err(at(dir))?;
+        if entry.file_name().len() == 2 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
 /// Creates a directory that only the daemon's user may enter.
 pub(super) fn private_dir(dir: &Path) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
@@ -320,6 +349,19 @@ pub(super) fn release(txn: &WriteTransaction, hash: &ContentHash) -> Result<bool
     blobs.remove(&hash.0)?;
     txn.open_table(BLOB_BYTES)?.remove(&hash.0)?;
     Ok(true)
+}
+
+/// Removes a blob that no document of any collection has; whether there was one. The file of a large one is left.
+pub(super) fn remove_unnamed(txn: &WriteTransaction, hash: &[u8; 32]) -> Result<bool> {
+    let by_hash = txn.open_table(BY_HASH)?;
+    for row in txn.open_table(COLLECTION_KEYS)?.iter()? {
+        if by_hash.get((row?.0.value(), hash))?.is_some() {
+            return Ok(false);
+        }
+    }
+    let record = txn.open_table(BLOBS)?.remove(hash)?.is_some();
+    let bytes = txn.open_table(BLOB_BYTES)?.remove(hash)?.is_some();
+    Ok(record || bytes)
 }
 
 /// Whether a blob of this size is a file.

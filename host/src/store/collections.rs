@@ -12,6 +12,11 @@ pub(super) fn record(txn: &impl Snapshot, key: &CollectionKey) -> Result<Option<
     row.map(|row| unpack(row.value())).transpose()
 }
 
+/// The records of all collections.
+pub(super) fn records(txn: &impl Snapshot) -> Result<Vec<CollectionRecord>> {
+    txn.table(COLLECTIONS)?.iter()?.map(|row| unpack(row?.1.value())).collect()
+}
+
 /// Writes the record of a collection.
 pub(super) fn put(txn: &WriteTransaction, key: &CollectionKey, record: &CollectionRecord) -> Result<()> {
     let mut table = txn.open_table(COLLECTIONS)?;

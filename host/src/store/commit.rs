@@ -1,27 +1,30 @@
 use redb::{ReadableTable, WriteTransaction};
 
 use super::collections as collection;
-use super::records::{CollectionRecord, DocumentRecord, collection_key, pack, pack_chunk, pack_floats};
+use super::generations::{self, Offer};
+use super::records::{CollectionRecord, DocumentRecord, collection_key, pack, pack_chunk};
 use super::tables::*;
 use super::{Committed, Error, Finished, Result, Store, documents, journal, submit};
 use crate::types::*;
 
-/// Vectors without an embedder, or of another length than its dimension says, would poison the collection.
-fn check_shape(finished: &Finished, dimension: usize) -> Result<()> {
-    let (chunks, floats) = (finished.chunks.len(), finished.vectors.len());
-    if floats == chunks * dimension {
-        return Ok(());
+/// All vectors of a version; of the embedder named first those that `vectors` are.
+fn offers<'a>(finished: &'a Finished, embedder: Option<(&'a str, usize)>) -> Result<Vec<Offer<'a>>> {
+    let main =
+        embedder.map(|(fingerprint, dimension)| Offer { fingerprint, dimension, vectors: &finished.vectors });
+    if main.is_none() && !finished.vectors.is_empty() {
+        return Err(Error::Conflict(format!(
+            "document {}: vectors without an embedder",
+            finished.document.id
+        )));
     }
-    let id = finished.document.id;
-    Err(Error::Conflict(format!(
-        "document {id}: {floats} numbers are not {chunks} vectors of {dimension} dimensions"
-    )))
+    Ok(main.into_iter().chain(finished.also.as_ref().map(Offer::from)).collect())
 }
 
 /// What the transaction writes, roughly.
 fn bytes(finished: &Finished) -> u64 {
     let chunks: usize = finished.chunks.iter().map(|chunk| chunk.text.len() + 200).sum();
-    (finished.text.len() + chunks + 4 * finished.vectors.len()) as u64
+    let floats = finished.vectors.len() + finished.also.as_ref().map_or(0, |also| also.vectors.len());
+    (finished.text.len() + chunks + 4 * floats) as u64
 }
 
 /// The record after a commit: what the upload fixed stays.
@@ -41,7 +44,7 @@ fn merged(stored: DocumentRecord, finished: &Finished, first_row: u32) -> Docume
     }
 }
 
-/// Replaces the derived rows of a document.
+/// Replaces text and chunks of a document.
 fn replace_rows(txn: &WriteTransaction, key: DocumentKey, finished: &Finished, former: u32) -> Result<()> {
     if former > 0 {
         remove_chunks(txn, key)?;
@@ -51,12 +54,6 @@ fn replace_rows(txn: &WriteTransaction, key: DocumentKey, finished: &Finished, f
         chunks.insert((key.0, key.1, index as u32), pack_chunk(chunk)?.as_slice())?;
     }
     txn.open_table(TEXTS)?.insert(key, finished.text.as_str())?;
-    let mut vectors = txn.open_table(VECTORS)?;
-    if finished.vectors.is_empty() {
-        vectors.remove(key)?;
-    } else {
-        vectors.insert(key, pack_floats(&finished.vectors).as_slice())?;
-    }
     Ok(())
 }
 
@@ -98,13 +95,11 @@ fn commit_one(
     replace_rows(txn, place.key, finished, former)?;
     job_committed(txn, place.key.1)?;
     let entry = journal::append(txn, place.key, false)?;
+    let offers = offers(finished, embedder)?;
+    generations::commit(txn, place.key, &mut owner, &offers, finished.chunks.len())?;
     owner.documents += u64::from(!was_committed);
     owner.chunks = owner.chunks + finished.chunks.len() as u64 - u64::from(former);
     owner.last_seq = entry.seq;
-    if let Some((fingerprint, dimension)) = embedder {
-        owner.embedder = Some(fingerprint.to_owned());
-        owner.dimension = Some(dimension);
-    }
     collection::put(txn, &place.collection, &owner)?;
     Ok(Some(Committed { entry, first_row }))
 }
@@ -155,10 +150,9 @@ fn number_rows_of(txn: &WriteTransaction, key: &CollectionKey) -> Result<()> {
 impl Store {
     /// Commits finished documents in one durable transaction, replaces their former chunks, appends to the
     /// journal. Their status becomes `Indexing`. A document deleted meanwhile is skipped: no entry for it.
-    /// `embedder` is the fingerprint and dimension of the vectors.
+    /// `embedder` is the fingerprint and dimension of the vectors. `Conflict` where they are not of the collection's
+    /// embedder, neither the present nor the next, or of another dimension.
     pub fn commit(&self, finished: &[Finished], embedder: Option<(&str, usize)>) -> Result<Vec<Committed>> {
-        let dimension = embedder.map_or(0, |(_, dimension)| dimension);
-        finished.iter().try_for_each(|finished| check_shape(finished, dimension))?;
         self.files().check_room(finished.iter().map(bytes).sum())?;
         self.engine().write(|txn| {
             let entries = finished.iter().map(|finished| commit_one(txn, finished, embedder));

@@ -3,19 +3,19 @@ use redb::{ReadableTableMetadata, WriteTransaction};
 use super::records::DocumentRecord;
 use super::tables::*;
 use super::{
-    Error, JournalEntry, Purged, Result, Store, blobs, collections, commit, documents, journal, submit,
+    Error, JournalEntry, Purged, Result, Store, blobs, collections, commit, documents, generations, journal,
+    submit,
 };
 use crate::types::*;
 
-/// Removes what was derived from a document; how many vectors went.
+/// Removes text and chunks of a document; how many chunks went.
 fn remove_derived(txn: &WriteTransaction, key: DocumentKey) -> Result<u64> {
     let mut chunks = txn.open_table(CHUNKS)?;
     let before = chunks.len()?;
     chunks.retain_in((key.0, key.1, 0)..=(key.0, key.1, u32::MAX), |_, _| false)?;
     let gone = before - chunks.len()?;
     txn.open_table(TEXTS)?.remove(key)?;
-    let vectors = txn.open_table(VECTORS)?.remove(key)?.is_some();
-    Ok(if vectors { gone } else { 0 })
+    Ok(gone)
 }
 
 fn remove_rows(txn: &WriteTransaction, key: DocumentKey, record: &DocumentRecord) -> Result<()> {
@@ -26,13 +26,20 @@ fn remove_rows(txn: &WriteTransaction, key: DocumentKey, record: &DocumentRecord
     commit::end_job(txn, key.1)
 }
 
-/// Counts a committed document out of its collection.
-fn uncount(txn: &WriteTransaction, key: &CollectionKey, document: &DocumentRecord, seq: u64) -> Result<()> {
-    let mut record = collections::record(txn, key)?.ok_or(Error::NotFound)?;
+/// Counts a committed document out of its collection and removes its vectors; whether it had some.
+fn uncount(
+    txn: &WriteTransaction,
+    place: &documents::Place,
+    document: &DocumentRecord,
+    seq: u64,
+) -> Result<bool> {
+    let mut record = collections::record(txn, &place.collection)?.ok_or(Error::NotFound)?;
+    let had_vectors = generations::forget(txn, place.key, &mut record)?;
     record.documents -= u64::from(document.committed);
     record.chunks -= u64::from(document.chunk_count);
     record.last_seq = seq;
-    collections::put(txn, key, &record)
+    collections::put(txn, &place.collection, &record)?;
+    Ok(had_vectors)
 }
 
 impl Store {
@@ -79,11 +86,11 @@ impl Store {
 fn purge(txn: &WriteTransaction, owner: &UserId, id: DocumentId) -> Result<Option<(Purged, JournalEntry)>> {
     let Some(place) = documents::locate_owned(txn, owner, id)? else { return Ok(None) };
     let record = documents::record(txn, place.key)?;
-    let vectors = remove_derived(txn, place.key)?;
+    let gone = remove_derived(txn, place.key)?;
     remove_rows(txn, place.key, &record)?;
     let blob = blobs::release(txn, &ContentHash(record.hash))?;
     let entry = journal::append(txn, place.key, true)?;
-    uncount(txn, &place.collection, &record, entry.seq)?;
+    let vectors = if uncount(txn, &place, &record, entry.seq)? { gone } else { 0 };
     let chunks = u64::from(record.chunk_count);
     let bytes = if blob { record.file_size } else { 0 };
     Ok(Some((Purged { chunks, vectors, blob, bytes }, entry)))

@@ -1,25 +1,28 @@
 //! One redb database that is opened anew after an I/O error: redb itself refuses all work after one (a full disk,
 //! say) until then, and the daemon must go on.
+//!
+//! Locks are taken in this order: `synced`, `turn`, `database`. Nothing reads or writes inside of a transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::blobs::sync_dir;
-use super::error::at;
+use super::home::Home;
 use super::{Error, Result};
 
-/// Bytes of redb's page cache. Pages are also in the cache of the operating system.
-const CACHE_BYTES: usize = 32 << 20;
-
-type Open = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
+/// Writers that pause for so long are done for now.
+pub(super) const QUIET: Duration = Duration::from_millis(100);
+/// Writers that did not pause for so long pay for a quick recovery with each commit.
+const BUSY: Duration = Duration::from_secs(10);
 
 pub(super) struct Engine {
     database: RwLock<Option<Database>>,
-    open: Open,
+    home: Box<dyn Home>,
     suspect: AtomicBool,
     generation: AtomicU64,
     /// Whose turn it is to write.
@@ -27,36 +30,51 @@ pub(super) struct Engine {
     /// Soft commits that want to be on disk.
     written: AtomicU64,
     synced: Mutex<Synced>,
+    /// Commits so far, how many of them the last settled one carried, and when the last of them was.
+    commits: AtomicU64,
+    settled: AtomicU64,
+    touched: Mutex<Instant>,
+    settler: OnceLock<Thread>,
 }
 
-/// Up to which ticket commits are on disk, and in which generation the last of them was made.
-#[derive(Default)]
+/// Up to which ticket commits are on disk, in which generation the last of them was made, and since when durable
+/// commits have come without a pause.
 struct Synced {
     ticket: u64,
     generation: u64,
+    busy_since: Instant,
+    last: Instant,
+}
+
+/// How a commit gets to disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// With the next of the others.
+    Soft,
+    /// By one fsync; after a crash redb reads the whole database to find out which pages are free.
+    Durable,
+    /// By two, with the map of free pages: after a crash redb reads that.
+    Settled,
 }
 
 impl Engine {
-    /// Opens or creates the database at a path.
-    pub(super) fn at(path: &Path) -> Result<Self> {
-        if !path.exists() {
-            create(path)?;
-        }
-        let path = path.to_owned();
-        Self::new(Box::new(move || redb::Builder::new().set_cache_size(CACHE_BYTES).open(&path)))
-    }
-
-    /// Opens the database that `open` yields.
-    pub(super) fn new(open: Open) -> Result<Self> {
-        let database = RwLock::new(Some(opened(&open)?));
+    /// Opens the database that lives there.
+    pub(super) fn new(home: impl Home + 'static) -> Result<Self> {
+        let database = RwLock::new(Some(opened(&home)?));
+        let now = Instant::now();
         Ok(Self {
             database,
-            open,
+            home: Box::new(home),
             suspect: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             turn: Mutex::new(()),
             written: AtomicU64::new(0),
-            synced: Mutex::default(),
+            synced: Mutex::new(Synced { ticket: 0, generation: 0, busy_since: now, last: now }),
+            // The open itself, which may have been a recovery.
+            commits: AtomicU64::new(1),
+            settled: AtomicU64::new(0),
+            touched: Mutex::new(now),
+            settler: OnceLock::new(),
         })
     }
 
@@ -73,7 +91,7 @@ impl Engine {
     /// All of `work` or, if it fails, nothing. On return it is on disk. Writers that come at the same time share an
     /// fsync: each commits softly, then one durable commit carries all that came before it.
     pub(super) fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T>) -> Result<T> {
-        let (value, generation) = self.commit(Durability::None, work)?;
+        let (value, generation) = self.commit(Kind::Soft, work)?;
         let ticket = self.written.fetch_add(1, Ordering::AcqRel) + 1;
         self.sync(ticket, generation)?;
         Ok(value)
@@ -81,16 +99,20 @@ impl Engine {
 
     /// As [`Self::write`], but on disk only with the next durable commit: for what is repeated after a crash.
     pub(super) fn write_soft<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T>) -> Result<T> {
-        Ok(self.commit(Durability::None, work)?.0)
+        let (value, _) = self.commit(Kind::Soft, work)?;
+        self.loosen();
+        Ok(value)
     }
 
     /// Returns when the commit with this ticket is on disk.
     fn sync(&self, ticket: u64, generation: u64) -> Result<()> {
         let mut synced = self.synced.lock();
         if synced.ticket < ticket {
-            let written = self.written.load(Ordering::Acquire);
-            let ((), now) = self.commit(Durability::Immediate, |_| Ok(()))?;
-            *synced = Synced { ticket: written, generation: now };
+            if synced.last.elapsed() > QUIET {
+                synced.busy_since = Instant::now();
+            }
+            let busy = synced.busy_since.elapsed() > BUSY;
+            self.flush(&mut synced, if busy { Kind::Settled } else { Kind::Durable })?;
         }
         if synced.generation != generation {
             return Err(Error::Database("an I/O error interrupted the commit: try again".into()));
@@ -98,22 +120,109 @@ impl Engine {
         Ok(())
     }
 
+    /// Brings all commits so far to disk.
+    fn flush(&self, synced: &mut Synced, kind: Kind) -> Result<()> {
+        let written = self.written.load(Ordering::Acquire);
+        let commits = self.commits.load(Ordering::Acquire);
+        let ((), generation) = self.commit(kind, |_| Ok(()))?;
+        match kind {
+            Kind::Settled => self.settled.store(commits, Ordering::Release),
+            _ => self.loosen(),
+        }
+        (synced.ticket, synced.generation, synced.last) = (written, generation, Instant::now());
+        Ok(())
+    }
+
+    /// Brings all to disk so that the next start, even after a crash, need not read the whole database.
+    pub(super) fn settle(&self) -> Result<()> {
+        self.flush(&mut self.synced.lock(), Kind::Settled)
+    }
+
+    fn loosen(&self) {
+        *self.touched.lock() = Instant::now();
+        let before = self.commits.fetch_add(1, Ordering::AcqRel);
+        if before == self.settled.load(Ordering::Acquire)
+            && let Some(settler) = self.settler.get()
+        {
+            settler.unpark();
+        }
+    }
+
+    /// How long writers have paused; `None` if all is settled.
+    pub(super) fn loose_for(&self) -> Option<Duration> {
+        let loose = self.commits.load(Ordering::Acquire) != self.settled.load(Ordering::Acquire);
+        loose.then(|| self.touched.lock().elapsed())
+    }
+
+    /// The thread to wake when something is not settled.
+    pub(super) fn wakes(&self, thread: Thread) {
+        // There is one a store.
+        let _ = self.settler.set(thread);
+    }
+
     /// Commits; the value and the generation that it happened in.
-    fn commit<T>(
-        &self,
-        durability: Durability,
-        work: impl FnOnce(&WriteTransaction) -> Result<T>,
-    ) -> Result<(T, u64)> {
-        self.with(|database| {
-            let turn = self.turn.lock();
+    fn commit<T>(&self, kind: Kind, work: impl FnOnce(&WriteTransaction) -> Result<T>) -> Result<(T, u64)> {
+        let turn = self.turn.lock();
+        let committed = self.with(|database| {
             let mut txn = database.begin_write()?;
-            txn.set_durability(durability)?;
+            txn.set_durability(if kind == Kind::Soft { Durability::None } else { Durability::Immediate })?;
+            txn.set_quick_repair(kind == Kind::Settled);
             let value = work(&txn)?;
             txn.commit()?;
-            // To the one who has waited longest: so the durable commit comes behind the soft ones that wait.
-            MutexGuard::unlock_fair(turn);
             Ok((value, self.generation()))
+        });
+        // To the one who has waited longest: so the durable commit comes behind the soft ones that wait.
+        MutexGuard::unlock_fair(turn);
+        committed
+    }
+
+    /// Pages that hold something, in bytes. Reads the whole database; writers wait.
+    pub(super) fn used_bytes(&self) -> Result<u64> {
+        let _turn = self.turn.lock();
+        self.with(|database| {
+            let txn = database.begin_write()?;
+            let stats = txn.stats()?;
+            txn.abort()?;
+            Ok(stats.allocated_pages() * stats.page_size() as u64)
         })
+    }
+
+    /// Copies what lives into a new database, which then takes the place of this one. Readers go on but for the moment
+    /// of the exchange, writers wait. After an error or a crash at any point it is the old one or the new one, whole.
+    pub(super) fn renew(&self, copy: impl FnOnce(&ReadTransaction, &Database) -> Result<()>) -> Result<()> {
+        let _turn = self.turn.lock();
+        let copied = self.copy(copy);
+        let result = copied.and_then(|()| self.exchange());
+        // After the exchange there is nothing left to remove.
+        result.and(self.home.discard())
+    }
+
+    /// Not within [`Self::with`]: an error of the new database says nothing about this one.
+    fn copy(&self, copy: impl FnOnce(&ReadTransaction, &Database) -> Result<()>) -> Result<()> {
+        let slot = self.database.read();
+        let database = slot.as_ref().ok_or_else(closed)?;
+        let new = self.home.beside()?;
+        copy(&database.begin_read()?, &new)?;
+        Ok(new.close()?)
+    }
+
+    fn exchange(&self) -> Result<()> {
+        let mut slot = self.database.write();
+        // Both must be closed.
+        drop(slot.take());
+        let replaced = self.home.replace();
+        if replaced.is_err() {
+            // Whether its last commits are on disk is not known.
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
+        match opened(&*self.home) {
+            Ok(database) => *slot = Some(database),
+            Err(error) => {
+                self.suspect.store(true, Ordering::Release);
+                return replaced.and(Err(error));
+            }
+        }
+        replaced
     }
 
     /// Reads every page and compares its checksum.
@@ -148,31 +257,19 @@ impl Engine {
         }
         // The old one holds the lock of the file.
         drop(slot.take());
-        *slot = Some(opened(&self.open)?);
+        *slot = Some(opened(&*self.home)?);
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.suspect.store(false, Ordering::Release);
         Ok(())
     }
 }
 
-/// Makes an empty database beside and moves it to its place: redb's own creation, when it is interrupted, leaves a file
-/// that is no database.
-fn create(path: &Path) -> Result<()> {
-    let new = path.with_extension("new");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(&new)(error)),
-        _ => redb::Database::create(&new)?.close()?,
-    }
-    std::fs::rename(&new, path).map_err(at(path))?;
-    sync_dir(path.parent().unwrap_or(path))
-}
-
 fn closed() -> Error {
     Error::Database("it could not be opened again after an error".into())
 }
 
-fn opened(open: &Open) -> Result<Database> {
-    guarded(open)
+fn opened(home: &dyn Home) -> Result<Database> {
+    guarded(|| home.open())
 }
 
 /// redb may panic over a file that was damaged behind its back.

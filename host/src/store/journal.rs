@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::WriteTransaction;
 
-use super::records::{CollectionRecord, unpack_floats};
 use super::tables::*;
-use super::{JournalEntry, Result, Store, collections, documents};
+use super::{JournalEntry, Result, Store, collections, documents, generations};
 use crate::types::*;
 
 /// Appends the last change of a document; the one before goes.
@@ -27,11 +26,9 @@ pub(super) fn append(
 
 /// The vectors of a document, if they are of the dimension that its collection has now.
 fn vectors(txn: &impl Snapshot, place: &documents::Place, chunks: usize) -> Result<Option<Vec<f32>>> {
-    let dimension =
-        collections::record(txn, &place.collection)?.and_then(|record: CollectionRecord| record.dimension);
-    let table = txn.table(VECTORS)?;
-    let floats = table.get(place.key)?.map(|row| unpack_floats(row.value()));
-    Ok(floats.filter(|floats| dimension.is_some_and(|dimension| floats.len() == chunks * dimension)))
+    let Some(record) = collections::record(txn, &place.collection)? else { return Ok(None) };
+    let floats = generations::get(txn, place.key, record.generation)?;
+    Ok(floats.filter(|floats| record.dimension.is_some_and(|dimension| floats.len() == chunks * dimension)))
 }
 
 impl Store {

@@ -10,23 +10,28 @@ mod delete;
 mod documents;
 mod engine;
 mod error;
+mod generations;
 mod health;
+mod home;
 mod idempotency;
 mod jobs;
 mod journal;
 mod model;
 mod open;
+mod optimize;
 mod records;
 mod scratch;
 mod sessions;
+mod settle;
 mod submit;
 mod tables;
 
 pub use blobs::{BlobHandle, BlobWriter, StagedBlob};
 pub use error::{Error, Result};
 pub use model::{
-    Artefact, Collection, Committed, DocumentQuery, Finished, Job, JournalEntry, NewDocument, Purged, Slice,
-    Submitted, Totals,
+    Artefact, Collection, Committed, DocumentQuery, Embedded, EmbedderSource, Finished, Generation, Job,
+    JournalEntry, NewDocument, NextVectors, OptimizeStep, Optimized, Pending, Purged, Slice, Submitted,
+    Totals,
 };
 pub use open::Store;
 

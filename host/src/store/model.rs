@@ -87,6 +87,56 @@ pub struct Finished {
     pub chunks: Vec<Chunk>,
     /// Row-major; `chunks.len() * dimension`.
     pub vectors: Vec<f32>,
+    /// Those of another embedder: the present one of the collection, while `vectors` are of the next.
+    pub also: Option<Embedded>,
+}
+
+impl Finished {
+    /// The vectors that an embedder made; `vectors` are of the one with the fingerprint `main`.
+    pub fn vectors_by(&self, fingerprint: &str, main: &str) -> Option<&[f32]> {
+        let also = || self.also.as_ref().filter(|also| also.fingerprint == fingerprint);
+        if fingerprint == main { Some(&self.vectors) } else { also().map(|also| also.vectors.as_slice()) }
+    }
+}
+
+/// Vectors of all chunks of a document.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Embedded {
+    pub fingerprint: String,
+    pub dimension: usize,
+    /// Row-major.
+    pub vectors: Vec<f32>,
+}
+
+/// Vectors of the next embedder for a document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextVectors {
+    /// As it was pending.
+    pub document: DocumentId,
+    /// As it was pending.
+    pub seq: u64,
+    /// Of all its chunks, row-major.
+    pub vectors: Vec<f32>,
+}
+
+/// A document without vectors of the next embedder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Which.
+    pub document: DocumentId,
+    /// Of its last change.
+    pub seq: u64,
+}
+
+/// How to have an embedder again.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct EmbedderSource {
+    pub fingerprint: String,
+    pub dimension: usize,
+    pub plugin: String,
+    pub settings: JsonMap,
 }
 
 /// What a deletion removed.
@@ -115,6 +165,21 @@ pub struct Collection {
     pub chunks: u64,
     /// Sequence number of its last change in the journal; 0 before the first.
     pub last_seq: u64,
+    /// Lines of deletions up to here may be gone from the journal: an index whose cursor is behind, but not at 0, may
+    /// hold what was deleted and must be built anew.
+    pub purged_seq: u64,
+    /// Vectors of another embedder that are being made.
+    pub next: Option<Generation>,
+}
+
+/// Vectors that are being made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Generation {
+    pub fingerprint: String,
+    pub dimension: usize,
+    /// Documents that have them, of the collection's `documents`.
+    pub done: u64,
 }
 
 /// A committed version of a document.
@@ -177,4 +242,32 @@ pub struct Totals {
     pub sessions: u64,
     /// Size of the database file.
     pub database_bytes: u64,
+}
+
+/// What [`Store::optimize`](super::Store::optimize) is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptimizeStep {
+    /// Looks for rows and files that nothing points to. Everything goes on.
+    Sweep,
+    /// Copies what lives into a new database file, so many bytes by now; writers wait.
+    Copy(u64),
+}
+
+/// What [`Store::optimize`](super::Store::optimize) did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Optimized {
+    /// What database and files took on the device.
+    pub bytes_before: u64,
+    /// What they take now.
+    pub bytes_after: u64,
+    /// Lines of the journal about deletions that every index knows of.
+    pub journal_lines: u64,
+    /// Rows that nothing pointed to.
+    pub rows: u64,
+    /// Files that nothing pointed to.
+    pub files: u64,
+    /// Whether the database was copied; it is not where that would gain little.
+    pub compacted: bool,
+    /// How long writers had to wait, in milliseconds.
+    pub paused_ms: u64,
 }

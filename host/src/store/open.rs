@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 use redb::ReadableTable;
@@ -10,14 +10,18 @@ use redb::ReadableTable;
 use super::blobs::{Files, private_dir};
 use super::engine::Engine;
 use super::error::at;
+use super::home::FileHome;
 use super::jobs::Ledger;
 use super::scratch::Scratch;
-use super::tables::{BLOBS, JOB_OF, META, create_all, number};
+use super::settle::Settler;
+use super::tables::{BLOBS, JOB_OF, META, all_exist, create_all, number};
 use super::{Error, Result, commit};
 use crate::types::*;
 
 /// Version of tables, keys and records.
 const FORMAT: u64 = 2;
+/// This one had a single generation of vectors and no row numbers.
+const FORMAT_BEFORE: u64 = 1;
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -25,7 +29,8 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     // The database is closed before the lock is given up: fields are dropped in order.
-    engine: Engine,
+    settler: OnceLock<Settler>,
+    engine: Arc<Engine>,
     files: Files,
     /// Taken while files come and go, so that no deletion removes what an upload just placed.
     gate: Mutex<()>,
@@ -54,15 +59,21 @@ fn lock(dir: &Path, data_dir: &Path) -> Result<File> {
     }
 }
 
-/// Creates the tables of a new database; refuses those of another version.
+/// Creates missing tables; refuses those of another version.
 fn prepare(engine: &Engine) -> Result<()> {
+    let ready = engine.read(|txn| {
+        Ok(all_exist(txn)? && txn.open_table(META)?.get("format")?.is_some_and(|row| row.value() == FORMAT))
+    })?;
+    if ready {
+        return Ok(());
+    }
     engine.write(|txn| {
         create_all(txn)?;
         let mut meta = txn.open_table(META)?;
         let format = meta.get("format")?.map(|row| row.value());
         match format {
             Some(FORMAT) => Ok(()),
-            Some(1) => {
+            Some(FORMAT_BEFORE) => {
                 commit::number_rows(txn)?;
                 meta.insert("format", FORMAT)?;
                 Ok(())
@@ -86,7 +97,9 @@ impl Store {
         private_dir(&database)?;
         let lock = lock(&database, data_dir)?;
         let path = database.join("smartrag.redb");
-        Self::with_engine(data_dir, Engine::at(&path)?, path, lock)
+        let store = Self::with_engine(data_dir, Engine::new(FileHome::new(&path)?)?, path, lock)?;
+        let _ = store.0.settler.set(Settler::start(&store.0.engine)?);
+        Ok(store)
     }
 
     pub(super) fn with_engine(data_dir: &Path, engine: Engine, path: PathBuf, lock: File) -> Result<Self> {
@@ -103,7 +116,8 @@ impl Store {
         })?;
         let stages = Mutex::new(ledger.stages().collect());
         let (gate, ledger) = (Mutex::new(()), Mutex::new(ledger));
-        Ok(Self(Arc::new(Inner { engine, files, gate, ledger, stages, path, _lock: lock })))
+        let (engine, settler) = (Arc::new(engine), OnceLock::new());
+        Ok(Self(Arc::new(Inner { settler, engine, files, gate, ledger, stages, path, _lock: lock })))
     }
 
     pub(super) fn engine(&self) -> &Engine {

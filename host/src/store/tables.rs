@@ -1,7 +1,12 @@
 //! Every table and its key. A document's rows begin with the number of its collection, which stands for one owner
 //! and one name and is never used again; rows of sessions and conversations begin with their owner or own id.
 
-use redb::{Key, ReadTransaction, ReadableTable, Table, TableDefinition, Value, WriteTransaction};
+use std::collections::HashSet;
+
+use redb::{
+    Database, Durability, Key, ReadTransaction, ReadableTable, Table, TableDefinition, TableHandle, Value,
+    WriteTransaction,
+};
 
 use super::Result;
 use crate::types::*;
@@ -18,6 +23,23 @@ macro_rules! tables {
         /// Creates what is missing, so that readers find every table.
         pub(super) fn create_all(txn: &WriteTransaction) -> Result<()> {
             $(txn.open_table($name)?;)+
+            Ok(())
+        }
+
+        /// Whether nothing is missing.
+        pub(super) fn all_exist(txn: &ReadTransaction) -> Result<bool> {
+            let names: HashSet<String> = txn.list_tables()?.map(|table| table.name().to_owned()).collect();
+            Ok([$($text),+].iter().all(|name| names.contains(*name)))
+        }
+
+        /// Copies every table into an empty database; `each` is told after some MiB how many bytes there are by now.
+        pub(super) fn copy_all(
+            from: &ReadTransaction,
+            to: &Database,
+            each: &mut dyn FnMut(u64) -> Result<()>,
+        ) -> Result<()> {
+            let mut copy = Copy { from, to, bytes: 0, each };
+            $(copy.table($name)?;)+
             Ok(())
         }
     };
@@ -52,6 +74,10 @@ tables! {
     CHUNKS: (u32, u128, u32) => Packed = "chunks";
     /// Little-endian f32, row-major.
     VECTORS: DocumentKey => Packed = "vectors";
+    /// Collection, generation, document: as [`VECTORS`], which has generation 0.
+    GENERATIONS: (u32, u32, u128) => Packed = "generations";
+    /// Fingerprint of an embedder to how it can be had again.
+    EMBEDDERS: &'static str => Packed = "embedders";
 
     /// Jobs that are not final, in order of acknowledgement.
     JOBS: u64 => u128 = "jobs";
@@ -122,5 +148,46 @@ impl Snapshot for WriteTransaction {
         table: TableDefinition<'_, K, V>,
     ) -> Result<impl ReadableTable<K, V>> {
         Ok(self.open_table(table)?)
+    }
+}
+
+/// Rows of so many bytes are copied in one transaction.
+const COPY_BYTES: u64 = 8 << 20;
+
+struct Copy<'a> {
+    from: &'a ReadTransaction,
+    to: &'a Database,
+    bytes: u64,
+    each: &'a mut dyn FnMut(u64) -> Result<()>,
+}
+
+impl Copy<'_> {
+    /// In order of the keys, which fills pages best.
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<()> {
+        let from = self.from.open_table(table)?;
+        let mut rows = from.iter()?.peekable();
+        loop {
+            let mut txn = self.to.begin_write()?;
+            // Closing it makes all of this durable.
+            txn.set_durability(Durability::None)?;
+            let until = self.bytes + COPY_BYTES;
+            {
+                let mut to = txn.open_table(table)?;
+                while self.bytes < until {
+                    let Some(row) = rows.next() else { break };
+                    let (key, value) = row?;
+                    self.bytes += V::as_bytes(&value.value()).as_ref().len() as u64;
+                    to.insert(key.value(), value.value())?;
+                }
+            }
+            txn.commit()?;
+            (self.each)(self.bytes)?;
+            if rows.peek().is_none() {
+                return Ok(());
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Invariants: imports `types` only; ids are strings, times are RFC 3339 UTC; requests refuse unknown fields,
 //! answers tolerate them; pages are counted from 1 as readers do, and `null` where a format has none.
 
+mod admin;
 mod answer;
 mod document;
 mod enrich;
@@ -15,6 +16,7 @@ mod problem;
 mod search;
 mod session;
 
+pub use admin::*;
 pub use answer::*;
 pub use document::*;
 pub use enrich::*;

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::MigrationRecord;
+
 /// A backend or the embedder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelRecord {
@@ -20,6 +22,10 @@ pub struct ModelRecord {
     /// Why not, and what to do.
     #[schema(required = true)]
     pub problem: Option<String>,
+    /// Of the embedder: collections that do not have its vectors yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub migrations: Vec<MigrationRecord>,
 }
 
 /// A plugin or a file that the product needs.

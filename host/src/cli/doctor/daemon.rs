@@ -46,7 +46,7 @@ async fn ask(client: &Client) -> Result<Daemon, Error> {
 }
 
 /// Where a client on this machine reaches what was bound here.
-fn reachable(bind: SocketAddr) -> SocketAddr {
+pub(in crate::cli) fn reachable(bind: SocketAddr) -> SocketAddr {
     let ip = match bind.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

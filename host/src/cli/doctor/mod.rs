@@ -10,6 +10,7 @@ use super::{Outcome, Result, output};
 use crate::config::{self, Config};
 use crate::wire::PluginRecord;
 use daemon::Daemon;
+pub(super) use daemon::reachable;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

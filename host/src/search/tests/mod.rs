@@ -5,6 +5,7 @@ mod damage;
 mod filters;
 mod keyword;
 mod model;
+mod rebuild;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Error, Result, user};
-use crate::store::Collection;
+use crate::store::{Collection, Generation};
 use crate::types::*;
 
 #[derive(Serialize, Deserialize)]
@@ -21,11 +21,53 @@ pub(in crate::store) struct CollectionRecord {
     /// Row numbers that were given out.
     #[serde(default)]
     pub next_row: u32,
+    /// Lines of deletions up to here may be gone from the journal.
+    #[serde(default)]
+    pub purged_seq: u64,
+    /// Of the vectors that searches use.
+    #[serde(default)]
+    pub generation: u32,
+    /// The highest there ever was.
+    #[serde(default)]
+    pub generations: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextRecord>,
+}
+
+/// Vectors of another embedder that are being made.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct NextRecord {
+    pub generation: u32,
+    pub fingerprint: String,
+    pub dimension: usize,
+    /// Documents that have them.
+    pub done: u64,
+}
+
+/// How an embedder can be had again.
+#[derive(Serialize, Deserialize)]
+pub(in crate::store) struct EmbedderRecord {
+    pub dimension: usize,
+    pub plugin: String,
+    #[serde(default)]
+    pub settings: JsonMap,
 }
 
 impl CollectionRecord {
     pub(in crate::store) fn new(id: u32) -> Self {
-        Self { id, embedder: None, dimension: None, documents: 0, chunks: 0, last_seq: 0, next_row: 0 }
+        Self {
+            id,
+            embedder: None,
+            dimension: None,
+            documents: 0,
+            chunks: 0,
+            last_seq: 0,
+            next_row: 0,
+            purged_seq: 0,
+            generation: 0,
+            generations: 0,
+            next: None,
+        }
     }
 
     pub(in crate::store) fn collection(self, key: CollectionKey) -> Collection {
@@ -37,6 +79,12 @@ impl CollectionRecord {
             documents: self.documents,
             chunks: self.chunks,
             last_seq: self.last_seq,
+            purged_seq: self.purged_seq,
+            next: self.next.map(|next| Generation {
+                fingerprint: next.fingerprint,
+                dimension: next.dimension,
+                done: next.done,
+            }),
         }
     }
 }

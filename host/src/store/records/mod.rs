@@ -109,6 +109,7 @@ mod documents;
 
 pub(super) use artefacts::StepRecord;
 pub(super) use chats::{
-    CollectionRecord, ConversationRecord, IdempotencyRecord, MessageRecord, SessionRecord,
+    CollectionRecord, ConversationRecord, EmbedderRecord, IdempotencyRecord, MessageRecord, NextRecord,
+    SessionRecord,
 };
 pub(super) use documents::{DocumentRecord, pack_chunk, unpack_chunk};

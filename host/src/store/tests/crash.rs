@@ -78,7 +78,12 @@ fn day(store: &Store, done: &mut Acknowledged) -> Result<()> {
         )?;
         done.messages += 2;
     }
-    Ok(())
+    store.engine().settle()?;
+    store.optimize(&passed(store), &mut |_| ())?;
+    store.copy(&mut |_| ())?;
+    let taken = store.submit(vec![upload(store, &home, b"after")], QUEUE_MAX)?;
+    done.submitted.extend(taken.iter().map(|taken| taken.document.id));
+    store.engine().settle()
 }
 
 /// Laws that hold at every moment.
@@ -183,6 +188,24 @@ fn a_full_disk_is_said_so_and_leaves_the_store_usable() {
     while work_off(&store, 1).is_some() {}
     assert_eq!(store.totals().unwrap().ready, 2);
     check_whole(&store);
+}
+
+#[test]
+fn a_disk_that_fills_up_during_the_copy_costs_nothing_but_the_copy() {
+    let disk = Disk::default();
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_on(&disk, dir.path()).unwrap();
+    let home = key("u", "c");
+    submit(&store, &home, b"first");
+    let id = work_off(&store, 3).unwrap();
+    disk.set_full(true);
+    assert!(matches!(store.copy(&mut |_| ()), Err(Error::Full)));
+    assert_eq!(store.chunks(&home.owner, id, 0, 10).unwrap().items.len(), 3);
+    disk.set_full(false);
+    submit(&store, &home, b"second");
+    store.copy(&mut |_| ()).unwrap();
+    check_whole(&store);
+    assert_eq!(store.totals().unwrap().documents, 2);
 }
 
 #[test]

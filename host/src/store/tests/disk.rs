@@ -1,12 +1,13 @@
-//! A disk in memory that can lose power or run full.
+//! A disk in memory that can lose power or run full. It holds the database and one beside it.
 
 use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use redb::StorageBackend;
+use redb::{Database, DatabaseError, StorageBackend};
 
 use super::super::engine::Engine;
+use super::super::home::Home;
 
 enum Change {
     Len(usize),
@@ -14,24 +15,76 @@ enum Change {
 }
 
 #[derive(Default)]
-struct State {
+struct Image {
     live: Vec<u8>,
     /// As of the last sync, and what was written since.
     durable: Vec<u8>,
     since: Vec<Change>,
+}
+
+impl Image {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self { live: bytes.clone(), durable: bytes, since: Vec::new() }
+    }
+
+    /// The synced state and, of the writes since, those that `seed` picks.
+    fn after_loss(&self, seed: u64) -> Vec<u8> {
+        let mut image = self.durable.clone();
+        let mut random = seed;
+        for change in &self.since {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            match change {
+                _ if seed == 0 || (random >> 60).is_multiple_of(2) => {}
+                Change::Len(len) => image.resize(*len, 0),
+                Change::Bytes(offset, bytes) => {
+                    image.resize(image.len().max(offset + bytes.len()), 0);
+                    image[*offset..offset + bytes.len()].copy_from_slice(bytes);
+                }
+            }
+        }
+        image
+    }
+}
+
+#[derive(Default)]
+struct State {
+    here: Image,
+    beside: Image,
     syncs: usize,
-    /// Loses power at this sync.
+    /// Loses power at this sync; an exchange counts as one.
     dies_at: Option<usize>,
     dead: bool,
+    /// It died while the one beside took the other's place.
+    exchanging: bool,
     full: bool,
+}
+
+impl State {
+    fn alive(&self) -> io::Result<()> {
+        if self.dead { Err(io::Error::other("no power")) } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.alive()?;
+        self.dead = self.dies_at == Some(self.syncs);
+        self.syncs += 1;
+        self.alive()
+    }
 }
 
 #[derive(Clone, Default)]
 pub(super) struct Disk(Arc<Mutex<State>>);
 
-impl std::fmt::Debug for Disk {
+/// One of the two databases.
+#[derive(Clone)]
+struct File {
+    disk: Disk,
+    beside: bool,
+}
+
+impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Disk")
+        f.write_str("File")
     }
 }
 
@@ -58,87 +111,107 @@ impl Disk {
         self.0.lock().full = full;
     }
 
-    /// What is found after the loss: the synced state and, of the writes since, those that `seed` picks.
+    /// What is found after the loss.
     pub(super) fn after_loss(&self, seed: u64) -> Self {
         let state = self.0.lock();
-        let mut image = state.durable.clone();
-        let mut random = seed;
-        for change in &state.since {
-            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            match change {
-                _ if seed == 0 || (random >> 60).is_multiple_of(2) => {}
-                Change::Len(len) => image.resize(*len, 0),
-                Change::Bytes(offset, bytes) => {
-                    image.resize(image.len().max(offset + bytes.len()), 0);
-                    image[*offset..offset + bytes.len()].copy_from_slice(bytes);
-                }
-            }
-        }
+        let new = state.exchanging && seed % 2 == 1;
+        let found = if new { &state.beside } else { &state.here };
         let disk = Self::default();
-        disk.0.lock().live = image.clone();
-        disk.0.lock().durable = image;
+        disk.0.lock().here = Image::of(found.after_loss(seed));
         disk
     }
 
     pub(super) fn engine(&self) -> super::Result<Engine> {
-        let disk = self.clone();
-        let open = move || redb::Builder::new().set_cache_size(1 << 20).create_with_backend(disk.clone());
-        Engine::new(Box::new(open))
+        Engine::new(self.clone())
+    }
+
+    fn file(&self, beside: bool) -> Result<Database, DatabaseError> {
+        let file = File { disk: self.clone(), beside };
+        redb::Builder::new().set_cache_size(1 << 20).create_with_backend(file)
     }
 }
 
-fn alive(state: &State) -> io::Result<()> {
-    if state.dead { Err(io::Error::other("no power")) } else { Ok(()) }
+impl Home for Disk {
+    fn open(&self) -> Result<Database, DatabaseError> {
+        self.file(false)
+    }
+
+    fn beside(&self) -> super::Result<Database> {
+        self.discard()?;
+        Ok(self.file(true)?)
+    }
+
+    fn replace(&self) -> super::Result<()> {
+        let mut state = self.0.lock();
+        assert!(state.beside.since.is_empty(), "a database takes the place of another before it is on disk");
+        if let Err(error) = state.sync() {
+            state.exchanging = true;
+            return Err(super::Error::Database(error.to_string()));
+        }
+        state.here = std::mem::take(&mut state.beside);
+        Ok(())
+    }
+
+    fn discard(&self) -> super::Result<()> {
+        let mut state = self.0.lock();
+        if !state.dead {
+            state.beside = Image::default();
+        }
+        Ok(())
+    }
 }
 
-impl StorageBackend for Disk {
+impl File {
+    fn with<T>(&self, work: impl FnOnce(&mut Image, bool) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.disk.0.lock();
+        state.alive()?;
+        let full = state.full;
+        work(if self.beside { &mut state.beside } else { &mut state.here }, full)
+    }
+}
+
+impl StorageBackend for File {
     fn len(&self) -> io::Result<u64> {
-        let state = self.0.lock();
-        alive(&state)?;
-        Ok(state.live.len() as u64)
+        self.with(|image, _| Ok(image.live.len() as u64))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.0.lock();
-        alive(&state)?;
-        let from = offset as usize;
-        out.copy_from_slice(&state.live[from..from + out.len()]);
-        Ok(())
+        self.with(|image, _| {
+            let from = offset as usize;
+            out.copy_from_slice(&image.live[from..from + out.len()]);
+            Ok(())
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.0.lock();
-        alive(&state)?;
-        if state.full && len as usize > state.live.len() {
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        state.live.resize(len as usize, 0);
-        state.since.push(Change::Len(len as usize));
-        Ok(())
+        self.with(|image, full| {
+            if full && len as usize > image.live.len() {
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            image.live.resize(len as usize, 0);
+            image.since.push(Change::Len(len as usize));
+            Ok(())
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.0.lock();
-        alive(&state)?;
-        if state.dies_at == Some(state.syncs) {
-            state.dead = true;
-            return Err(io::Error::other("no power"));
-        }
-        state.syncs += 1;
-        state.durable = state.live.clone();
-        state.since.clear();
-        Ok(())
+        self.disk.0.lock().sync()?;
+        self.with(|image, _| {
+            image.durable = image.live.clone();
+            image.since.clear();
+            Ok(())
+        })
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.0.lock();
-        alive(&state)?;
-        if state.full {
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        let from = offset as usize;
-        state.live[from..from + data.len()].copy_from_slice(data);
-        state.since.push(Change::Bytes(from, data.to_vec()));
-        Ok(())
+        self.with(|image, full| {
+            if full {
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            let from = offset as usize;
+            image.live[from..from + data.len()].copy_from_slice(data);
+            image.since.push(Change::Bytes(from, data.to_vec()));
+            Ok(())
+        })
     }
 }

@@ -3,11 +3,14 @@
 mod crash;
 mod disk;
 mod files;
+mod generations;
 mod ledger;
 mod lists;
 mod model;
+mod optimize;
 mod rows;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -90,10 +93,17 @@ fn finished(document: &Document, chunks: u32) -> Finished {
         text: format!("text {chunks}"),
         chunks: (0..chunks).map(|index| chunk(index, &format!("chunk {index} of {chunks}"))).collect(),
         vectors: (0..2 * chunks).map(|index| index as f32).collect(),
+        also: None,
     }
 }
 
 const EMBEDDER: Option<(&str, usize)> = Some(("e1", 2));
+
+/// As if every index had read the whole journal.
+fn passed(store: &Store) -> HashMap<CollectionId, u64> {
+    let collections = store.collections(None).unwrap();
+    collections.iter().map(|collection| (collection.id, collection.last_seq)).collect()
+}
 
 /// Takes the oldest job through to ready.
 fn work_off(store: &Store, chunks: u32) -> Option<DocumentId> {
