@@ -20,8 +20,6 @@ use tantivy::directory::{
     WatchHandle, WritePtr,
 };
 
-use crate::search::boundary::boundary;
-
 /// tantivy's list of the files that it made.
 const FILES: &str = ".managed.json";
 
@@ -124,11 +122,8 @@ impl Directory for UnsyncedDirectory {
         }
         if let Some(files) = self.files.lock().take() {
             self.replace(Path::new(FILES), &files)?;
-            boundary("the files of the words are listed");
         }
-        self.replace(path, data)?;
-        boundary("the words are committed");
-        Ok(())
+        self.replace(path, data)
     }
 
     fn sync_directory(&self) -> io::Result<()> {
