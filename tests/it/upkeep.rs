@@ -48,7 +48,8 @@ async fn room_comes_back_and_indexes_can_be_built_anew() {
         assert_eq!(daemon.delete(&format!("/api/v1/documents/{id}")).await.status, 200);
     }
     let done = daemon.post("/api/v1/admin/optimize", &json!({})).await.ok();
-    assert_eq!((&done["journal_lines"], &done["compacted"]), (&json!(19), &json!(true)), "{done}");
+    // Of 19 the last stays: it says how far the journal goes.
+    assert_eq!((&done["journal_lines"], &done["compacted"]), (&json!(18), &json!(true)), "{done}");
     assert!(done["bytes_after"].as_u64() < done["bytes_before"].as_u64(), "{done}");
     assert_eq!(hits(&daemon, 0, "keyword").await, ["0.txt"]);
     assert_eq!(hits(&daemon, 5, "keyword").await, [""; 0]);

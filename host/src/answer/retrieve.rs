@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{Core, Error, Result, SearchRequest, SearchResult, SimilarDocument, Timings};
 use crate::plugins::Purpose;
+use crate::search::{self, Outcome};
 use crate::store::Collection;
 use crate::telemetry::metrics;
 use crate::text::nfc;
@@ -68,7 +69,7 @@ impl Core {
         clock.lap("embed");
         let mut hits = Vec::new();
         for collection in &collections {
-            let outcome = self.search.search(collection.id, &self.fit(&query, collection))?;
+            let outcome = self.search_one(&query, collection)?;
             for (stage, us) in [
                 ("keyword", outcome.keyword_us),
                 ("vector", outcome.vector_us),
@@ -129,6 +130,18 @@ impl Core {
             candidates: self.config.candidates.max(limit),
             fusion: self.config.fusion.unwrap_or(Fusion::Convex { alpha }),
         })
+    }
+
+    /// At the moment when a collection changes to another embedder, store and index are not of one mind.
+    fn search_one(&self, query: &SearchQuery, collection: &Collection) -> Result<Outcome> {
+        let fitting = self.fit(query, collection);
+        match self.search.search(collection.id, &fitting) {
+            Err(search::Error::Dimension { .. }) => {
+                let keywords = SearchQuery { vector: None, mode: SearchMode::Keyword, ..fitting };
+                Ok(self.search.search(collection.id, &keywords)?)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     /// Vectors of another embedder are compared with its own of the query; where it is gone, keywords have to do.
