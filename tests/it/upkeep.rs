@@ -32,9 +32,12 @@ fn text(nth: usize) -> String {
     lines.collect()
 }
 
+/// The documents, best first.
 async fn hits(daemon: &TestDaemon, nth: usize, mode: &str) -> Vec<String> {
     let hits = daemon.search(&json!({"query": format!("number{nth}"), "mode": mode, "top_k": 5})).await;
-    hits.iter().map(|hit| hit["filename"].as_str().unwrap().to_owned()).collect()
+    let mut names: Vec<_> = hits.iter().map(|hit| hit["filename"].as_str().unwrap().to_owned()).collect();
+    names.dedup();
+    names
 }
 
 #[tokio::test(flavor = "multi_thread")]
