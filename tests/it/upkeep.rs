@@ -32,9 +32,12 @@ fn text(nth: usize) -> String {
     lines.collect()
 }
 
+/// The documents, best first.
 async fn hits(daemon: &TestDaemon, nth: usize, mode: &str) -> Vec<String> {
     let hits = daemon.search(&json!({"query": format!("number{nth}"), "mode": mode, "top_k": 5})).await;
-    hits.iter().map(|hit| hit["filename"].as_str().unwrap().to_owned()).collect()
+    let mut names: Vec<_> = hits.iter().map(|hit| hit["filename"].as_str().unwrap().to_owned()).collect();
+    names.dedup();
+    names
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +51,8 @@ async fn room_comes_back_and_indexes_can_be_built_anew() {
         assert_eq!(daemon.delete(&format!("/api/v1/documents/{id}")).await.status, 200);
     }
     let done = daemon.post("/api/v1/admin/optimize", &json!({})).await.ok();
-    assert_eq!((&done["journal_lines"], &done["compacted"]), (&json!(19), &json!(true)), "{done}");
+    // Of 19 the last stays: it says how far the journal goes.
+    assert_eq!((&done["journal_lines"], &done["compacted"]), (&json!(18), &json!(true)), "{done}");
     assert!(done["bytes_after"].as_u64() < done["bytes_before"].as_u64(), "{done}");
     assert_eq!(hits(&daemon, 0, "keyword").await, ["0.txt"]);
     assert_eq!(hits(&daemon, 5, "keyword").await, [""; 0]);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::config::PluginRef;
 use crate::plugins::Purpose;
-use crate::search::Outcome;
+use crate::search::{self, Outcome};
 use crate::store::Collection;
 use crate::telemetry::metrics;
 use crate::text::{self, nfc};
@@ -153,7 +153,7 @@ impl Core {
         let (mut hits, mut searched) = (Vec::new(), Vec::new());
         for collection in &plan.collections {
             let query = self.fit(plan, collection);
-            let mut outcome = self.search.search(collection.id, &query)?;
+            let mut outcome = self.search_one(&query, collection)?;
             for (stage, us) in outcome.stages() {
                 clock.add(stage, us as f64 / 1e6);
             }
@@ -231,6 +231,17 @@ impl Core {
             candidates: self.config.candidates,
             fusion,
         })
+    }
+
+    /// At the moment when a collection changes to another embedder, store and index are not of one mind.
+    fn search_one(&self, query: &SearchQuery, collection: &Collection) -> Result<Outcome> {
+        match self.search.search(collection.id, query) {
+            Err(search::Error::Dimension { .. }) => {
+                let keywords = SearchQuery { vector: None, mode: SearchMode::Keyword, ..query.clone() };
+                Ok(self.search.search(collection.id, &keywords)?)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     /// The query for this collection. Vectors of another embedder are compared with its own of the query; where it is gone,

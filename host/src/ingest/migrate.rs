@@ -133,9 +133,13 @@ impl Core {
         let info = self.embedders.main().info();
         let mut begun = false;
         for collection in self.store.collections(None)? {
-            begun |= self.store.begin_generation(collection.id, &info.fingerprint, info.dimension)?;
+            let same = collection.embedder.as_ref().is_none_or(|present| *present == info.fingerprint);
+            if !same || collection.next.is_some() {
+                begun |= self.store.begin_generation(collection.id, &info.fingerprint, info.dimension)?;
+            }
         }
-        Ok(begun)
+        // A crash may have come between a switch and the removal of the old vectors.
+        Ok(begun || self.store.has_old_generations()?)
     }
 
     pub(super) fn migrations(&self) -> Result<Vec<Migration>, Error> {

@@ -135,18 +135,33 @@ pub(super) fn commit(
     Ok(())
 }
 
-/// Removes some rows of generations that nobody needs; how many.
+/// Generations that nobody needs, with their collections.
+fn old(txn: &impl Snapshot) -> Result<Vec<(u32, u32)>> {
+    let mut old = Vec::new();
+    for record in collections::records(txn)? {
+        let needed = [Some(record.generation), record.next.map(|next| next.generation)];
+        let unneeded = (0..=record.generations).filter(|one| !needed.contains(&Some(*one)));
+        old.extend(unneeded.map(|generation| (record.id, generation)));
+    }
+    Ok(old)
+}
+
+/// Removes some of their rows; how many.
 fn sweep(txn: &WriteTransaction) -> Result<usize> {
     let mut left = SWEEP;
-    for record in collections::records(txn)? {
-        let next = record.next.as_ref().map(|next| next.generation);
-        for generation in
-            (0..=record.generations).filter(|one| *one != record.generation && Some(*one) != next)
-        {
-            left -= sweep_one(txn, record.id, generation, left)?;
-        }
+    for (collection, generation) in old(txn)? {
+        left -= sweep_one(txn, collection, generation, left)?;
     }
     Ok(SWEEP - left)
+}
+
+fn has_rows(txn: &impl Snapshot, collection: u32, generation: u32) -> Result<bool> {
+    if generation == 0 {
+        let all = (collection, 0)..=(collection, u128::MAX);
+        return Ok(txn.table(VECTORS)?.range(all)?.next().is_some());
+    }
+    let all = (collection, generation, 0)..=(collection, generation, u128::MAX);
+    Ok(txn.table(GENERATIONS)?.range(all)?.next().is_some())
 }
 
 fn sweep_one(txn: &WriteTransaction, collection: u32, generation: u32, limit: usize) -> Result<usize> {
@@ -275,13 +290,22 @@ impl Store {
     /// Removes vectors of generations that nobody needs, some at a time; how many.
     pub fn sweep_generations(&self) -> Result<u64> {
         let mut all = 0;
-        loop {
-            let removed = self.engine().write(sweep)?;
-            all += removed as u64;
-            if removed < SWEEP {
-                return Ok(all);
-            }
+        while self.has_old_generations()? {
+            all += self.engine().write(sweep)? as u64;
         }
+        Ok(all)
+    }
+
+    /// Whether [`Self::sweep_generations`] would find something.
+    pub fn has_old_generations(&self) -> Result<bool> {
+        self.engine().read(|txn| {
+            for (collection, generation) in old(txn)? {
+                if has_rows(txn, collection, generation)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
     }
 
     /// The vectors of the next embedder of a document, row-major; `None` where they are not made.

@@ -71,7 +71,9 @@ fn a_migration_runs_beside_and_switches_once_it_is_complete() {
     assert_eq!((collection.embedder.as_deref(), collection.dimension), (Some(NEXT.0), Some(NEXT.1)));
     assert_eq!(store.vectors(ids[2]).unwrap().unwrap().1, next(2));
     assert_eq!(store.index_document(ids[2]).unwrap().unwrap().vectors, next(2));
+    assert!(store.has_old_generations().unwrap());
     assert_eq!((store.sweep_generations().unwrap(), store.sweep_generations().unwrap()), (3, 0));
+    assert!(!store.has_old_generations().unwrap());
     store.verify().unwrap();
 }
 
