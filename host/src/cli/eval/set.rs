@@ -75,6 +75,8 @@ fn ranking(app: &App, query: &str, variant: &Variant) -> anyhow::Result<Vec<Stri
         mode: variant.mode.into(),
         fusion: variant.fusion.map(Into::into),
         alpha: variant.alpha,
+        // A document counts although another one repeats it.
+        fold: Some(false),
         ..SearchRequest::new(query, CHUNKS as usize, Scope::One(key()))
     };
     let caller = Caller { user: UserId::anonymous(), admin: false };
