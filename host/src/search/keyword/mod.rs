@@ -156,6 +156,11 @@ impl KeywordIndex {
 
     /// Joins all segments into one, and gives back the space of deleted rows.
     pub fn optimize(&mut self) -> Result<()> {
+        // A merge that goes on by itself would take its segments away from this one.
+        if let Some(writer) = self.writer.take() {
+            writer.wait_merging_threads()?;
+            self.reader.reload()?;
+        }
         let segments = self.index.searchable_segment_ids()?;
         let clean = segments.len() <= 1
             && self.reader.searcher().segment_readers().iter().all(|s| s.num_deleted_docs() == 0);
