@@ -14,4 +14,5 @@ mod plugin_fetch;
 mod plugin_languages;
 mod reload;
 mod support;
+mod survive;
 mod upkeep;
