@@ -225,6 +225,7 @@ impl Core {
             text,
             typo_tolerance: request.typo_tolerance,
             vector,
+            embedder: None,
             mode: request.mode,
             filter: request.filter.clone(),
             limit: request.top_k,
@@ -236,7 +237,7 @@ impl Core {
     /// At the moment when a collection changes to another embedder, store and index are not of one mind.
     fn search_one(&self, query: &SearchQuery, collection: &Collection) -> Result<Outcome> {
         match self.search.search(collection.id, query) {
-            Err(search::Error::Dimension { .. }) => {
+            Err(search::Error::Dimension { .. } | search::Error::OtherEmbedder) => {
                 let keywords = SearchQuery { vector: None, mode: SearchMode::Keyword, ..query.clone() };
                 Ok(self.search.search(collection.id, &keywords)?)
             }
@@ -253,7 +254,7 @@ impl Core {
             _ => (plan.join, plan.query.clone()),
         };
         let fusion = join.within(plan.language, &self.search.languages(collection.id));
-        SearchQuery { fusion, ..query }
+        SearchQuery { fusion, embedder: collection.embedder.clone(), ..query }
     }
 
     fn with_former(&self, plan: &Plan, fingerprint: &str) -> (Join, SearchQuery) {

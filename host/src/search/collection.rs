@@ -231,6 +231,9 @@ impl Collection {
             timed(|| keyword_asked.then(|| view.keywords.search(query, rows.as_ref(), depth)).transpose())?;
         let (vector, vector_us) = timed(|| {
             let Some(vector) = vector else { return Ok(None) };
+            if !view.vectors.are_of(query.embedder.as_deref()) {
+                return Err(Error::OtherEmbedder);
+            }
             let allowed = rows.as_ref().map(|rows| view.keywords.allowed(rows)).transpose()?;
             let (mut found, trace) = view.vectors.search(vector, allowed.as_ref(), depth)?;
             if let (Some(keyword), Fusion::Convex { .. }) = (&keyword, query.fusion) {
@@ -375,7 +378,8 @@ fn open_vectors(directory: &Path, space: &Space, limits: Option<Limits>) -> Resu
             remove(&entry.path())?;
         }
     }
-    open_or_renew(&directory.join(name), |path| VectorWriter::open(path, space.dimension, limits))
+    let open = |path: &Path| VectorWriter::open(path, space.dimension, limits);
+    Ok(open_or_renew(&directory.join(name), open)?.of_embedder(&space.fingerprint))
 }
 
 /// An index is derived: whatever keeps it from being read back whole, a new one is as good after a replay.

@@ -39,6 +39,8 @@ pub enum Error {
     Filter(String),
     #[error("vectors of {got} dimensions for a collection of {expected}")]
     Dimension { expected: usize, got: usize },
+    #[error("the vectors are of another embedder than that of the query")]
+    OtherEmbedder,
     #[error("the index in {path} is damaged: {detail}")]
     Damaged { path: PathBuf, detail: String },
     #[error("no space left on the device of the index directory")]

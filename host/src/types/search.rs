@@ -41,6 +41,8 @@ pub struct SearchQuery {
     pub typo_tolerance: bool,
     /// Its embedding; `None` makes a hybrid search a keyword search.
     pub vector: Option<Vec<f32>>,
+    /// Fingerprint of the embedder that made it; vectors of another are not compared with it.
+    pub embedder: Option<String>,
     /// Which indexes to ask.
     pub mode: SearchMode,
     /// Only chunks that pass.

@@ -80,6 +80,7 @@ pub fn query(text: &str) -> SearchQuery {
         text: text.into(),
         typo_tolerance: false,
         vector: None,
+        embedder: None,
         mode: SearchMode::Hybrid,
         filter: None,
         limit: 100,
@@ -253,6 +254,23 @@ fn vector_search_needs_a_vector_of_the_right_dimension() {
     }
     assert_eq!(search.counts(ID), (2, 2), "a refused change leaves nothing behind");
     assert_eq!(keyword_cursor(&search), 1);
+}
+
+#[test]
+fn vectors_of_another_embedder_are_not_compared() {
+    let directory = tempfile::tempdir().unwrap();
+    let search = open(directory.path());
+    search.ensure_open(ID, &Space { fingerprint: "a".into(), dimension: 2 }).unwrap();
+    let document = indexed(document(1), vec![chunk(0, "one", None)], vec![1.0, 0.0]);
+    search.apply(ID, &[Change::Put(document)], 1).unwrap();
+    let by = |embedder: &str| SearchQuery {
+        vector: Some(vec![1.0, 0.0]),
+        embedder: Some(embedder.into()),
+        mode: SearchMode::Vector,
+        ..query("")
+    };
+    assert_eq!(search.search(ID, &by("a")).unwrap().hits.len(), 1);
+    assert!(matches!(search.search(ID, &by("b")), Err(Error::OtherEmbedder)));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod upkeep;
 mod writer;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use self::bits::Bits;
 pub use self::plan::{Job, Limits};
@@ -62,6 +63,8 @@ impl Trace {
 #[derive(Clone, Debug, Default)]
 pub struct Vectors {
     dimension: usize,
+    /// Fingerprint of the embedder that made them; empty where nobody said.
+    embedder: Arc<str>,
     /// In the order of their rows.
     sealed: Vec<Sealed>,
     fresh: Fresh,
@@ -90,6 +93,11 @@ impl Vectors {
     /// How many rows there are.
     pub fn len(&self) -> u64 {
         self.fresh.len() + self.sealed.iter().map(Sealed::alive).sum::<u64>()
+    }
+
+    /// Whether the vectors are those of an embedder, as far as both are known.
+    pub fn are_of(&self, embedder: Option<&str>) -> bool {
+        self.embedder.is_empty() || embedder.is_none_or(|embedder| *self.embedder == *embedder)
     }
 
     fn probe(&self, vector: &[f32]) -> Result<Option<Probe>> {

@@ -59,6 +59,12 @@ impl VectorWriter {
         })
     }
 
+    /// Notes the fingerprint of the embedder whose vectors these are.
+    pub fn of_embedder(mut self, fingerprint: &str) -> Self {
+        self.vectors.embedder = fingerprint.into();
+        self
+    }
+
     /// The vectors as they are now.
     pub fn snapshot(&self) -> Vectors {
         self.vectors.clone()
@@ -69,7 +75,8 @@ impl VectorWriter {
         let runs = || vectors.fresh.blocks().iter().flat_map(|block| block.runs());
         self.fresh = runs().map(|run| (run.document, run.first)).collect();
         self.next_row = runs().map(|run| run.rows().end).chain(ends(&vectors.sealed)).max().unwrap_or(0);
-        self.vectors = Vectors { dimension: self.vectors.dimension, ..vectors };
+        let (dimension, embedder) = (self.vectors.dimension, self.vectors.embedder.clone());
+        self.vectors = Vectors { dimension, embedder, ..vectors };
         self.cursor = cursor;
     }
 
