@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Error;
 use crate::search::{Cursors, Search, Space};
@@ -23,19 +23,27 @@ pub(super) struct Indexer {
     pub(super) search: Search,
     /// Of the embedder in use, for collections without vectors.
     main: Space,
-    /// Held from the store's commit to the indexes' answer, so that they see the journal in its order. Holds the
-    /// collections whose indexes fell behind, with the documents that wait for them.
-    pub(super) order: Mutex<Behind>,
+    /// Held while the store commits, and until `behind` is held as well: so the indexes see the journal in its order,
+    /// and while they take one batch in the store can commit the next.
+    storing: Mutex<()>,
+    /// Held while indexes change. The collections whose indexes fell behind, with the documents that wait for them.
+    behind: Mutex<Behind>,
 }
 
 impl Indexer {
     pub(super) fn new(store: Store, search: Search, fingerprint: String, dimension: usize) -> Self {
-        Self { store, search, main: Space { fingerprint, dimension }, order: Mutex::default() }
+        Self {
+            store,
+            search,
+            main: Space { fingerprint, dimension },
+            storing: Mutex::default(),
+            behind: Mutex::default(),
+        }
     }
 
     /// Opens every collection's indexes and brings them up to the journal, if they did not miss much.
     pub(super) fn catch_up(&self) -> Result<(), Error> {
-        let mut behind = self.order.lock();
+        let mut behind = self.behind.lock();
         for collection in self.store.collections(None)? {
             self.search.ensure_open(collection.id, &self.space(&collection))?;
             let missed = self.missed(&collection, REPLAY_AT_START)?.len();
@@ -102,7 +110,7 @@ impl Indexer {
 
     /// Commits documents and shows them to searches; returns those that became ready.
     pub(super) fn commit(&self, finished: &[Finished]) -> Result<Vec<DocumentId>, Error> {
-        let mut behind = self.order.lock();
+        let storing = self.storing.lock();
         let embedder = (self.main.fingerprint.as_str(), self.main.dimension);
         let committed = self.store.commit(finished, Some(embedder))?;
         let by_id: BTreeMap<_, _> = finished.iter().map(|done| (done.document.id, done)).collect();
@@ -111,6 +119,8 @@ impl Indexer {
             let Some(done) = by_id.get(&one.entry.document) else { continue };
             collections.entry(one.entry.collection).or_default().push((one, done));
         }
+        let mut behind = self.behind.lock();
+        drop(storing);
         let mut ready = Vec::new();
         for (id, done) in collections {
             let documents = done.iter().map(|(one, _)| one.entry.document);
@@ -124,8 +134,15 @@ impl Indexer {
                 behind.entry(id).or_default().extend(documents);
             }
         }
+        drop(behind);
         self.store.mark_ready(&ready)?;
         Ok(ready)
+    }
+
+    /// Store and indexes, both standing still.
+    pub(super) fn exclusive(&self) -> (MutexGuard<'_, ()>, MutexGuard<'_, Behind>) {
+        let storing = self.storing.lock();
+        (storing, self.behind.lock())
     }
 
     /// Whether the indexes took the changes in. If not, the store has them, and [`Self::repair`] tries again.
@@ -151,8 +168,10 @@ impl Indexer {
 
     /// Removes a document from the store, then from the indexes.
     pub(super) fn delete(&self, owner: &UserId, id: DocumentId) -> Result<Option<Purged>, Error> {
-        let mut behind = self.order.lock();
+        let storing = self.storing.lock();
         let Some((purged, entry)) = self.store.delete(owner, id)? else { return Ok(None) };
+        let mut behind = self.behind.lock();
+        drop(storing);
         self.apply(&mut behind, (entry.collection, &self.main), &[Change::Delete(id)], entry.seq);
         Ok(Some(purged))
     }
@@ -160,7 +179,7 @@ impl Indexer {
     /// Ends the jobs of documents that a crash left at the last stage: the catching up showed them to searches, or the
     /// repair will.
     pub(super) fn finish(&self, ids: &[DocumentId]) -> Result<(), Error> {
-        let mut behind = self.order.lock();
+        let (_storing, mut behind) = self.exclusive();
         let mut ready = Vec::new();
         for id in ids {
             let collection = self.store.collection_of(*id)?;
@@ -174,7 +193,7 @@ impl Indexer {
 
     /// Collections whose indexes do not have all yet.
     pub(super) fn behind(&self) -> Vec<CollectionId> {
-        self.order.lock().keys().copied().collect()
+        self.behind.lock().keys().copied().collect()
     }
 
     /// Shows the indexes of collections that fell behind what they missed; returns the documents that became ready. Others
@@ -192,12 +211,12 @@ impl Indexer {
                     return Ok(ready);
                 }
             }
-            let mut behind = self.order.lock();
+            let (_storing, mut behind) = self.exclusive();
             while self.follow(collection)? > 0 {}
             ready.extend(behind.remove(&collection.id).unwrap_or_default());
             tracing::info!(collection = %collection.key.name, "the indexes are complete again");
         }
-        self.order.lock().retain(|id, _| collections.iter().any(|collection| collection.id == *id));
+        self.behind.lock().retain(|id, _| collections.iter().any(|collection| collection.id == *id));
         self.store.mark_ready(&ready)?;
         Ok(ready)
     }

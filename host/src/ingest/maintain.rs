@@ -49,7 +49,7 @@ impl Indexer {
         let rebuild = self.search.begin_rebuild(collection.id, space.as_ref())?;
         let Some(cursor) = self.feed(&rebuild, collection.id, 0, vectors, go_on)? else { return Ok(false) };
         // What came meanwhile is little; documents and deletions wait for it.
-        let mut behind = self.order.lock();
+        let (_storing, mut behind) = self.exclusive();
         if self.feed(&rebuild, collection.id, cursor, vectors, &|| true)?.is_none() {
             return Ok(false);
         }

@@ -1,4 +1,4 @@
-//! The threads: workers take jobs through the stages in small batches, one committer commits what they finish.
+//! The threads: workers take jobs through the stages in small batches, committers commit what they finish.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +20,8 @@ const BATCH_DOCUMENTS: usize = 32;
 const BATCH_BYTES: u64 = 1 << 20;
 /// Documents of one commit at most.
 const COMMIT_DOCUMENTS: usize = 256;
+/// While one waits for the indexes, the other has the store commit.
+const COMMITTERS: usize = 2;
 /// How long a thread waits before it looks again without being woken.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -70,12 +72,12 @@ impl Workers {
             threads.push(thread::spawn(move || work(&core, &signal, &sender)));
         }
         drop(sender);
-        let core = core.clone();
-        let stop = signal.clone();
-        threads.push(thread::spawn({
-            let (core, stop) = (core.clone(), stop.clone());
-            move || commit(&core, &stop, &receiver)
-        }));
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..COMMITTERS {
+            let (core, signal, receiver) = (core.clone(), signal.clone(), receiver.clone());
+            threads.push(thread::spawn(move || commit(&core, &signal, &receiver)));
+        }
+        let (core, stop) = (core.clone(), signal.clone());
         threads.push(thread::spawn(move || repair(&core, &stop)));
         Self { signal, threads: Mutex::new(threads) }
     }
@@ -175,14 +177,22 @@ fn stages(core: &Core, signal: &Signal, jobs: Vec<Job>) -> Result<Option<Vec<Wor
     Ok(Some(works))
 }
 
-fn commit(core: &Core, signal: &Signal, finished: &Receiver<Vec<Finished>>) {
-    while let Ok(mut batch) = finished.recv() {
-        while batch.len() < COMMIT_DOCUMENTS {
-            let Ok(more) = finished.try_recv() else { break };
-            batch.extend(more);
-        }
+fn commit(core: &Core, signal: &Signal, finished: &Mutex<Receiver<Vec<Finished>>>) {
+    loop {
+        // Not held while the batch is committed.
+        let Some(batch) = next_batch(&finished.lock()) else { return };
         commit_batch(core, signal, &batch);
     }
+}
+
+/// What the workers have finished by now; waits for the first. `None` when they have ended.
+fn next_batch(finished: &Receiver<Vec<Finished>>) -> Option<Vec<Finished>> {
+    let mut batch = finished.recv().ok()?;
+    while batch.len() < COMMIT_DOCUMENTS {
+        let Ok(more) = finished.try_recv() else { break };
+        batch.extend(more);
+    }
+    Some(batch)
 }
 
 /// Helps indexes that are behind the store, while documents are taken in.

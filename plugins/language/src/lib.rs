@@ -57,6 +57,10 @@ impl Enricher for LanguagePlugin {
         let of_document = self.of_document(document);
         let of_chunk = |chunk: &ChunkInput| {
             let declared = chunk.language.as_deref().and_then(codes::primary).map(Guess::declared);
+            // A chunk that is the whole document was looked at already.
+            if declared.is_none() && chunk.text.trim() == document.text.trim() {
+                return annotations(of_document.clone());
+            }
             annotations(self.settle(&chunk.text, declared.or_else(|| of_document.clone())))
         };
         Ok(chunks.iter().map(of_chunk).collect())

@@ -6,8 +6,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::create::{IntakeParams, check_text};
@@ -29,6 +30,8 @@ use crate::wire::{BatchAnswer, DocumentCreate};
 /// Answers that wait for the client to read them. Many clients send everything before they read anything; reading
 /// must not stop for them, so an answer in waiting is small and there is room for many.
 const ANSWERS_WAITING: usize = 1 << 18;
+/// How long the first line of a group waits for more: a client that sends line by line shares commits, too.
+const GATHER: Duration = Duration::from_millis(5);
 /// Pause before a group is tried again while the queue is full, and how often.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 const FULL_TRIES: u32 = 1200;
@@ -192,11 +195,16 @@ impl Batch {
         let api = &self.app.config.api;
         let mut lines = Lines::new(api.upload_bytes_max.saturating_add(api.body_bytes_max));
         let mut body = body.into_data_stream();
+        let mut gathered_by = Instant::now();
         loop {
             let arrived = match (lines.is_full(), lines.is_empty()) {
                 (true, _) => None,
-                (false, true) => Some(body.next().await),
-                (false, false) => body.next().now_or_never(),
+                (false, true) => {
+                    let arrived = body.next().await;
+                    gathered_by = Instant::now() + GATHER;
+                    Some(arrived)
+                }
+                (false, false) => timeout_at(gathered_by, body.next()).await.ok(),
             };
             let more = match arrived {
                 Some(Some(Ok(bytes))) => {

@@ -22,6 +22,9 @@ const UPLOADS: usize = 200;
 /// Points of the curve.
 const POINTS: usize = 50;
 
+/// Lines that go out together.
+const LINES_SENT: usize = 256;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Texts to take in: NDJSON as `/documents/batch` takes it (scripts/make-corpus.py), or a retrieval set
@@ -105,8 +108,11 @@ async fn take_in(http: &reqwest::Client, url: &str, texts: &[String]) -> anyhow:
         let line = json!({"text": text, "filename": format!("{number:07}.txt")});
         Ok::<_, std::io::Error>(Bytes::from(format!("{line}\n")))
     };
-    let lines: Vec<_> = (1..).zip(texts).map(line).collect();
-    let body = reqwest::Body::wrap_stream(tokio_stream::iter(lines));
+    let lines = (1..).zip(texts).map(line).collect::<Result<Vec<_>, std::io::Error>>()?;
+    // As a client would send a file: some lines at once.
+    let parts: Vec<_> =
+        lines.chunks(LINES_SENT).map(|lines| Ok::<_, std::io::Error>(lines.concat())).collect();
+    let body = reqwest::Body::wrap_stream(tokio_stream::iter(parts));
     let begun = Instant::now();
     let request = http.post(format!("{url}/api/v1/documents/batch?wait=true"));
     let request = request.header("content-type", "application/x-ndjson").body(body);
