@@ -242,7 +242,12 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     let data = data_dir();
     let aside = tempfile::tempdir().unwrap();
     copy(data.path(), aside.path());
-    let Some(mount) = mount("size=300m", data.path()) else { return };
+    let used: u64 = walkdir::WalkDir::new(aside.path())
+        .into_iter()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    let size = format!("size={}", used + (120 << 20));
+    let Some(mount) = mount(&size, data.path()) else { return };
     copy(aside.path(), data.path());
     let daemon = TestDaemon::start_on(data);
     let mut kept = Vec::new();
@@ -250,7 +255,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     for number in 0..400 {
         let line =
             |line: u32| format!("Line {line} of text {number} is like no other: {}.\n", line * 7919 + number);
-        let text: String = (0..20_000).map(line).collect();
+        let text: String = (0..8_000).map(line).collect();
         let body = json!({"filename": format!("{number}.txt"), "text": text});
         let answer = daemon.post("/api/v1/documents", &body).await;
         match answer.status {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Error;
-use crate::search::{Cursors, Search, Space};
+use crate::search::{self, Cursors, Search, Space};
 use crate::store::{Collection, Committed, Finished, JournalEntry, Purged, Store};
 use crate::types::*;
 
@@ -45,11 +45,15 @@ impl Indexer {
     pub(super) fn catch_up(&self) -> Result<(), Error> {
         let mut behind = self.behind.lock();
         for collection in self.store.collections(None)? {
-            self.search.ensure_open(collection.id, &self.space(&collection))?;
-            let missed = self.missed(&collection, REPLAY_AT_START)?.len();
-            if missed < REPLAY_AT_START {
-                while self.follow(&collection)? > 0 {}
-            } else {
+            let is_there = match self.open(&collection) {
+                Err(Error::Search(error)) if !matches!(error, search::Error::Full) => {
+                    tracing::error!(collection = %collection.key.name, %error, "the indexes can't be used");
+                    self.search.drop_collection(collection.id)?;
+                    false
+                }
+                opened => opened?,
+            };
+            if !is_there {
                 tracing::warn!(
                     collection = %collection.key.name,
                     "the indexes are built anew in the background; until then searches find a part"
@@ -58,6 +62,16 @@ impl Indexer {
             }
         }
         Ok(())
+    }
+
+    /// Opens the indexes of a collection; whether they are complete. They are not where they missed much.
+    fn open(&self, collection: &Collection) -> Result<bool, Error> {
+        self.search.ensure_open(collection.id, &self.space(collection))?;
+        if self.missed(collection, REPLAY_AT_START)?.len() >= REPLAY_AT_START {
+            return Ok(false);
+        }
+        while self.follow(collection)? > 0 {}
+        Ok(true)
     }
 
     /// Of the vectors that searches of a collection use: while it changes to another embedder, those of the former.

@@ -52,15 +52,15 @@ impl UnsyncedDirectory {
     }
 }
 
-/// Removes files that a killed process made but did not come to list.
-pub fn remove_unlisted(root: &Path) -> io::Result<()> {
-    let listed = std::fs::read(root.join(FILES))?;
-    let listed: HashSet<String> = serde_json::from_slice(&listed)?;
+/// Removes files that are no part of the last commit: a killed process made them, and tantivy would take offence at their
+/// names when it comes to use them again.
+pub fn remove_unused(root: &Path, used: &HashSet<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(root)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let is_own = name.starts_with('.') && !name.starts_with(".tmp");
-        if !is_own && !listed.contains(&name) {
-            std::fs::remove_file(root.join(name))?;
+        let name = PathBuf::from(entry?.file_name());
+        let text = name.to_string_lossy();
+        let is_own = text == "meta.json" || text.starts_with('.') && !text.starts_with(".tmp");
+        if !is_own && !used.contains(&name) {
+            std::fs::remove_file(root.join(&name))?;
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ mod segment;
 mod similar;
 mod top;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,8 +62,7 @@ impl KeywordIndex {
     pub fn open(path: &Path) -> Result<Self> {
         std::fs::create_dir_all(path)?;
         if path.join(META).exists() {
-            verify(path)?;
-            directory::remove_unlisted(path)?;
+            directory::remove_unused(path, &verify(path)?)?;
         }
         let (schema, fields) = schema::schema();
         let settings = IndexSettings {
@@ -226,16 +225,16 @@ fn merge_policy() -> LogMergePolicy {
     policy
 }
 
-/// Reads every file of the index and compares its checksum. Done on a copy of the mappings, which are let go again:
+/// Reads every file of the index and compares its checksum; the names of all files that belong to it. Done on a copy of the mappings, which are let go again:
 /// else the whole index would count as memory of the process.
-fn verify(path: &Path) -> Result<()> {
+fn verify(path: &Path) -> Result<HashSet<PathBuf>> {
     let index = Index::open(UnsyncedDirectory::open(path)?)?;
     if index.schema() != schema::schema().0 {
         return Err(damaged(path, "its schema is of another version"));
     }
     let wrong = index.validate_checksum()?;
     match wrong.iter().min() {
-        None => Ok(()),
+        None => Ok(index.load_metas()?.list_segment_files()),
         Some(file) => Err(damaged(path, &format!("the checksum of {} is wrong", file.display()))),
     }
 }

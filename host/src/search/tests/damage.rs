@@ -91,6 +91,11 @@ fn files_of_a_killed_writer_are_removed() {
     let stray =
         directory.path().join(ID.to_string()).join("keyword").join("0123456789abcdef0123456789abcdef.term");
     std::fs::write(&stray, "half").unwrap();
+    // A killed process may have listed what it did not come to commit.
+    let list = keyword_files(directory.path(), ".managed.json").remove(0);
+    let text = std::fs::read_to_string(&list).unwrap();
+    let name = stray.file_name().unwrap().to_string_lossy();
+    std::fs::write(&list, text.replacen('[', &format!("[\"{name}\","), 1)).unwrap();
     let search = open(directory.path());
     assert_eq!(keyword_cursor(&search), 3);
     assert!(!stray.exists());
