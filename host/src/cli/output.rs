@@ -146,13 +146,14 @@ mod tests {
 
     #[test]
     fn an_excerpt_shows_what_is_marked() {
+        let one = |mark: std::ops::Range<usize>| vec![mark];
         let bold = |text, marks: &[Range<usize>], max| {
             excerpt_bold(text, marks, max).replace(BOLD, "<").replace(NORMAL, ">")
         };
-        assert_eq!(bold("ein Wörtchen\u{1b}[2J\nzu", &[4..12], 99), "ein <Wörtchen>\u{FFFD}[2J zu");
-        assert_eq!(bold("ein Wort", &[4..8], 6), "ein <Wo>…");
+        assert_eq!(bold("ein Wörtchen\u{1b}[2J\nzu", &one(4..12), 99), "ein <Wörtchen>\u{FFFD}[2J zu");
+        assert_eq!(bold("ein Wort", &one(4..8), 6), "ein <Wo>…");
         assert_eq!(bold("ein Wort", &[], 99), "ein Wort");
         let far = format!("{}Ziel", "ä".repeat(200));
-        assert_eq!(bold(&far, &[200..204], 160), format!("…{}<Ziel>", "ä".repeat(LEAD_CHARS)));
+        assert_eq!(bold(&far, &one(200..204), 160), format!("…{}<Ziel>", "ä".repeat(LEAD_CHARS)));
     }
 }

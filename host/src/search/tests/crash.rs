@@ -25,7 +25,8 @@ fn history(collection: &Collection, model: &RefCell<Model>) {
     };
     let put = |number: u8, rows: u8| (number, Some((0..rows).map(|index| content(number, index)).collect()));
     let stopped = AtomicBool::new(false);
-    let batches: [&[(u8, Option<Vec<Content>>)]; 6] = [
+    type Changed = (u8, Option<Vec<Content>>);
+    let batches: [&[Changed]; 6] = [
         &[put(0, 3), put(1, 2)],
         &[put(2, 2), put(0, 1), (1, None)],
         &[put(3, 3), put(4, 3)],

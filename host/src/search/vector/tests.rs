@@ -305,7 +305,7 @@ fn filters_of_every_selectivity_find_the_nearest() {
     let mut ways = (0, 0);
     for every in [1, 2, 3, 5, 10, 30, 100, 1000, 4000] {
         // Spread over all rows, without a pattern that follows the clusters.
-        let may = |number: u32| number.wrapping_mul(2_654_435_761) % 4001 % every == 0;
+        let may = |number: u32| (number.wrapping_mul(2_654_435_761) % 4001).is_multiple_of(every);
         let allowed: Bits = (0..4000).filter(|number| may(*number)).collect();
         let (mut found, mut wanted) = (0, 0);
         for query in &queries {

@@ -121,7 +121,7 @@ impl VectorWriter {
     /// [`Error::Dimension`] where these are no whole rows. [`Error::Index`] if the row numbers were used before: then the index does not go with the store.
     pub fn put(&mut self, document: DocumentId, first: u32, vectors: &[f32]) -> Result<()> {
         let dimension = self.vectors.dimension;
-        if dimension == 0 || vectors.len() % dimension != 0 {
+        if dimension == 0 || !vectors.len().is_multiple_of(dimension) {
             return Err(Error::Dimension { expected: dimension, got: vectors.len() });
         }
         let rows = vectors.len() / dimension;

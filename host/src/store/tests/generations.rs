@@ -160,7 +160,11 @@ fn data_of_the_format_before_is_taken_over() {
     use super::super::tables::META;
     let (dir, store) = temporary();
     let (id, ids) = three(&store);
-    store.engine().write(|txn| Ok(drop(txn.open_table(META)?.insert("format", 1)?))).unwrap();
+    let first = |txn: &redb::WriteTransaction| {
+        txn.open_table(META)?.insert("format", 1)?;
+        Ok(())
+    };
+    store.engine().write(first).unwrap();
     drop(store);
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.vectors(ids[1]).unwrap().unwrap().1, [0.0, 1.0]);

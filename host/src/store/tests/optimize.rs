@@ -25,11 +25,15 @@ fn a_settled_database_is_not_read_as_a_whole_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("smartrag.redb");
     let engine = engine(dir.path());
-    engine.write(|txn| Ok(drop(txn.open_table(TEXTS)?))).unwrap();
+    let touch =
+        |txn: &redb::WriteTransaction| txn.open_table(TEXTS).map(drop).map_err(crate::store::Error::from);
+    engine.write(touch).unwrap();
     assert!(needs_repair(&path) && engine.loose_for().is_some());
     engine.settle().unwrap();
     assert!(!needs_repair(&path) && engine.loose_for().is_none());
-    engine.write_soft(|txn| Ok(drop(txn.open_table(VECTORS)?))).unwrap();
+    let touch =
+        |txn: &redb::WriteTransaction| txn.open_table(VECTORS).map(drop).map_err(crate::store::Error::from);
+    engine.write_soft(touch).unwrap();
     assert!(!needs_repair(&path), "a soft commit changes nothing that is on disk");
     engine.settle().unwrap();
     assert!(!needs_repair(&path));
