@@ -33,8 +33,8 @@ use self::sealed::{Sealed, Wanted};
 use super::{Error, Result};
 use crate::types::*;
 
-/// How many more rows a walk through a graph keeps in sight than it has to find: what recall costs.
-const EF_MORE: usize = 48;
+/// Rows that a walk through a graph keeps in sight at least: what recall costs.
+const EF_MIN: usize = 200;
 
 /// Which way vector search went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl Vectors {
         trace: &mut Trace,
     ) -> impl Iterator<Item = Found> + use<> {
         let count = limit.saturating_mul(2).saturating_add(20);
-        let ef = limit.saturating_add(limit / 4).saturating_add(EF_MORE);
+        let ef = limit.saturating_add(limit / 2).max(EF_MIN);
         let wanted = Wanted { probe, allowed, count, ef };
         let mut best = Best::new(wanted.count);
         let mut offer = |score: f32, found: Found| {
