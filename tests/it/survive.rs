@@ -246,7 +246,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
         .into_iter()
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
-    let size = format!("size={}", used + (120 << 20));
+    let size = format!("size={}", used + (40 << 20));
     let Some(mount) = mount(&size, data.path()) else { return };
     copy(aside.path(), data.path());
     let daemon = TestDaemon::start_on(data);
