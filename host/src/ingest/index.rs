@@ -67,7 +67,8 @@ impl Indexer {
     /// Opens the indexes of a collection; whether they are complete. They are not where they missed much.
     fn open(&self, collection: &Collection) -> Result<bool, Error> {
         self.search.ensure_open(collection.id, &self.space(collection))?;
-        if self.missed(collection, REPLAY_AT_START)?.len() >= REPLAY_AT_START {
+        let after = self.cursors(collection)?.least();
+        if self.store.journal_part(collection.id, after, REPLAY_AT_START)?.len() >= REPLAY_AT_START {
             return Ok(false);
         }
         while self.follow(collection)? > 0 {}
@@ -83,17 +84,11 @@ impl Indexer {
         Ok(self.search.open_collection(collection.id, Some(&self.space(collection)))?)
     }
 
-    /// The next changes that one of the indexes has not seen.
-    fn missed(&self, collection: &Collection, limit: usize) -> Result<Vec<JournalEntry>, Error> {
-        let after = self.cursors(collection)?.least();
-        Ok(self.store.journal_part(collection.id, after, limit)?)
-    }
-
     /// Shows the indexes some of what they missed; how much that was.
     fn follow(&self, collection: &Collection) -> Result<usize, Error> {
         let id = collection.id;
         let cursors = self.cursors(collection)?;
-        let entries = self.missed(collection, REPLAY_BATCH)?;
+        let entries = self.store.journal_part(id, cursors.least(), REPLAY_BATCH)?;
         let (vectors_only, both): (Vec<_>, Vec<_>) =
             entries.iter().partition(|entry| entry.seq <= cursors.keyword);
         if let Some(last) = vectors_only.last() {

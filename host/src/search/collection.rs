@@ -110,7 +110,13 @@ impl Collection {
 
     /// Applies changes to the vectors alone: the keyword index has them.
     pub fn apply_vectors(&self, changes: &[VectorChange], seq: u64) -> Result<()> {
-        self.change(|writer| writer.change_vectors(changes, seq))
+        let rows = changes.iter().map(|change| match change {
+            VectorChange::Put { document, first_row, vectors } => {
+                (*document, Some((*first_row, vectors.as_slice())))
+            }
+            VectorChange::Delete(document) => (*document, None),
+        });
+        self.change(|writer| writer.change_vectors(rows, seq))
     }
 
     fn change(&self, work: impl FnOnce(&mut Writer) -> Result<()>) -> Result<()> {
@@ -292,27 +298,24 @@ impl Writer {
                 self.check(document, (directory, limits))?;
             }
         }
-        let Some(vectors) = &mut self.vectors else { return Ok(()) };
-        for change in changes {
-            match change {
-                Change::Put(document) => {
-                    vectors.put(document.document.id, document.first_row, &document.vectors)?;
-                }
-                Change::Delete(document) => vectors.delete(*document),
-            }
-        }
-        vectors.set_cursor(seq);
-        Ok(())
+        let rows = changes.iter().map(|change| match change {
+            Change::Put(put) => (put.document.id, Some((put.first_row, put.vectors.as_slice()))),
+            Change::Delete(document) => (*document, None),
+        });
+        self.change_vectors(rows, seq)
     }
 
-    fn change_vectors(&mut self, changes: &[VectorChange], seq: u64) -> Result<()> {
+    /// Puts the rows of each document, from its first row number on, or deletes them.
+    fn change_vectors<'a>(
+        &mut self,
+        changes: impl Iterator<Item = (DocumentId, Option<(u32, &'a [f32])>)>,
+        seq: u64,
+    ) -> Result<()> {
         let Some(writer) = &mut self.vectors else { return Ok(()) };
-        for change in changes {
-            match change {
-                VectorChange::Put { document, first_row, vectors } => {
-                    writer.put(*document, *first_row, vectors)?
-                }
-                VectorChange::Delete(document) => writer.delete(*document),
+        for (document, rows) in changes {
+            match rows {
+                Some((first_row, vectors)) => writer.put(document, first_row, vectors)?,
+                None => writer.delete(document),
             }
         }
         writer.set_cursor(seq);

@@ -320,23 +320,22 @@ impl Upkeep {
 /// Two threads, so that a graph that takes minutes keeps no rows in memory meanwhile: one seals and lets writers of idle
 /// collections go, one joins segments. They end with the last handle.
 fn keep_up(shared: &Arc<Shared>) -> Result<()> {
-    in_background(shared, "search-seal", |collection, _| {
+    in_background(shared, "search-seal", 0, |collection, _| {
         collection.seal()?;
         collection.rest(IDLE)
     })?;
-    in_background(shared, "search-rewrite", |collection, stopped| {
-        // What searches and uploads leave over; threads that build graphs inherit it.
-        let _ = rustix::process::nice(19);
-        collection.rewrite(stopped)
-    })
+    // What searches and uploads leave over; threads that build graphs inherit it.
+    in_background(shared, "search-rewrite", 19, |collection, stopped| collection.rewrite(stopped))
 }
 
 type Work = fn(&Collection, &AtomicBool) -> Result<()>;
 
-fn in_background(shared: &Arc<Shared>, name: &str, work: Work) -> Result<()> {
+fn in_background(shared: &Arc<Shared>, name: &str, niceness: i32, work: Work) -> Result<()> {
     let mut threads = shared.threads.lock();
     let (upkeep, shared) = (shared.upkeep.clone(), Arc::downgrade(shared));
     let body = move || {
+        // If it is refused, the work competes with searches: slower, not wrong.
+        let _ = rustix::process::nice(niceness);
         let mut seen = 0;
         while !upkeep.stopped.load(Ordering::Relaxed) {
             let collections = shared.upgrade().map(|shared| shared.all());
