@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::boundary::boundary;
 use super::fuse::fuse;
 use super::keyword::{KeywordHit, KeywordIndex, Keywords, Marker, Rows};
-use super::vector::{Job, Limits, Scored, VectorWriter, Vectors, plan};
+use super::vector::{Job, Limits, Scored, Trace, VectorWriter, Vectors, plan};
 use super::{Cursors, Error, Outcome, Result, Space};
 use crate::types::*;
 
@@ -48,7 +48,7 @@ impl Collection {
     pub fn open(directory: &Path, space: Option<&Space>, limits: Option<Limits>) -> Result<Self> {
         let keywords = open_or_renew(&directory.join("keyword"), KeywordIndex::open)?;
         let vectors = space.map(|space| open_vectors(directory, space, limits)).transpose()?;
-        let writer = Writer { keywords, vectors };
+        let mut writer = Writer { keywords, vectors };
         let view = ArcSwap::from_pointee(writer.view()?);
         let directory = directory.to_path_buf();
         let (sealing, rewriting, listing) = Default::default();
@@ -73,7 +73,7 @@ impl Collection {
         let mut writer = self.writer.lock();
         if writer.vectors.is_none() {
             writer.vectors = Some(open_vectors(&self.directory, space, self.limits)?);
-            self.publish(&writer)?;
+            self.publish(&mut writer)?;
         }
         self.has_vectors.store(true, Ordering::Release);
         Ok(())
@@ -130,10 +130,10 @@ impl Collection {
             }
             return done;
         }
-        self.publish(&writer)
+        self.publish(&mut writer)
     }
 
-    fn publish(&self, writer: &Writer) -> Result<()> {
+    fn publish(&self, writer: &mut Writer) -> Result<()> {
         self.view.store(Arc::new(writer.view()?));
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Collection {
     pub fn rest(&self, idle: Duration) -> Result<()> {
         let Some(mut writer) = self.writer.try_lock() else { return Ok(()) };
         if writer.keywords.rest(idle)? {
-            self.publish(&writer)?;
+            self.publish(&mut writer)?;
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Collection {
         drop(rewriting);
         let mut writer = self.writer.lock();
         writer.keywords.optimize()?;
-        self.publish(&writer)
+        self.publish(&mut writer)
     }
 
     /// Puts what is in memory on disk, so that the next start has nothing to replay.
@@ -208,7 +208,7 @@ impl Collection {
             let Some(vectors) = writer.vectors.as_mut() else { return Ok(false) };
             vectors.exchange(&made);
             let listed = (vectors.manifest()?, vectors.directory().to_path_buf());
-            self.publish(&writer)?;
+            self.publish(&mut writer)?;
             listed
         };
         boundary("searches see the new segment");
@@ -217,8 +217,8 @@ impl Collection {
         Ok(true)
     }
 
-    /// Searches both sides or one, as the query asks.
-    pub fn search(&self, query: &SearchQuery) -> Result<Outcome> {
+    /// Searches both sides or one, as the query asks; both at once for somebody who is alone.
+    pub fn search(&self, query: &SearchQuery, alone: bool) -> Result<Outcome> {
         let view = self.view.load_full();
         let (vector, keyword_asked) = match (query.mode, &query.vector) {
             (SearchMode::Keyword, _) | (SearchMode::Hybrid, None) => (None, true),
@@ -233,20 +233,19 @@ impl Collection {
 
         let (rows, filter_us) =
             timed(|| query.filter.as_ref().map(|filter| view.keywords.matching(filter)).transpose())?;
-        let (keyword, keyword_us) =
-            timed(|| keyword_asked.then(|| view.keywords.search(query, rows.as_ref(), depth)).transpose())?;
-        let (vector, vector_us) = timed(|| {
-            let Some(vector) = vector else { return Ok(None) };
-            if !view.vectors.are_of(query.embedder.as_deref()) {
-                return Err(Error::OtherEmbedder);
-            }
-            let allowed = rows.as_ref().map(|rows| view.keywords.allowed(rows)).transpose()?;
-            let (mut found, trace) = view.vectors.search(vector, allowed.as_ref(), depth)?;
-            if let (Some(keyword), Fusion::Convex { .. }) = (&keyword, query.fusion) {
-                found.extend(cosines_of_others(&view.vectors, vector, &found, keyword)?);
-            }
-            Ok(Some((found, trace)))
-        })?;
+        let in_keywords =
+            || timed(|| keyword_asked.then(|| view.keywords.search(query, rows.as_ref(), depth)).transpose());
+        let in_vectors =
+            || timed(|| vector.map(|vector| view.nearest(query, vector, rows.as_ref(), depth)).transpose());
+        // One search at a time has all processors; several at once use them better side by side.
+        let (keyword, vector) =
+            if both && alone { at_once(in_keywords, in_vectors) } else { (in_keywords(), in_vectors()) };
+        let ((keyword, keyword_us), (mut vector, vector_us)) = (keyword?, vector?);
+        if let (Some(keyword), Some((found, _)), Some(asked), Fusion::Convex { .. }) =
+            (&keyword, &mut vector, &query.vector, query.fusion)
+        {
+            found.extend(cosines_of_others(&view.vectors, asked, found, keyword)?);
+        }
         let (vector, vector_path) = match vector {
             Some((found, trace)) => (Some(found), trace.path()),
             None => (None, VectorPath::None),
@@ -275,8 +274,25 @@ impl Collection {
     }
 }
 
+impl View {
+    /// The nearest rows of those that may be found.
+    fn nearest(
+        &self,
+        query: &SearchQuery,
+        vector: &[f32],
+        rows: Option<&Rows>,
+        depth: usize,
+    ) -> Result<(Vec<Scored>, Trace)> {
+        if !self.vectors.are_of(query.embedder.as_deref()) {
+            return Err(Error::OtherEmbedder);
+        }
+        let allowed = rows.map(|rows| self.keywords.allowed(rows)).transpose()?;
+        self.vectors.search(vector, allowed.as_ref(), depth)
+    }
+}
+
 impl Writer {
-    fn view(&self) -> Result<View> {
+    fn view(&mut self) -> Result<View> {
         let vectors = self.vectors.as_ref().map(VectorWriter::snapshot);
         Ok(View { keywords: self.keywords.snapshot()?, vectors: vectors.unwrap_or_default() })
     }
@@ -345,6 +361,19 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Does the first on another thread meanwhile.
+fn at_once<A: Send, B>(
+    first: impl FnOnce() -> Result<A> + Send,
+    second: impl FnOnce() -> B,
+) -> (Result<A>, B) {
+    let mut done = None;
+    let second = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| done = Some(first()));
+        second()
+    });
+    (done.unwrap_or_else(|| Err(Error::Index("a search was called off".into()))), second)
 }
 
 /// The cosines of what only the keyword side found: unknown is not unlike.

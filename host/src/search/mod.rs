@@ -5,6 +5,7 @@
 //! nothing outside this module knows of tantivy or instant-distance.
 
 pub mod bench;
+mod best;
 mod boundary;
 mod collection;
 pub mod eval;
@@ -17,7 +18,7 @@ mod vector;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -125,6 +126,8 @@ struct Shared {
     upkeep: Arc<Upkeep>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     builds: Mutex<rebuild::Builds>,
+    /// How many there are at the moment.
+    searches: AtomicUsize,
 }
 
 impl Search {
@@ -144,6 +147,7 @@ impl Search {
             upkeep: Arc::default(),
             threads: Mutex::default(),
             builds: Mutex::new(rebuild::find_builds(dir)?),
+            searches: AtomicUsize::new(0),
         });
         keep_up(&shared)?;
         Ok(Self { shared })
@@ -215,7 +219,11 @@ impl Search {
 
     /// Searches one collection. An unknown collection has no hits.
     pub fn search(&self, id: CollectionId, query: &SearchQuery) -> Result<Outcome> {
-        self.get(id).map_or_else(|| Ok(Outcome::default()), |collection| collection.search(query))
+        let Some(collection) = self.get(id) else { return Ok(Outcome::default()) };
+        let alone = self.shared.searches.fetch_add(1, Ordering::Relaxed) == 0;
+        let outcome = collection.search(query, alone);
+        self.shared.searches.fetch_sub(1, Ordering::Relaxed);
+        outcome
     }
 
     /// Marks the words of a query in the texts of its hits. For an unknown collection it marks nothing.

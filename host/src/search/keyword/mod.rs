@@ -1,6 +1,7 @@
 //! The keyword index of one collection: tantivy, a row a chunk, its journal cursor in the commit payload.
 
 mod analyze;
+mod dictionary;
 mod directory;
 mod expand;
 mod mark;
@@ -8,16 +9,17 @@ mod parse;
 mod query;
 mod rows;
 mod schema;
+mod score;
 mod segment;
 mod similar;
-mod top;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tantivy::columnar::Column;
+use tantivy::index::SegmentId;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::store::Compressor;
 use tantivy::tokenizer::TokenizerManager;
@@ -32,6 +34,7 @@ pub use self::mark::Marker;
 use self::query::Spoken;
 pub use self::rows::Rows;
 use self::schema::{Fields, ID_COLUMNS, ROW_COLUMN};
+use self::score::Pool;
 use super::filter;
 use super::vector::Bits;
 use super::{Error, Result};
@@ -55,6 +58,8 @@ pub struct KeywordIndex {
     /// Whether the last change failed.
     stale: bool,
     last_used: Instant,
+    columns: Columns,
+    pool: Pool,
 }
 
 impl KeywordIndex {
@@ -75,8 +80,19 @@ impl KeywordIndex {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let cursor = cursor(&index).ok_or_else(|| damaged(path, "it is of another version"))?;
         let version = index.load_metas()?.opstamp;
-        let (path, last_used) = (path.to_path_buf(), Instant::now());
-        Ok(Self { path, index, reader, fields, writer: None, cursor, version, stale: false, last_used })
+        Ok(Self {
+            path: path.to_path_buf(),
+            index,
+            reader,
+            fields,
+            writer: None,
+            cursor,
+            version,
+            stale: false,
+            last_used: Instant::now(),
+            columns: Columns::default(),
+            pool: Pool::default(),
+        })
     }
 
     /// The journal entry up to which the index is complete.
@@ -192,10 +208,12 @@ impl KeywordIndex {
     }
 
     /// The index as of the last commit.
-    pub fn snapshot(&self) -> Result<Keywords> {
+    pub fn snapshot(&mut self) -> Result<Keywords> {
         let searcher = self.reader.searcher();
         let languages = languages(&searcher, self.fields)?;
-        Ok(Keywords { searcher, fields: self.fields, languages })
+        self.columns = self.columns.following(&searcher);
+        let (columns, pool) = (self.columns.clone(), self.pool.clone());
+        Ok(Keywords { searcher, fields: self.fields, languages, columns, pool })
     }
 }
 
@@ -254,17 +272,19 @@ fn cursor(index: &Index) -> Option<u64> {
 
 /// The languages that rows were analysed in.
 fn languages(searcher: &Searcher, fields: Fields) -> Result<Vec<Spoken>> {
-    let mut found: HashMap<Vec<u8>, u64> = HashMap::new();
-    for segment in searcher.segment_readers() {
+    let mut found: HashMap<Vec<u8>, (u64, Vec<u32>)> = HashMap::new();
+    for (position, segment) in (0..).zip(searcher.segment_readers()) {
         let attributes = segment.inverted_index(fields.attributes)?;
         let mut terms = attributes.terms().range().lt([filter::LANGUAGE + 1]).into_stream()?;
         while terms.advance() {
-            *found.entry(terms.key().to_vec()).or_default() += u64::from(terms.value().doc_freq);
+            let (rows, segments) = found.entry(terms.key().to_vec()).or_default();
+            *rows += u64::from(terms.value().doc_freq);
+            segments.push(position);
         }
     }
     let spoken = |analysis: &'static Analysis| {
-        let rows = *found.get(&filter::language_term(analysis.code))?;
-        Some(Spoken { analysis, rows })
+        let (rows, segments) = found.remove(&filter::language_term(analysis.code))?;
+        Some(Spoken { analysis, rows, segments })
     };
     Ok(analyses().iter().filter_map(spoken).collect())
 }
@@ -274,6 +294,8 @@ pub struct Keywords {
     searcher: Searcher,
     fields: Fields,
     languages: Vec<Spoken>,
+    columns: Columns,
+    pool: Pool,
 }
 
 impl Keywords {
@@ -305,7 +327,8 @@ impl Keywords {
         limit: usize,
     ) -> Result<Vec<KeywordHit>> {
         let asked = (query.text.as_str(), query.typo_tolerance);
-        let rows = query::search(&self.searcher, self.fields, &self.languages, asked, allowed, limit)?;
+        let index = (&self.searcher, &self.pool);
+        let rows = query::search(index, self.fields, &self.languages, asked, allowed, limit)?;
         self.hits(&rows)
     }
 
@@ -316,31 +339,22 @@ impl Keywords {
     }
 
     fn hits(&self, rows: &[(f32, DocAddress)]) -> Result<Vec<KeywordHit>> {
-        let mut columns: HashMap<u32, IdColumns> = HashMap::new();
-        let mut hits = Vec::with_capacity(rows.len());
-        for (score, row) in rows {
-            let ids = match columns.entry(row.segment_ord) {
-                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(IdColumns::open(self.searcher.segment_reader(row.segment_ord))?)
-                }
-            };
-            hits.push(KeywordHit { chunk: ids.chunk(row.doc_id), row: ids.row(row.doc_id), score: *score });
-        }
-        Ok(hits)
+        let hit = |(score, row): &(f32, DocAddress)| {
+            let ids = self.columns.of(&self.searcher, row.segment_ord)?;
+            Ok(KeywordHit { chunk: ids.chunk(row.doc_id), row: ids.row(row.doc_id), score: *score })
+        };
+        rows.iter().map(hit).collect()
     }
 
     /// The numbers by which vector search knows these rows.
     pub fn allowed(&self, rows: &Rows) -> Result<Bits> {
         let mut allowed = Bits::default();
-        for segment in self.searcher.segment_readers() {
+        for (position, segment) in (0..).zip(self.searcher.segment_readers()) {
             let Some(rows) = rows.0.get(&segment.segment_id()).filter(|rows| !rows.is_empty()) else {
                 continue;
             };
-            let numbers = segment.fast_fields().u64(ROW_COLUMN)?;
-            for number in rows.iter().filter_map(|row| numbers.first(row)) {
-                allowed.insert(u32::try_from(number).unwrap_or(u32::MAX));
-            }
+            let ids = self.columns.of(&self.searcher, position)?;
+            rows.iter().for_each(|row| allowed.insert(ids.row(row)));
         }
         Ok(allowed)
     }
@@ -355,6 +369,31 @@ pub struct KeywordHit {
     pub row: u32,
     /// BM25.
     pub score: f32,
+}
+
+/// The columns of each segment, opened when first asked for.
+#[derive(Clone, Default)]
+struct Columns(Vec<(SegmentId, Arc<OnceLock<IdColumns>>)>);
+
+impl Columns {
+    /// Of the segments of a searcher; what was opened before stays open.
+    fn following(&self, searcher: &Searcher) -> Self {
+        let columns = searcher.segment_readers().iter().map(|segment| {
+            let id = segment.segment_id();
+            let known = self.0.iter().find(|(other, _)| *other == id).map(|(_, columns)| columns.clone());
+            (id, known.unwrap_or_default())
+        });
+        Self(columns.collect())
+    }
+
+    fn of(&self, searcher: &Searcher, position: u32) -> Result<&IdColumns> {
+        let columns = &self.0[position as usize].1;
+        if let Some(columns) = columns.get() {
+            return Ok(columns);
+        }
+        let opened = IdColumns::open(searcher.segment_reader(position))?;
+        Ok(columns.get_or_init(|| opened))
+    }
 }
 
 /// The columns of one segment that tell which chunk a row is.

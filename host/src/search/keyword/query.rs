@@ -8,19 +8,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tantivy::query::{
-    Bm25StatisticsProvider, BooleanQuery, BoostQuery, Occur, PhraseQuery, Query, TermQuery,
-};
+use tantivy::query::{Bm25StatisticsProvider, BooleanQuery, Occur, PhraseQuery, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocAddress, Searcher, Term};
 
 use super::analyze::{Analysis, analysis_for};
+use super::dictionary::Dictionary;
 use super::expand;
 use super::mark::Marker;
 use super::parse::Typed;
 use super::rows::{Rows, ScoredRows};
 use super::schema::Fields;
-use super::top::run;
+use super::score::{self, Asked, Pool, rarity};
 
 /// Different terms of one language that a query may have.
 const TERMS_MAX: usize = 256;
@@ -34,12 +33,15 @@ const PART_WEIGHT: f32 = 0.4;
 const COMPOUNDING: &str = "de";
 /// A language is at home in a collection that has this share of its rows in it, one in so many.
 const AT_HOME: u64 = 10;
+/// What a word counts at most beside what it counts once in a text of mean length.
+const MEAN_SHARE: f32 = 2.2;
 
-/// A language and how many rows were analysed in it.
-#[derive(Clone, Copy)]
+/// A language, how many rows were analysed in it, and the positions of the segments that have such rows.
+#[derive(Clone)]
 pub struct Spoken {
     pub analysis: &'static Analysis,
     pub rows: u64,
+    pub segments: Vec<u32>,
 }
 
 /// A term of the query, what it counts, and which words it came from.
@@ -67,14 +69,14 @@ fn said(text: &str, analysis: &Analysis) -> SaidTerms {
 pub struct Statistics<'a> {
     pub searcher: &'a Searcher,
     documents: u64,
-    /// Length of the texts, by field.
-    tokens: HashMap<Field, u64>,
-    frequencies: HashMap<Term, u64>,
+    /// Length of all texts.
+    tokens: u64,
+    frequencies: HashMap<String, u64>,
 }
 
 impl Bm25StatisticsProvider for Statistics<'_> {
-    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
-        self.tokens.get(&field).map_or_else(|| self.searcher.total_num_tokens(field), |tokens| Ok(*tokens))
+    fn total_num_tokens(&self, _: Field) -> tantivy::Result<u64> {
+        Ok(self.tokens)
     }
 
     fn total_num_docs(&self) -> tantivy::Result<u64> {
@@ -82,32 +84,33 @@ impl Bm25StatisticsProvider for Statistics<'_> {
     }
 
     fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
-        let frequency = match self.frequencies.get(term) {
-            Some(frequency) => *frequency,
-            None => self.searcher.doc_freq(term)?,
-        };
-        Ok(frequency.min(self.documents))
+        let known = term.value().as_str().and_then(|text| self.frequencies.get(text).copied());
+        Ok(known.map_or_else(|| self.searcher.doc_freq(term), Ok)?.min(self.documents))
     }
 }
 
 impl<'a> Statistics<'a> {
     /// Of an index as it is.
     pub fn of(searcher: &'a Searcher, fields: Fields) -> tantivy::Result<Self> {
-        let tokens = HashMap::from([(fields.body, searcher.total_num_tokens(fields.body)?)]);
+        let tokens = searcher.total_num_tokens(fields.body)?;
         Ok(Self { searcher, documents: searcher.total_num_docs()?, tokens, frequencies: HashMap::new() })
     }
 
-    /// The inverse document frequency as BM25 counts it.
-    fn idf(&self, frequency: u64) -> f32 {
-        let (documents, frequency) = (self.documents as f32, frequency.min(self.documents) as f32);
-        (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln()
+    /// Terms in a row.
+    pub fn mean_length(&self) -> f32 {
+        self.tokens as f32 / self.documents.max(1) as f32
+    }
+
+    /// The factor of a word that so many rows have.
+    pub fn rarity(&self, frequency: u64) -> f32 {
+        rarity(frequency, self.documents)
     }
 }
 
 /// What the query looks for in an index.
 struct Wanted {
     /// Terms that the index knows, with what they count.
-    terms: HashMap<Term, f32>,
+    terms: HashMap<String, f32>,
     prefixes: Vec<ScoredRows>,
 }
 
@@ -115,12 +118,14 @@ struct Wanted {
 struct Builder<'a> {
     fields: Fields,
     languages: &'a [Spoken],
+    dictionary: Dictionary<'a>,
     statistics: Statistics<'a>,
 }
 
 impl<'a> Builder<'a> {
     fn new(searcher: &'a Searcher, fields: Fields, languages: &'a [Spoken]) -> tantivy::Result<Self> {
-        Ok(Self { fields, languages, statistics: Statistics::of(searcher, fields)? })
+        let dictionary = Dictionary::new(searcher, fields.body, languages)?;
+        Ok(Self { fields, languages, dictionary, statistics: Statistics::of(searcher, fields)? })
     }
 
     fn wanted(&mut self, typed: &Typed, typo_tolerance: bool) -> tantivy::Result<Wanted> {
@@ -142,11 +147,10 @@ impl<'a> Builder<'a> {
         &mut self,
         by_language: &[SaidTerms],
         by_position: &mut HashMap<usize, u64>,
-    ) -> tantivy::Result<HashMap<Term, f32>> {
+    ) -> tantivy::Result<HashMap<String, f32>> {
         let mut known = Vec::new();
-        for (text, said) in by_language.iter().flatten() {
-            let term = Term::from_field_text(self.fields.body, text);
-            let frequency = self.statistics.searcher.doc_freq(&term)?;
+        for (term, said) in by_language.iter().flatten() {
+            let frequency = self.dictionary.frequency(term)?;
             if frequency > 0 {
                 said.positions.iter().for_each(|at| *by_position.entry(*at).or_default() += frequency);
                 known.push((term, said));
@@ -154,9 +158,9 @@ impl<'a> Builder<'a> {
         }
         for (term, said) in &known {
             let frequency = said.positions.iter().filter_map(|at| by_position.get(at)).max();
-            self.statistics.frequencies.insert(term.clone(), frequency.copied().unwrap_or_default());
+            self.statistics.frequencies.insert((*term).clone(), frequency.copied().unwrap_or_default());
         }
-        Ok(known.into_iter().map(|(term, said)| (term, said.weight)).collect())
+        Ok(known.into_iter().map(|(term, said)| (term.clone(), said.weight)).collect())
     }
 
     fn is_at_home(&self, spoken: &Spoken) -> bool {
@@ -164,16 +168,18 @@ impl<'a> Builder<'a> {
     }
 
     /// Parts of compounds count a little. In a collection of another language they would be rare words by accident.
-    fn add_parts(&self, by_language: &[SaidTerms], terms: &mut HashMap<Term, f32>) -> tantivy::Result<()> {
+    fn add_parts(
+        &mut self,
+        by_language: &[SaidTerms],
+        terms: &mut HashMap<String, f32>,
+    ) -> tantivy::Result<()> {
         let compounding = |spoken: &Spoken| spoken.analysis.code == COMPOUNDING && self.is_at_home(spoken);
         let mut both = self.languages.iter().zip(by_language);
         let Some((spoken, said)) = both.find(|(spoken, _)| compounding(spoken)) else { return Ok(()) };
-        let term_of = |text: &str| Term::from_field_text(self.fields.body, text);
         for (text, said) in said {
-            let frequency = |part: &str| self.statistics.searcher.doc_freq(&term_of(part));
-            let parts = expand::parts(spoken.analysis, text, frequency)?;
+            let parts = expand::parts(spoken.analysis, text, |part| self.dictionary.frequency(part))?;
             for part in parts.into_iter().flatten() {
-                *terms.entry(term_of(&part)).or_default() += said.weight * PART_WEIGHT;
+                *terms.entry(part).or_default() += said.weight * PART_WEIGHT;
             }
         }
         Ok(())
@@ -185,15 +191,15 @@ impl<'a> Builder<'a> {
         &mut self,
         doubted: Vec<(usize, String)>,
         by_position: &HashMap<usize, u64>,
-        terms: &mut HashMap<Term, f32>,
+        terms: &mut HashMap<String, f32>,
     ) -> tantivy::Result<()> {
         for (position, word) in doubted {
-            let mut found: HashMap<Term, (f32, u64)> = HashMap::new();
+            let mut found: HashMap<String, (f32, u64)> = HashMap::new();
             for (spelling, edits) in expand::spelled_like(self.statistics.searcher, self.fields.words, &word)?
             {
                 let weight = (0..edits).fold(1.0, |weight, _| weight * EDIT_WEIGHT);
                 for term in self.terms_of(&spelling).filter(|term| !terms.contains_key(term)) {
-                    let frequency = self.statistics.searcher.doc_freq(&term)?;
+                    let frequency = self.dictionary.frequency(&term)?;
                     if frequency > 0 {
                         // The nearest comes first.
                         found.entry(term).or_insert((weight, frequency));
@@ -211,10 +217,10 @@ impl<'a> Builder<'a> {
     }
 
     /// The terms of one word in all languages.
-    fn terms_of(&self, word: &str) -> impl Iterator<Item = Term> + use<> {
+    fn terms_of(&self, word: &str) -> impl Iterator<Item = String> + use<> {
         let mut terms = Vec::new();
         for spoken in self.languages {
-            spoken.analysis.terms(word, |_, term| terms.push(Term::from_field_text(self.fields.body, term)));
+            spoken.analysis.terms(word, |_, term| terms.push(term.to_owned()));
         }
         terms.into_iter()
     }
@@ -222,22 +228,38 @@ impl<'a> Builder<'a> {
     /// Rows with a word that begins so, each with the score of a word as rare as all of them in a text of mean length.
     fn prefix(&self, prefix: &str) -> tantivy::Result<ScoredRows> {
         let rows = expand::beginning_with(self.statistics.searcher, self.fields.words, prefix)?;
-        let score = self.statistics.idf(rows.len());
+        let score = self.statistics.rarity(rows.len()) / MEAN_SHARE;
         Ok(ScoredRows { rows, score })
     }
 
-    /// The phrase in any language; `None` if it has no words.
-    fn phrase(&self, text: &str) -> Option<Box<dyn Query>> {
+    /// The phrase in any language, and a score that no row gets for it; `None` if it has no words.
+    fn phrase(&self, text: &str) -> Option<(Box<dyn Query>, f32)> {
+        let mut words = 0;
         let variants: Vec<(Occur, Box<dyn Query>)> = self
             .languages
             .iter()
             .filter_map(|spoken| {
                 let mut terms = Vec::new();
                 spoken.analysis.terms(text, |position, term| terms.push((position, term.to_owned())));
+                words += terms.len();
                 phrase_in(self.fields.body, &terms).map(|query| (Occur::Should, query))
             })
             .collect();
-        (!variants.is_empty()).then(|| Box::new(BooleanQuery::new(variants)) as Box<dyn Query>)
+        let most = words as f32 * self.statistics.rarity(0);
+        (!variants.is_empty()).then(|| (Box::new(BooleanQuery::new(variants)) as Box<dyn Query>, most))
+    }
+
+    /// All that a search scores.
+    fn asked(&mut self, typed: &Typed, typo_tolerance: bool) -> tantivy::Result<Asked> {
+        let Wanted { terms, prefixes } = self.wanted(typed, typo_tolerance)?;
+        let mut words = Vec::with_capacity(terms.len());
+        for (term, weight) in terms {
+            let Some(entry) = self.dictionary.look_up(&term)? else { continue };
+            let frequency = self.statistics.frequencies.get(&term).copied().unwrap_or(entry.frequency);
+            words.push((entry, weight * self.statistics.rarity(frequency)));
+        }
+        let phrases = typed.phrases.iter().filter_map(|phrase| self.phrase(phrase)).collect();
+        Ok(Asked { words, prefixes, phrases })
     }
 }
 
@@ -275,24 +297,21 @@ fn doubted(text: &str, languages: &[Spoken], by_language: &[SaidTerms]) -> Vec<(
     doubted
 }
 
-fn boosted(term: Term, boost: f32) -> Box<dyn Query> {
-    let query = TermQuery::new(term, IndexRecordOption::WithFreqs);
-    if boost == 1.0 { Box::new(query) } else { Box::new(BoostQuery::new(Box::new(query), boost)) }
-}
-
 fn phrase_in(field: Field, terms: &[(usize, String)]) -> Option<Box<dyn Query>> {
     let mut positioned: Vec<(usize, Term)> =
         terms.iter().map(|(position, term)| (*position, Term::from_field_text(field, term))).collect();
     match positioned.len() {
         0 => None,
-        1 => positioned.pop().map(|(_, term)| boosted(term, 1.0)),
+        1 => positioned
+            .pop()
+            .map(|(_, term)| Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs)) as Box<dyn Query>),
         _ => Some(Box::new(PhraseQuery::new_with_offset(positioned))),
     }
 }
 
 /// The best rows for what the user typed, best first, among `allowed` ones where given.
 pub fn search(
-    searcher: &Searcher,
+    (searcher, pool): (&Searcher, &Pool),
     fields: Fields,
     languages: &[Spoken],
     (text, typo_tolerance): (&str, bool),
@@ -302,47 +321,9 @@ pub fn search(
     if limit == 0 || searcher.num_docs() == 0 {
         return Ok(Vec::new());
     }
-    let typed = Typed::new(text);
     let mut builder = Builder::new(searcher, fields, languages)?;
-    let Wanted { terms, prefixes } = builder.wanted(&typed, typo_tolerance)?;
-    let required: Vec<_> = typed.phrases.iter().filter_map(|phrase| builder.phrase(phrase)).collect();
-    let by_language = by_language(terms, languages);
-    let queries = if required.is_empty() && prefixes.is_empty() {
-        by_language.into_iter().map(|words| Box::new(BooleanQuery::union(words)) as Box<dyn Query>).collect()
-    } else {
-        let prefixes = prefixes.into_iter().map(|rows| Box::new(rows) as Box<dyn Query>);
-        let optional = by_language.into_iter().flatten().chain(prefixes).collect();
-        vec![joined(optional, required)]
-    };
-    run(&builder.statistics, queries, allowed, limit)
-}
-
-/// The clauses of each language, the most spoken one first. A row has terms of one language only, so each can be searched
-/// by itself: tantivy's block-max WAND sorts its terms at every step, and ten sort faster than a hundred.
-fn by_language(terms: HashMap<Term, f32>, languages: &[Spoken]) -> Vec<Vec<Box<dyn Query>>> {
-    let mut terms: Vec<_> = terms.into_iter().collect();
-    terms.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut spoken: Vec<&Spoken> = languages.iter().collect();
-    spoken.sort_by_key(|spoken| std::cmp::Reverse(spoken.rows));
-    let clauses = spoken.into_iter().map(|spoken| {
-        let own = |term: &Term| {
-            let text = term.value().as_str().map(str::to_owned);
-            text.is_some_and(|text| text.starts_with(spoken.analysis.prefix))
-        };
-        let own = terms.iter().filter(|(term, _)| own(term));
-        own.map(|(term, weight)| boosted(term.clone(), *weight)).collect()
-    });
-    clauses.filter(|clauses: &Vec<_>| !clauses.is_empty()).collect()
-}
-
-/// All that is required, and the better the more of the optional; without anything required one of the optional.
-fn joined(optional: Vec<Box<dyn Query>>, required: Vec<Box<dyn Query>>) -> Box<dyn Query> {
-    if required.is_empty() {
-        return Box::new(BooleanQuery::union(optional));
-    }
-    let must = required.into_iter().map(|phrase| (Occur::Must, phrase));
-    let should = optional.into_iter().map(|query| (Occur::Should, query));
-    Box::new(BooleanQuery::new(must.chain(should).collect()))
+    let asked = builder.asked(&Typed::new(text), typo_tolerance)?;
+    score::run((&builder.statistics, &builder.dictionary, pool), &asked, allowed, limit)
 }
 
 /// Marks what [`search`] looks for.
@@ -356,6 +337,5 @@ pub fn marker(
     let mut builder = Builder::new(searcher, fields, languages)?;
     let words = Typed { words: typed.words, ..Typed::default() };
     let wanted = builder.wanted(&words, typo_tolerance)?;
-    let terms = wanted.terms.keys().filter_map(|term| term.value().as_str().map(str::to_owned));
-    Ok(Marker { terms: terms.collect(), prefixes: typed.prefixes })
+    Ok(Marker { terms: wanted.terms.into_keys().collect(), prefixes: typed.prefixes })
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use tantivy::index::SegmentReader;
 use tantivy::postings::Postings;
-use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, Searcher, TERMINATED, Term};
 
+use super::dictionary::Dictionary;
 use super::query::Statistics;
-use super::top::run;
+use super::score::{self, Asked};
 use super::{Fields, Keywords};
 use crate::search::{Result, filter};
 use crate::types::*;
@@ -22,13 +22,19 @@ const ROWS_A_DOCUMENT: usize = 20;
 impl Keywords {
     /// Other documents by the words they share with this one, best first; 1 would be the document itself.
     pub fn similar(&self, document: DocumentId, limit: usize) -> Result<Vec<(DocumentId, f32)>> {
-        let clauses = self.characteristic(document)?;
-        if clauses.is_empty() || limit == 0 {
+        let statistics = Statistics::of(&self.searcher, self.fields)?;
+        let mut dictionary = Dictionary::new(&self.searcher, self.fields.body, &self.languages)?;
+        let mut asked = Asked::default();
+        for (term, weight) in self.characteristic(&mut dictionary, document)? {
+            let Some(entry) = dictionary.look_up(&term)? else { continue };
+            let weight = weight * statistics.rarity(entry.frequency);
+            asked.words.push((entry, weight));
+        }
+        if asked.words.is_empty() || limit == 0 {
             return Ok(Vec::new());
         }
-        let statistics = Statistics::of(&self.searcher, self.fields)?;
-        let query = Box::new(BooleanQuery::new(clauses));
-        let rows = run(&statistics, vec![query], None, (limit + 1) * ROWS_A_DOCUMENT)?;
+        let tools = (&statistics, &dictionary, &self.pool);
+        let rows = score::run(tools, &asked, None, (limit + 1) * ROWS_A_DOCUMENT)?;
         let mut best: HashMap<DocumentId, f32> = HashMap::new();
         for hit in self.hits(&rows)? {
             let known = best.entry(hit.chunk.document).or_default();
@@ -43,25 +49,23 @@ impl Keywords {
     }
 
     /// The terms of a document with the highest tf·idf that others have, too.
-    fn characteristic(&self, document: DocumentId) -> Result<Vec<(Occur, Box<dyn Query>)>> {
+    fn characteristic(
+        &self,
+        dictionary: &mut Dictionary<'_>,
+        document: DocumentId,
+    ) -> Result<Vec<(String, f32)>> {
         let counts = term_counts(&self.searcher, self.fields, document)?;
         let rows = self.searcher.num_docs().max(1) as f32;
         let mut weighted = Vec::new();
-        for (text, count) in counts {
-            let term = Term::from_field_text(self.fields.body, &text);
-            let frequency = self.searcher.doc_freq(&term)?;
+        for (term, count) in counts {
+            let frequency = dictionary.frequency(&term)?;
             let weight = count as f32 * (1.0 + rows / (frequency as f32 + 1.0)).ln();
-            weighted.push((weight, term));
+            weighted.push((term, weight));
         }
-        weighted.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        weighted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         weighted.truncate(TERMS_MAX);
-        Ok(weighted.into_iter().map(|(weight, term)| clause(term, weight)).collect())
+        Ok(weighted)
     }
-}
-
-fn clause(term: Term, weight: f32) -> (Occur, Box<dyn Query>) {
-    let query = TermQuery::new(term, IndexRecordOption::WithFreqs);
-    (Occur::Should, Box::new(BoostQuery::new(Box::new(query), weight)))
 }
 
 /// How often the document says each of its terms. Walks through the whole vocabulary: nothing else knows.

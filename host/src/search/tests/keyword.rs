@@ -147,3 +147,58 @@ proptest! {
         }
     }
 }
+
+/// BM25 of each text, by definition.
+fn bm25(texts: &[Vec<u8>], asked: &[u8]) -> Vec<f32> {
+    let rows = texts.len() as f32;
+    let mean = texts.iter().map(Vec::len).sum::<usize>() as f32 / rows;
+    let count = |text: &[u8], word: u8| text.iter().filter(|other| **other == word).count() as f32;
+    let score = |text: &Vec<u8>| {
+        let of_word = |word: &u8| {
+            let having = texts.iter().filter(|text| text.contains(word)).count() as f32;
+            let rarity = (1.0 + (rows - having + 0.5) / (having + 0.5)).ln();
+            let often = count(text, *word);
+            rarity * 2.2 * often / (often + 1.2 * (0.25 + 0.75 * text.len() as f32 / mean))
+        };
+        asked.iter().map(of_word).sum()
+    };
+    texts.iter().map(score).collect()
+}
+
+fn spoken(words: &[u8]) -> String {
+    words.iter().map(|word| format!("w{word} ")).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Also where rows that can't be among the best are passed over.
+    #[test]
+    fn the_best_rows_have_the_scores_of_bm25(
+        // Low words are frequent.
+        texts in proptest::collection::vec(
+            proptest::collection::vec((0u8..12, 0u8..12).prop_map(|(a, b)| a.min(b)), 1..30), 1..120),
+        asked in proptest::collection::vec(0u8..12, 1..8), limit in 1usize..12, portion in 1usize..60,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let search = Search::open(directory.path()).unwrap();
+        let changes: Vec<_> =
+            texts.iter().zip(1..).map(|(text, number)| put(number, &spoken(text), None)).collect();
+        for (seq, changes) in (1..).zip(changes.chunks(portion)) {
+            search.apply(ID, changes, seq).unwrap();
+        }
+        let query = SearchQuery { limit, mode: SearchMode::Keyword, ..query(&spoken(&asked)) };
+        let hits = search.search(ID, &query).unwrap().hits;
+        let scores = bm25(&texts, &asked);
+        let mut best: Vec<f32> = scores.iter().copied().filter(|score| *score > 0.0).collect();
+        best.sort_by(|a, b| b.total_cmp(a));
+        best.truncate(limit);
+        prop_assert_eq!(hits.len(), best.len());
+        for (hit, best) in hits.iter().zip(best) {
+            let found = hit.scores.keyword.unwrap();
+            let number = texts.iter().zip(1..).position(|(_, number)| hit.chunk.document == document_id(number));
+            prop_assert!((found - best).abs() < 1e-4 * best, "{} is not {}", found, best);
+            prop_assert!((found - scores[number.unwrap()]).abs() < 1e-4 * best);
+        }
+    }
+}

@@ -338,5 +338,5 @@ fn a_rested_collection_goes_on() {
         }
     }
     assert_eq!((collection.counts().0, collection.cursors().keyword), (5, 19));
-    assert_eq!(collection.search(&query("word")).unwrap().hits.len(), 5);
+    assert_eq!(collection.search(&query("word"), true).unwrap().hits.len(), 5);
 }

@@ -188,7 +188,7 @@ pub fn check_collection(search: &Collection, model: &Model) {
     let count = rows(model).count() as u64;
     assert_eq!(search.counts(), (count, count));
     for (at, word) in WORDS.iter().enumerate() {
-        let hits = search.search(&query(word)).unwrap().hits;
+        let hits = search.search(&query(word), true).unwrap().hits;
         let found: BTreeSet<ChunkId> = hits.iter().map(|hit| hit.chunk).collect();
         assert_eq!(found.len(), hits.len());
         assert_eq!(found, keyword_hits(model, at));
@@ -196,7 +196,7 @@ pub fn check_collection(search: &Collection, model: &Model) {
     let vector = vec![0.5, -1.0, 2.0, 0.25];
     let wanted = cosines(model, &vector);
     let of_vector = SearchQuery { vector: Some(vector), mode: SearchMode::Vector, limit: 5, ..query("") };
-    let hits = search.search(&of_vector).unwrap().hits;
+    let hits = search.search(&of_vector, false).unwrap().hits;
     assert_eq!(hits.len(), wanted.len().min(5));
     let mut best: Vec<f32> = wanted.values().copied().collect();
     best.sort_by(|a, b| b.total_cmp(a));

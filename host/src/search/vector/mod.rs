@@ -4,7 +4,6 @@
 //! A row is known by its number, which the store gave it: they only ascend, so segments hold separate stretches of them.
 //! What is deleted or replaced is marked as dead where it stands, and left out when its segment is next rewritten.
 
-mod best;
 mod bits;
 mod fresh;
 pub(super) mod graph;
@@ -26,10 +25,10 @@ pub use self::bits::Bits;
 pub use self::plan::{Job, Limits};
 pub use self::writer::VectorWriter;
 
-use self::best::Best;
 use self::fresh::{Fresh, sum};
 use self::scan::{Probe, Rows};
 use self::sealed::{Sealed, Wanted};
+use super::best::{Best, Ordered};
 use super::{Error, Result};
 use crate::types::*;
 
@@ -118,10 +117,16 @@ impl Vectors {
         let mut trace = Trace::default();
         let Some(probe) = self.probe(vector)?.filter(|_| limit > 0) else { return Ok((Vec::new(), trace)) };
         let found = self.candidates(&probe, allowed, limit, &mut trace);
-        let mut best: Vec<Scored> = found.filter_map(|found| self.score(&probe, found)).collect();
-        best.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.row.cmp(&b.row)));
-        best.truncate(limit);
-        Ok((best, trace))
+        let mut best = Best::new(limit);
+        for found in found {
+            if let Some((cosine, row)) = self.score(&probe, found) {
+                best.offer(Ordered(cosine), (row, found));
+            }
+        }
+        let scored = best.into_sorted().filter_map(|(Ordered(cosine), (row, found))| {
+            Some(Scored { chunk: self.chunk(found)?, row, cosine })
+        });
+        Ok((scored.collect(), trace))
     }
 
     /// Rows that seem best by their upper halves; some more than wanted, since both halves judge them then.
@@ -136,11 +141,7 @@ impl Vectors {
         let ef = limit.saturating_add(limit / 2).max(EF_MIN);
         let wanted = Wanted { probe, allowed, count, ef };
         let mut best = Best::new(wanted.count);
-        let mut offer = |score: f32, found: Found| {
-            if best.would_take(score) {
-                best.offer(score, found);
-            }
-        };
+        let mut offer = |score: f32, found: Found| best.offer(Ordered(score), found);
         self.sealed.iter().for_each(|sealed| sealed.collect(&wanted, trace, &mut offer));
         self.scan_fresh(probe, allowed, trace, &mut offer);
         best.into_items()
@@ -174,19 +175,28 @@ impl Vectors {
         self.sealed.iter().find(|sealed| sealed.number == number)
     }
 
-    fn score(&self, probe: &Probe, found: Found) -> Option<Scored> {
-        let (run, place, cosine) = match found {
+    /// The cosine and number of a row.
+    fn score(&self, probe: &Probe, found: Found) -> Option<(f32, u32)> {
+        match found {
             Found::Sealed(number, place) => {
                 let segment = &self.segment(number)?.segment;
-                (segment.run_at(place), place, segment.rows().cosine(probe, place as usize))
+                let row = segment.numbers().get(place as usize)?;
+                Some((segment.rows().cosine(probe, place as usize), *row))
             }
             Found::Fresh(at, place) => {
                 let block = self.fresh.blocks().get(at)?;
-                (*block.run_at(place)?, place, block.rows().cosine(probe, place as usize))
+                let run = block.run_at(place)?;
+                Some((block.rows().cosine(probe, place as usize), run.first + place - run.start))
             }
+        }
+    }
+
+    fn chunk(&self, found: Found) -> Option<ChunkId> {
+        let (run, place) = match found {
+            Found::Sealed(number, place) => (self.segment(number)?.segment.run_at(place), place),
+            Found::Fresh(at, place) => (*self.fresh.blocks().get(at)?.run_at(place)?, place),
         };
-        let index = place - run.start;
-        Some(Scored { chunk: ChunkId { document: run.document, index }, row: run.first + index, cosine })
+        Some(ChunkId { document: run.document, index: place - run.start })
     }
 
     /// The cosines of rows, where they have a vector with a direction.
