@@ -5,6 +5,8 @@
 mod codes;
 mod detect;
 
+use std::cell::RefCell;
+
 use smartrag_sdk::enricher::{ChunkInput, DocumentInput, Enricher};
 use smartrag_sdk::{Annotation, Descriptor, Result, describe};
 
@@ -18,13 +20,21 @@ const LETTERS_MIN: usize = 40;
 /// The enricher.
 pub struct LanguagePlugin {
     detector: Detector,
+    /// The document that was looked at last: its chunks usually come next.
+    last: RefCell<Option<(DocumentInput, Option<Guess>)>>,
 }
 
 impl LanguagePlugin {
     /// A sure guess on enough text beats the language that the file declares, which is often a template's.
     fn of_document(&self, document: &DocumentInput) -> Option<Guess> {
+        let mut last = self.last.borrow_mut();
+        if let Some((_, guess)) = last.as_ref().filter(|(other, _)| other == document) {
+            return guess.clone();
+        }
         let declared = document.language.as_deref().and_then(codes::primary).map(Guess::declared);
-        self.settle(&document.text, declared)
+        let guess = self.settle(&document.text, declared);
+        *last = Some((document.clone(), guess.clone()));
+        guess
     }
 
     /// The guess for a text, or what was known before where the text does not say enough to the contrary.
@@ -46,7 +56,7 @@ impl Enricher for LanguagePlugin {
     }
 
     fn load() -> Result<Self> {
-        Ok(Self { detector: Detector::default() })
+        Ok(Self { detector: Detector::default(), last: RefCell::default() })
     }
 
     fn enrich_document(&self, document: &DocumentInput) -> Result<Vec<Annotation>> {

@@ -63,6 +63,10 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Vec<Figure>> {
         let axes = svg::Axes { title, x: "chunks in the collection", y: "chunks/s" };
         std::fs::write(path, svg::line(&axes, &curve(&arrivals, chunks / texts.len() as f64)))?;
     }
+    eprintln!("joining the indexes");
+    let begun = Instant::now();
+    http.post(format!("{}/api/v1/admin/optimize", daemon.url)).send().await?.error_for_status()?;
+    figures.push(Figure::new("optimize after ingestion", begun.elapsed().as_secs_f64(), "s"));
     let queries = corpus::queries(&texts, WARM_UP + args.requests.max(1));
     eprintln!("{} searches", args.requests);
     figures.extend(alone(&http, &daemon.url, &queries).await?);

@@ -58,8 +58,13 @@ impl Sealed {
 
     /// The place of a row number, if it is there and alive.
     pub fn place(&self, row: u32) -> Option<u32> {
-        let run = self.segment.run_of_row(row)?;
-        let place = run.start + row - run.first;
+        let numbers = self.segment.numbers();
+        // Where no number is left out, which is usual, that is the place; else it comes before.
+        let most = row.checked_sub(*numbers.first()?)? as usize;
+        let place = match numbers.get(most) {
+            Some(number) if *number == row => most,
+            _ => numbers[..most.min(numbers.len())].binary_search(&row).ok()?,
+        } as u32;
         (!self.dead.contains(place)).then_some(place)
     }
 

@@ -220,13 +220,6 @@ impl Segment {
         self.run(starts.partition_point(|start| *start <= place).saturating_sub(1))
     }
 
-    /// The run that holds a row number, if there is one.
-    pub fn run_of_row(&self, row: u32) -> Option<Run> {
-        let firsts = self.section::<u32>(1);
-        let run = self.run(firsts.partition_point(|first| *first <= row).checked_sub(1)?);
-        run.rows().contains(&row).then_some(run)
-    }
-
     /// The row number of each place, ascending.
     pub fn numbers(&self) -> &[u32] {
         self.section(5)
