@@ -220,10 +220,8 @@ impl Search {
     /// Searches one collection. An unknown collection has no hits.
     pub fn search(&self, id: CollectionId, query: &SearchQuery) -> Result<Outcome> {
         let Some(collection) = self.get(id) else { return Ok(Outcome::default()) };
-        let alone = self.shared.searches.fetch_add(1, Ordering::Relaxed) == 0;
-        let outcome = collection.search(query, alone);
-        self.shared.searches.fetch_sub(1, Ordering::Relaxed);
-        outcome
+        let (_counted, others) = Counted::new(&self.shared.searches);
+        collection.search(query, others == 0)
     }
 
     /// Marks the words of a query in the texts of its hits. For an unknown collection it marks nothing.
@@ -293,6 +291,23 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.upkeep.stop();
+    }
+}
+
+/// One of the searches that go on.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    /// Also how many others there are.
+    fn new(searches: &'a AtomicUsize) -> (Self, usize) {
+        let others = searches.fetch_add(1, Ordering::Relaxed);
+        (Self(searches), others)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

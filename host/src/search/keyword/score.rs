@@ -12,8 +12,7 @@ use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::postings::{BlockSegmentPostings, TermInfo};
-use tantivy::query::Query;
-use tantivy::query::{EnableScoring, Weight};
+use tantivy::query::{EnableScoring, Query, Weight};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocAddress, SegmentReader, TERMINATED};
 
