@@ -240,11 +240,13 @@ impl Collection {
         // One search at a time has all processors; several at once use them better side by side.
         let (keyword, vector) =
             if both && alone { at_once(in_keywords, in_vectors) } else { (in_keywords(), in_vectors()) };
-        let ((keyword, keyword_us), (mut vector, vector_us)) = (keyword?, vector?);
+        let ((keyword, keyword_us), (mut vector, mut vector_us)) = (keyword?, vector?);
         if let (Some(keyword), Some((found, _)), Some(asked), Fusion::Convex { .. }) =
             (&keyword, &mut vector, &query.vector, query.fusion)
         {
-            found.extend(cosines_of_others(&view.vectors, asked, found, keyword)?);
+            let (others, us) = timed(|| cosines_of_others(&view.vectors, asked, found, keyword))?;
+            found.extend(others);
+            vector_us += us;
         }
         let (vector, vector_path) = match vector {
             Some((found, trace)) => (Some(found), trace.path()),

@@ -19,7 +19,7 @@ use super::mark::Marker;
 use super::parse::Typed;
 use super::rows::{Rows, ScoredRows};
 use super::schema::Fields;
-use super::score::{self, Asked, Pool, rarity};
+use super::score::{self, Asked, Pool, idf};
 
 /// Different terms of one language that a query may have.
 const TERMS_MAX: usize = 256;
@@ -33,8 +33,6 @@ const PART_WEIGHT: f32 = 0.4;
 const COMPOUNDING: &str = "de";
 /// A language is at home in a collection that has this share of its rows in it, one in so many.
 const AT_HOME: u64 = 10;
-/// What a word counts at most beside what it counts once in a text of mean length.
-const MEAN_SHARE: f32 = 2.2;
 
 /// A language, how many rows were analysed in it, and the positions of the segments that have such rows.
 #[derive(Clone)]
@@ -101,9 +99,9 @@ impl<'a> Statistics<'a> {
         self.tokens as f32 / self.documents.max(1) as f32
     }
 
-    /// The factor of a word that so many rows have.
-    pub fn rarity(&self, frequency: u64) -> f32 {
-        rarity(frequency, self.documents)
+    /// The inverse document frequency of a word that so many rows have.
+    pub fn idf(&self, frequency: u64) -> f32 {
+        idf(frequency, self.documents)
     }
 }
 
@@ -228,11 +226,11 @@ impl<'a> Builder<'a> {
     /// Rows with a word that begins so, each with the score of a word as rare as all of them in a text of mean length.
     fn prefix(&self, prefix: &str) -> tantivy::Result<ScoredRows> {
         let rows = expand::beginning_with(self.statistics.searcher, self.fields.words, prefix)?;
-        let score = self.statistics.rarity(rows.len()) / MEAN_SHARE;
+        let score = self.statistics.idf(rows.len());
         Ok(ScoredRows { rows, score })
     }
 
-    /// The phrase in any language, and a score that no row gets for it; `None` if it has no words.
+    /// The phrase in any language, and more than the inverse document frequencies of its words; `None` if it has no words.
     fn phrase(&self, text: &str) -> Option<(Box<dyn Query>, f32)> {
         let mut words = 0;
         let variants: Vec<(Occur, Box<dyn Query>)> = self
@@ -245,7 +243,7 @@ impl<'a> Builder<'a> {
                 phrase_in(self.fields.body, &terms).map(|query| (Occur::Should, query))
             })
             .collect();
-        let most = words as f32 * self.statistics.rarity(0);
+        let most = words as f32 * self.statistics.idf(0);
         (!variants.is_empty()).then(|| (Box::new(BooleanQuery::new(variants)) as Box<dyn Query>, most))
     }
 
@@ -256,7 +254,7 @@ impl<'a> Builder<'a> {
         for (term, weight) in terms {
             let Some(entry) = self.dictionary.look_up(&term)? else { continue };
             let frequency = self.statistics.frequencies.get(&term).copied().unwrap_or(entry.frequency);
-            words.push((entry, weight * self.statistics.rarity(frequency)));
+            words.push((entry, weight * self.statistics.idf(frequency)));
         }
         let phrases = typed.phrases.iter().filter_map(|phrase| self.phrase(phrase)).collect();
         Ok(Asked { words, prefixes, phrases })

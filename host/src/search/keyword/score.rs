@@ -23,23 +23,27 @@ use crate::search::best::Best;
 
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
+/// What the number of times that a row has a word can multiply its inverse document frequency by.
+const OFTEN: f32 = K1 + 1.0;
 /// What all terms of a query can add up to, in steps.
 const FULL: f32 = (1u32 << 31) as f32;
 /// A filter that lets through fewer rows than one in so many leads the search; any other is asked about each row found.
 const FEW_ROWS: u64 = 20;
 /// A term with that many times more rows than have a sum is asked for these rows one by one.
 const SPARSE: usize = 8;
+/// Rows from which a table of what a word counts once is worth making.
+const TABLED: u32 = 256;
 /// A term with fewer rows is added without asking whether it needs to be. Tests have few rows.
 const CHEAP: usize = if cfg!(test) { 2 } else { 128 };
 
 /// What a query looks for.
 #[derive(Default)]
 pub struct Asked {
-    /// Each with what it counts, beside what it is worth for its rarity.
+    /// Each with its inverse document frequency, times what it counts.
     pub words: Vec<(Rc<Entry>, f32)>,
     /// Rows of words that begin so.
     pub prefixes: Vec<ScoredRows>,
-    /// A row must have all of them. Each with a score that none has.
+    /// A row must have all of them. Each with at least the inverse document frequencies of its words together.
     pub phrases: Vec<(Box<dyn Query>, f32)>,
 }
 
@@ -54,10 +58,10 @@ struct Sums {
     touched: Vec<u32>,
 }
 
-/// The factor of a term that is in one of so many rows.
-pub fn rarity(frequency: u64, rows: u64) -> f32 {
+/// The inverse document frequency of what so many of the rows have.
+pub fn idf(frequency: u64, rows: u64) -> f32 {
     let (rows, frequency) = (rows as f32, frequency.min(rows) as f32);
-    (1.0 + (rows - frequency + 0.5) / (frequency + 0.5)).ln() * (1.0 + K1)
+    (1.0 + (rows - frequency + 0.5) / (frequency + 0.5)).ln()
 }
 
 /// The best rows, best first; of equals the first in the index.
@@ -110,10 +114,10 @@ impl Asked {
     /// A score that no row reaches.
     fn most(&self) -> f32 {
         let words = self.words.iter().map(|(_, weight)| *weight);
+        let phrases = self.phrases.iter().map(|(_, weight)| *weight);
         let prefixes = self.prefixes.iter().map(|rows| rows.score);
-        let phrases = self.phrases.iter().map(|(_, most)| *most);
         // One step a row for being touched, and what rounding adds.
-        words.chain(prefixes).chain(phrases).sum::<f32>() * 1.001
+        (words.chain(phrases).sum::<f32>() * OFTEN + prefixes.sum::<f32>()) * 1.001
     }
 }
 
@@ -185,25 +189,26 @@ impl Pass<'_> {
         self.sums.begin(segment.max_doc());
         let few = allowed.filter(|rows| rows.len() * FEW_ROWS < u64::from(segment.max_doc()));
         // Whether rows without a sum are of no interest any more.
-        let mut closed = few.is_some() || !self.phrases.is_empty();
+        let mut closed = true;
         if !self.phrases.is_empty() {
             let found = self.with_all_phrases(segment, counts)?;
             found.into_iter().for_each(|(row, sum)| self.sums.add_new(row, sum));
         } else if let Some(rows) = few {
             rows.iter().for_each(|row| self.sums.add_new(row, 0));
+        } else {
+            closed = false;
         }
         let asked = self.asked;
         let sources = sources(asked, (position, segment), self.steps);
         let mut rest = Rest::of(&sources);
         let lengths = segment.get_fieldnorms_reader(self.dictionary.field())?;
         for source in &sources {
-            if !closed && source.rows > CHEAP && self.is_settled(rest.most()) {
-                closed = true;
-            }
+            closed = closed || (source.rows > CHEAP && self.is_settled(rest.most()));
+            let begins = |row: u32| !closed && counts(row);
             *rest.share(source) -= source.most;
             match &source.source {
                 Source::Word { info, .. } => {
-                    let points = Points::new(source.most, &self.norms, &lengths);
+                    let points = Points::new((source.most, info.doc_freq), &self.norms, &lengths);
                     let Some(index) = self.dictionary.segment(position) else { continue };
                     let postings = match &mut self.postings {
                         Some(postings) => {
@@ -215,9 +220,15 @@ impl Pass<'_> {
                             self.postings.insert(index.read_block_postings_from_terminfo(info, option)?)
                         }
                     };
-                    self.sums.add_word(postings, &points, closed, counts);
+                    if closed && self.sums.are_few_beside(postings) {
+                        self.sums.add_to_touched(postings, &points);
+                    } else {
+                        self.sums.add_word(postings, &points, begins);
+                    }
                 }
-                Source::Rows(rows) => self.sums.add_rows(rows, source.most as u32, closed, counts),
+                Source::Rows(rows) => {
+                    rows.iter().for_each(|row| self.sums.add(row, source.most as u32, begins));
+                }
             }
         }
         self.sums.end(|row, sum| self.best.offer(sum, DocAddress::new(position, row)));
@@ -225,7 +236,7 @@ impl Pass<'_> {
     }
 
     /// Whether a row that only the rest of the sources knows is not among the best.
-    fn is_settled(&mut self, rest: f32) -> bool {
+    fn is_settled(&self, rest: f32) -> bool {
         let is_below = |bar: Option<u32>| bar.is_some_and(|bar| rest < bar as f32);
         is_below(self.best.bar()) || is_below(self.sums.bar(self.limit))
     }
@@ -271,7 +282,7 @@ fn sources<'a>(
         let at = entry.segments.binary_search_by_key(&position, |(position, _)| *position).ok()?;
         let (info, language) = (&entry.segments[at].1, entry.language);
         let source = Source::Word { info, language };
-        Some(Weighted { most: weight * steps, rows: info.doc_freq as usize, source })
+        Some(Weighted { most: weight * OFTEN * steps, rows: info.doc_freq as usize, source })
     });
     let prefixes = asked.prefixes.iter().filter_map(|scored| {
         let rows = scored.rows.0.get(&segment.segment_id())?;
@@ -289,19 +300,20 @@ struct Points<'a> {
     norms: &'a [f32; 256],
     lengths: &'a FieldNormReader,
     /// For most rows, which have it once: by length.
-    once: [u32; 256],
+    once: Option<[u32; 256]>,
 }
 
 impl<'a> Points<'a> {
-    fn new(most: f32, norms: &'a [f32; 256], lengths: &'a FieldNormReader) -> Self {
-        Self { most, norms, lengths, once: norms.map(|norm| points(most, 1.0, norm)) }
+    fn new((most, rows): (f32, u32), norms: &'a [f32; 256], lengths: &'a FieldNormReader) -> Self {
+        let once = (rows >= TABLED).then(|| norms.map(|norm| points(most, 1.0, norm)));
+        Self { most, norms, lengths, once }
     }
 
     #[inline]
     fn of(&self, row: u32, frequency: u32) -> u32 {
         let length = usize::from(self.lengths.fieldnorm_id(row));
-        match frequency {
-            1 => self.once[length],
+        match &self.once {
+            Some(once) if frequency == 1 => once[length],
             _ => points(self.most, frequency as f32, self.norms[length]),
         }
     }
@@ -334,21 +346,13 @@ impl Sums {
         self.sums[row as usize] = points.saturating_add(1);
     }
 
+    /// Adds to a row; to one without a sum only where it may begin one.
     #[inline]
-    fn add(&mut self, row: u32, points: u32, counts: impl Fn(u32) -> bool) {
+    fn add(&mut self, row: u32, points: u32, begins: impl Fn(u32) -> bool) {
         match &mut self.sums[row as usize] {
-            0 if counts(row) => self.add_new(row, points),
+            0 if begins(row) => self.add_new(row, points),
             0 => {}
             sum => *sum = sum.saturating_add(points),
-        }
-    }
-
-    /// As [`Self::add`], unless the row has no sum yet.
-    #[inline]
-    fn add_more(&mut self, row: u32, points: u32) {
-        let sum = &mut self.sums[row as usize];
-        if *sum > 0 {
-            *sum = sum.saturating_add(points);
         }
     }
 
@@ -356,37 +360,29 @@ impl Sums {
         &mut self,
         postings: &mut BlockSegmentPostings,
         points: &Points<'_>,
-        closed: bool,
-        counts: impl Fn(u32) -> bool,
+        begins: impl Fn(u32) -> bool,
     ) {
-        if closed && self.touched.len() * SPARSE < postings.doc_freq() as usize {
-            // Sorted after the first time.
-            self.touched.sort_unstable();
-            for row in &self.touched {
-                let at = postings.seek(*row);
-                if postings.doc(at) == *row {
-                    let sum = &mut self.sums[*row as usize];
-                    *sum = sum.saturating_add(points.of(*row, postings.freq(at)));
-                }
-            }
-            return;
-        }
         while !postings.docs().is_empty() {
             for (row, frequency) in postings.docs().iter().zip(postings.freqs()) {
-                match closed {
-                    true => self.add_more(*row, points.of(*row, *frequency)),
-                    false => self.add(*row, points.of(*row, *frequency), &counts),
-                }
+                self.add(*row, points.of(*row, *frequency), &begins);
             }
             postings.advance();
         }
     }
 
-    fn add_rows(&mut self, rows: &RoaringBitmap, points: u32, closed: bool, counts: impl Fn(u32) -> bool) {
-        for row in rows {
-            match closed {
-                true => self.add_more(row, points),
-                false => self.add(row, points, &counts),
+    /// Whether it is cheaper to look for each touched row than to walk through all that have the word.
+    fn are_few_beside(&self, postings: &BlockSegmentPostings) -> bool {
+        self.touched.len() * SPARSE < postings.doc_freq() as usize
+    }
+
+    fn add_to_touched(&mut self, postings: &mut BlockSegmentPostings, points: &Points<'_>) {
+        // Sorted after the first time.
+        self.touched.sort_unstable();
+        for row in &self.touched {
+            let at = postings.seek(*row);
+            if postings.doc(at) == *row {
+                let sum = &mut self.sums[*row as usize];
+                *sum = sum.saturating_add(points.of(*row, postings.freq(at)));
             }
         }
     }

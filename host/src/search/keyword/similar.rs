@@ -27,7 +27,7 @@ impl Keywords {
         let mut asked = Asked::default();
         for (term, weight) in self.characteristic(&mut dictionary, document)? {
             let Some(entry) = dictionary.look_up(&term)? else { continue };
-            let weight = weight * statistics.rarity(entry.frequency);
+            let weight = weight * statistics.idf(entry.frequency);
             asked.words.push((entry, weight));
         }
         if asked.words.is_empty() || limit == 0 {
