@@ -21,24 +21,26 @@ const WEIGHTS_SHA256: &str = "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb
 /// The embedder.
 pub struct StaticEmbed {
     tokenizer: RefCell<Tokenizer>,
-    weights: Weights,
+    weights: RefCell<Weights>,
+    dimension: usize,
 }
 
 impl StaticEmbed {
     /// Adds up the vectors of the text's tokens in `row`, which is all zero, and normalises. Returns their number.
-    fn embed_one(&self, text: &str, row: &mut [f32]) -> u32 {
+    fn embed_one(&self, text: &str, row: &mut [f32]) -> Result<u64> {
         if text.trim().is_empty() {
-            return 0; // The reference has a vector for blanks; to us they mean nothing.
+            return Ok(0); // The reference has a vector for blanks; to us they mean nothing.
         }
-        let mut tokens = 0;
+        let (mut tokens, mut added) = (0, Ok(()));
+        let mut weights = self.weights.borrow_mut();
         self.tokenizer.borrow_mut().each_piece(text, |ids| {
-            tokens += ids.len() as u32;
-            for &id in ids {
-                self.weights.add_row(id, row);
+            tokens += ids.len() as u64;
+            if added.is_ok() {
+                added = ids.iter().try_for_each(|&id| weights.add_row(id, row));
             }
         });
         normalise(row);
-        tokens
+        added.map(|()| tokens)
     }
 }
 
@@ -49,7 +51,7 @@ impl Embedder for StaticEmbed {
 
     fn load() -> Result<Self> {
         let tokenizer = Tokenizer::from_json(&ModelFile::open("tokenizer")?.read_all()?)?;
-        let weights = Weights::read(&ModelFile::open("weights")?)?;
+        let weights = Weights::open(ModelFile::open("weights")?)?;
         if tokenizer.vocabulary_size() > weights.rows() {
             return Err(Error::corrupt(format!(
                 "the tokenizer knows {} tokens and the weights {}: run scripts/fetch-models.sh again",
@@ -57,13 +59,14 @@ impl Embedder for StaticEmbed {
                 weights.rows()
             )));
         }
-        Ok(Self { tokenizer: RefCell::new(tokenizer), weights })
+        let dimension = weights.dimension();
+        Ok(Self { tokenizer: RefCell::new(tokenizer), weights: RefCell::new(weights), dimension })
     }
 
     fn info(&self) -> Result<ModelInfo> {
         Ok(ModelInfo {
             model: "wordllama-l2-supercat-256".into(),
-            dimension: self.weights.dimension() as u32,
+            dimension: self.dimension as u32,
             // A mean has no window; beyond this its direction says ever less.
             window_tokens: 512,
             batch_max: 256,
@@ -74,10 +77,10 @@ impl Embedder for StaticEmbed {
     }
 
     fn embed(&self, texts: &[String], _purpose: Purpose) -> Result<Embeddings> {
-        let dimension = self.weights.dimension();
+        let dimension = self.dimension;
         let mut values = vec![0.0; texts.len() * dimension];
         let rows = values.chunks_exact_mut(dimension);
-        let tokens = texts.iter().zip(rows).map(|(text, row)| u64::from(self.embed_one(text, row))).sum();
+        let tokens = texts.iter().zip(rows).map(|(text, row)| self.embed_one(text, row)).sum::<Result<_>>()?;
         Ok(Embeddings { dimension: dimension as u32, values, tokens })
     }
 

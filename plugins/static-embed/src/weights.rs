@@ -1,4 +1,4 @@
-//! The table of token vectors: half-precision rows of a safetensors file, kept as they are.
+//! The table of token vectors: half-precision rows of a safetensors file.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -10,11 +10,22 @@ const TENSOR: &str = "embedding.weight";
 /// Bytes; the real header has 82.
 const HEADER_MAX: u64 = 1 << 20;
 
-/// A vector for each token.
+/// Rows that are kept in memory, 2 MB of them; then all are forgotten, which costs less than knowing which to keep.
+const KEPT: usize = 4096;
+/// The place of a row that is not kept.
+const NOWHERE: u16 = u16::MAX;
+
+/// A vector for each token. They stay in the file, which all instances of the plugin share in the system's cache; a text
+/// has few different tokens, and most are among those that were asked for lately.
 pub struct Weights {
-    /// IEEE 754 binary16, row by row.
-    values: Vec<u16>,
+    file: ModelFile,
+    /// Of the first row in the file.
+    offset: u64,
     dimension: usize,
+    /// Of every row among those that are kept.
+    places: Vec<u16>,
+    /// IEEE 754 binary16, row by row.
+    kept: Vec<u16>,
 }
 
 #[derive(Deserialize)]
@@ -25,8 +36,8 @@ struct Tensor {
 }
 
 impl Weights {
-    /// Reads the file piece by piece: a second copy of 16 MB would stay with the guest for good.
-    pub fn read(file: &ModelFile) -> Result<Self> {
+    /// Of a file, of which only the header is read now.
+    pub fn open(file: ModelFile) -> Result<Self> {
         let mut reader = file.reader();
         let mut length = [0; 8];
         reader.read_exact(&mut length).map_err(damaged)?;
@@ -36,9 +47,9 @@ impl Weights {
         }
         let mut header = vec![0; length as usize];
         reader.read_exact(&mut header).map_err(damaged)?;
-        let (rows, dimension) = shape(&header, file.size() - 8 - length)?;
-        let values = read_halves(&mut reader, rows * dimension)?;
-        Ok(Self { values, dimension })
+        let offset = 8 + length;
+        let (rows, dimension) = shape(&header, file.size() - offset)?;
+        Ok(Self { file, offset, dimension, places: vec![NOWHERE; rows], kept: Vec::new() })
     }
 
     /// Length of a vector.
@@ -48,13 +59,33 @@ impl Weights {
 
     /// Number of tokens.
     pub fn rows(&self) -> usize {
-        self.values.len() / self.dimension
+        self.places.len()
     }
 
     /// Adds the vector of token `id`; an id beyond the table counts as its last, as in the reference.
-    pub fn add_row(&self, id: u32, sums: &mut [f32]) {
-        let start = (id as usize).min(self.rows() - 1) * self.dimension;
-        add_halves(&self.values[start..start + self.dimension], sums);
+    pub fn add_row(&mut self, id: u32, sums: &mut [f32]) -> Result<()> {
+        let row = (id as usize).min(self.rows() - 1);
+        if self.places[row] == NOWHERE {
+            self.read(row)?;
+        }
+        let start = usize::from(self.places[row]) * self.dimension;
+        add_halves(&self.kept[start..start + self.dimension], sums);
+        Ok(())
+    }
+
+    fn read(&mut self, row: usize) -> Result<()> {
+        let size = 2 * self.dimension;
+        let bytes = self.file.read_at(self.offset + (row * size) as u64, size as u32);
+        if bytes.len() != size {
+            return Err(damaged("it became shorter"));
+        }
+        if self.kept.len() == KEPT * self.dimension {
+            self.kept.clear();
+            self.places.fill(NOWHERE);
+        }
+        self.places[row] = (self.kept.len() / self.dimension) as u16;
+        self.kept.extend(bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])));
+        Ok(())
     }
 }
 
@@ -73,17 +104,6 @@ fn shape(header: &[u8], size: u64) -> Result<(usize, usize)> {
         }
         _ => Err(damaged(format!("{TENSOR} is not one F16 table that fills the file"))),
     }
-}
-
-fn read_halves(reader: &mut impl Read, count: usize) -> Result<Vec<u16>> {
-    let mut values = Vec::with_capacity(count);
-    let mut buffer = [0; 1 << 13];
-    while values.len() < count {
-        let bytes = (2 * (count - values.len())).min(buffer.len());
-        reader.read_exact(&mut buffer[..bytes]).map_err(damaged)?;
-        values.extend(buffer[..bytes].chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])));
-    }
-    Ok(values)
 }
 
 fn damaged(reason: impl ToString) -> Error {
@@ -159,13 +179,27 @@ mod tests {
 
     #[test]
     fn rows_are_added() -> Result<()> {
-        let weights = Weights::read(&file(HEADER, &[0x3c00, 0, 0x4000, 0xbc00]))?;
+        let mut weights = Weights::open(file(HEADER, &[0x3c00, 0, 0x4000, 0xbc00]))?;
         let mut sums = [0.0; 2];
-        weights.add_row(0, &mut sums);
-        weights.add_row(1, &mut sums);
+        weights.add_row(0, &mut sums)?;
+        weights.add_row(1, &mut sums)?;
         assert_eq!((sums, weights.rows()), ([3.0, -1.0], 2));
-        weights.add_row(99, &mut sums);
+        weights.add_row(99, &mut sums)?;
         assert_eq!(sums, [5.0, -2.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn rows_are_the_same_however_many_were_asked_for_in_between() -> Result<()> {
+        let rows = 2 * KEPT + 100;
+        let header = HEADER.replace("[2,2]", &format!("[{rows},1]")).replace("[0,8]", &format!("[0,{}]", 2 * rows));
+        let values: Vec<u16> = (0..rows as u16).collect();
+        let mut weights = Weights::open(file(&header, &values))?;
+        for row in (0..rows).chain((0..rows).rev()).chain([7, 7, rows - 1, 7]) {
+            let mut sum = [0.0];
+            weights.add_row(row as u32, &mut sum)?;
+            assert_eq!(sum, [to_f32(row as u16)], "{row}");
+        }
         Ok(())
     }
 
@@ -174,10 +208,10 @@ mod tests {
         let wrong_type = HEADER.replace("F16", "F32");
         let no_tensor = HEADER.replace("embedding", "other");
         for (header, values) in [(HEADER, 3), (HEADER, 5), (&wrong_type, 4), (&no_tensor, 4), ("{", 4)] {
-            let error = Weights::read(&file(header, &vec![0; values])).err().map(|e| e.message);
+            let error = Weights::open(file(header, &vec![0; values])).err().map(|e| e.message);
             assert!(error.is_some_and(|message| message.contains("fetch-models")), "{header} {values}");
         }
-        assert!(Weights::read(&ModelFile::from_bytes(vec![255; 20])).is_err());
-        assert!(Weights::read(&ModelFile::from_bytes(vec![])).is_err());
+        assert!(Weights::open(ModelFile::from_bytes(vec![255; 20])).is_err());
+        assert!(Weights::open(ModelFile::from_bytes(vec![])).is_err());
     }
 }
