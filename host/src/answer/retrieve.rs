@@ -126,8 +126,6 @@ impl Core {
         let mut query = self.query(request, join.fusion, &collections)?;
         query.limit = match (folds, request.mode) {
             (false, _) => wanted,
-            // The sides look as deep as that anyway.
-            (true, SearchMode::Hybrid) => wanted.max(self.config.candidates),
             (true, _) => wanted * 2,
         };
         let language = text::language(&query.text);

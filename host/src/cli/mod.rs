@@ -10,6 +10,7 @@ mod doctor;
 mod documents;
 mod eval;
 mod failure;
+mod memory;
 mod models;
 mod optimize;
 mod output;
@@ -104,6 +105,7 @@ type Result = anyhow::Result<Outcome>;
 
 /// Runs the program: reads the command line, does what it says, gives the exit code.
 pub fn main() -> ExitCode {
+    memory::tune();
     match run(Cli::parse().command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,

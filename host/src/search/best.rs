@@ -3,6 +3,9 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+/// What there is room for from the start.
+const ROOM: usize = 256;
+
 /// The highest scores so far and what they belong to; of equal ones the lower item counts more.
 pub struct Best<S, T> {
     limit: usize,
@@ -13,7 +16,7 @@ pub struct Best<S, T> {
 impl<S: Ord + Copy, T: Ord + Copy> Best<S, T> {
     /// Keeps at most `limit`.
     pub fn new(limit: usize) -> Self {
-        Self { limit, heap: BinaryHeap::new() }
+        Self { limit, heap: BinaryHeap::with_capacity(limit.min(ROOM)) }
     }
 
     /// The score that others must reach; `None` while all are kept.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::boundary::boundary;
-use super::fuse::fuse;
+use super::fuse::{Fused, fuse};
 use super::keyword::{KeywordHit, KeywordIndex, Keywords, Marker, Rows};
 use super::vector::{Job, Limits, Scored, Trace, VectorWriter, Vectors, plan};
 use super::{Cursors, Error, Outcome, Result, Space};
@@ -252,11 +252,10 @@ impl Collection {
             Some((found, trace)) => (Some(found), trace.path()),
             None => (None, VectorPath::None),
         };
-        let keyword: Option<Vec<_>> =
-            keyword.map(|hits| hits.into_iter().map(|hit| (hit.chunk, hit.score)).collect());
-        let vector: Option<Vec<_>> =
-            vector.map(|hits| hits.into_iter().map(|hit| (hit.chunk, hit.cosine)).collect());
-        let hits = fuse(keyword.as_deref(), vector.as_deref(), query.fusion, depth, query.limit);
+        let of_keyword = side(keyword.as_deref(), |hit| (hit.row, hit.score));
+        let of_vector = side(vector.as_deref(), |hit| (hit.row, hit.cosine));
+        let fused = fuse(of_keyword.as_deref(), of_vector.as_deref(), query.fusion, depth, query.limit);
+        let hits = view.chunks(fused, keyword.as_deref().unwrap_or_default())?;
         let filter_matches = rows.as_ref().map(Rows::len);
         Ok(Outcome { hits, keyword_us, vector_us, filter_us, vector_path, filter_matches })
     }
@@ -277,6 +276,16 @@ impl Collection {
 }
 
 impl View {
+    /// Which chunks the rows are; those of keyword hits as the keyword index knows them.
+    fn chunks(&self, rows: Vec<Fused>, keyword: &[KeywordHit]) -> Result<Vec<Hit>> {
+        let chunk = |row: u32| match keyword.iter().find(|hit| hit.row == row) {
+            Some(hit) => self.keywords.chunk(hit).map(Some),
+            None => Ok(self.vectors.chunk(row)),
+        };
+        let hits = rows.into_iter().map(|fused| Ok(chunk(fused.row)?.map(|chunk| fused.hit(chunk))));
+        hits.filter_map(Result::transpose).collect()
+    }
+
     /// The nearest rows of those that may be found.
     fn nearest(
         &self,
@@ -389,11 +398,13 @@ fn cosines_of_others(
     let others: Vec<&KeywordHit> = keyword.iter().filter(|hit| !known.contains(&hit.row)).collect();
     let rows: Vec<u32> = others.iter().map(|hit| hit.row).collect();
     let cosines = vectors.cosines(vector, &rows)?;
-    let scored = others
-        .iter()
-        .zip(cosines)
-        .filter_map(|(hit, cosine)| Some(Scored { chunk: hit.chunk, row: hit.row, cosine: cosine? }));
+    let scored =
+        others.iter().zip(cosines).filter_map(|(hit, cosine)| Some(Scored { row: hit.row, cosine: cosine? }));
     Ok(scored.collect())
+}
+
+fn side<T>(found: Option<&[T]>, scored: impl Fn(&T) -> (u32, f32)) -> Option<Vec<(u32, f32)>> {
+    found.map(|found| found.iter().map(scored).collect())
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {

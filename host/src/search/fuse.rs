@@ -7,10 +7,20 @@ use crate::types::*;
 /// Constant of reciprocal rank fusion (Cormack, Clarke, Büttcher, 2009).
 const RRF_K: f32 = 60.0;
 
-/// What one side found, best first; behind that, for a convex combination, it may score what the other found.
-pub type Side = [(ChunkId, f32)];
+/// Row numbers that one side found with their scores, best first; behind that, for a convex combination, it may score
+/// what the other found.
+pub type Side = [(u32, f32)];
 
-/// Both sides as one list, best first; of equals the lower chunk id first. A side that was not asked is `None`; from
+/// A row of the list that both sides make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fused {
+    pub row: u32,
+    pub score: f32,
+    pub scores: Scores,
+    pub shares: Shares,
+}
+
+/// Both sides as one list, best first; of equals the lower row first. A side that was not asked is `None`; from
 /// place `listed` on, a side holds what it was only asked to score.
 ///
 /// A convex combination (Bruch, Gai, Ingber, 2023) counts BM25 from its least possible value, 0, as a share of the best
@@ -22,32 +32,37 @@ pub fn fuse(
     fusion: Fusion,
     listed: usize,
     limit: usize,
-) -> Vec<Hit> {
-    let mut hits: BTreeMap<ChunkId, Hit> = BTreeMap::new();
+) -> Vec<Fused> {
+    let mut hits: BTreeMap<u32, Fused> = BTreeMap::new();
     let (of_keyword, of_vector) = points(keyword, vector, fusion);
-    for (chunk, score, share) in shares(keyword, of_keyword, listed) {
-        let hit = hits.entry(chunk).or_insert_with(|| empty(chunk));
+    for (row, score, share) in shares(keyword, of_keyword, listed) {
+        let hit = hits.entry(row).or_insert_with(|| Fused::new(row));
         hit.scores.keyword = Some(score);
         hit.add(share, |shares| &mut shares.keyword);
     }
-    for (chunk, score, share) in shares(vector, of_vector, listed) {
-        let hit = hits.entry(chunk).or_insert_with(|| empty(chunk));
+    for (row, score, share) in shares(vector, of_vector, listed) {
+        let hit = hits.entry(row).or_insert_with(|| Fused::new(row));
         hit.scores.vector = Some(score);
         hit.add(share, |shares| &mut shares.vector);
     }
-    let mut hits: Vec<Hit> = hits.into_values().collect();
-    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
+    let mut hits: Vec<Fused> = hits.into_values().collect();
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
     hits.truncate(limit);
     // Cosines may be negative; they keep their order.
     hits.iter_mut().for_each(|hit| hit.score = hit.score.clamp(0.0, 1.0));
     hits
 }
 
-fn empty(chunk: ChunkId) -> Hit {
-    Hit { chunk, score: 0.0, scores: Scores::default(), shares: Shares::default() }
-}
+impl Fused {
+    fn new(row: u32) -> Self {
+        Self { row, score: 0.0, scores: Scores::default(), shares: Shares::default() }
+    }
 
-impl Hit {
+    /// The row is this chunk.
+    pub fn hit(self, chunk: ChunkId) -> Hit {
+        Hit { chunk, score: self.score, scores: self.scores, shares: self.shares }
+    }
+
     fn add(&mut self, share: Share, place: impl Fn(&mut Shares) -> &mut Option<Share>) {
         self.score += share.weight * share.points;
         *place(&mut self.shares) = Some(share);
@@ -62,10 +77,10 @@ fn shares(
     side: Option<&Side>,
     (points, weight): Points,
     listed: usize,
-) -> impl Iterator<Item = (ChunkId, f32, Share)> {
+) -> impl Iterator<Item = (u32, f32, Share)> {
     let results = side.unwrap_or_default().iter().zip(points).enumerate();
-    results.map(move |(at, ((chunk, score), points))| {
-        (*chunk, *score, Share { rank: (at < listed).then_some(at + 1), points, weight })
+    results.map(move |(at, ((row, score), points))| {
+        (*row, *score, Share { rank: (at < listed).then_some(at + 1), points, weight })
     })
 }
 
@@ -108,18 +123,13 @@ fn by_rank(side: &Side) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
 
-    fn chunk(number: u8) -> ChunkId {
-        ChunkId { document: DocumentId(Uuid::from_u128(number.into())), index: 0 }
-    }
-
-    fn side() -> impl Strategy<Value = Vec<(ChunkId, f32)>> {
-        proptest::collection::btree_map(0u8..12, 0u16..50, 0..8).prop_map(|found| {
+    fn side() -> impl Strategy<Value = Vec<(u32, f32)>> {
+        proptest::collection::btree_map(0u32..12, 0u16..50, 0..8).prop_map(|found| {
             let mut side: Vec<_> =
-                found.into_iter().map(|(id, score)| (chunk(id), f32::from(score) / 10.0)).collect();
+                found.into_iter().map(|(id, score)| (id, f32::from(score) / 10.0)).collect();
             side.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             side
         })
@@ -131,20 +141,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_chunk_comes_once_in_order_with_its_scores(keyword in side(), vector in side(), fusion in fusion()) {
+        fn every_row_comes_once_in_order_with_its_scores(keyword in side(), vector in side(), fusion in fusion()) {
             let hits = fuse(Some(&keyword), Some(&vector), fusion, usize::MAX, usize::MAX);
-            let mut chunks: Vec<_> = keyword.iter().chain(&vector).map(|(chunk, _)| *chunk).collect();
-            chunks.sort();
-            chunks.dedup();
-            let mut found: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
+            let mut rows: Vec<_> = keyword.iter().chain(&vector).map(|(row, _)| *row).collect();
+            rows.sort();
+            rows.dedup();
+            let mut found: Vec<_> = hits.iter().map(|hit| hit.row).collect();
             found.sort();
-            prop_assert_eq!(found, chunks);
-            let before = |pair: &[Hit]| (pair[1].score, pair[0].chunk) <= (pair[0].score, pair[1].chunk)
+            prop_assert_eq!(found, rows);
+            let before = |pair: &[Fused]| (pair[1].score, pair[0].row) <= (pair[0].score, pair[1].row)
                 || pair[0].score > pair[1].score;
             prop_assert!(hits.windows(2).all(before));
             for hit in &hits {
                 prop_assert!((0.0..=1.0).contains(&hit.score));
-                let score = |side: &[(ChunkId, f32)]| side.iter().find(|(id, _)| *id == hit.chunk).map(|found| found.1);
+                let score = |side: &[(u32, f32)]| side.iter().find(|(id, _)| *id == hit.row).map(|found| found.1);
                 prop_assert_eq!(hit.scores.keyword, score(&keyword));
                 prop_assert_eq!(hit.scores.vector, score(&vector));
             }
@@ -159,7 +169,7 @@ mod tests {
                 let sum: f32 = shares.iter().filter_map(|(share, _)| *share).map(|share| share.weight * share.points).sum();
                 prop_assert!((sum.clamp(0.0, 1.0) - hit.score).abs() < 1e-6);
                 for (share, side) in shares {
-                    let place = side.iter().position(|(chunk, _)| *chunk == hit.chunk);
+                    let place = side.iter().position(|(row, _)| *row == hit.row);
                     prop_assert_eq!(share.is_some(), place.is_some());
                     let rank = place.filter(|place| *place < listed).map(|place| place + 1);
                     prop_assert_eq!(share.and_then(|share| share.rank), rank);
@@ -186,23 +196,23 @@ mod tests {
             let hits = fuse(Some(&keyword), Some(&vector), Fusion::Convex { alpha: 1.0 }, usize::MAX, vector.len());
             let least = vector.last().map(|last| last.1);
             for (hit, wanted) in hits.iter().zip(&vector).filter(|(_, wanted)| Some(wanted.1) != least) {
-                prop_assert_eq!(hit.chunk, wanted.0);
+                prop_assert_eq!(hit.row, wanted.0);
             }
         }
     }
 
     #[test]
     fn a_single_result_counts_in_full() {
-        let hits = fuse(Some(&[(chunk(1), 3.0)]), Some(&[]), Fusion::Convex { alpha: 0.3 }, usize::MAX, 10);
+        let hits = fuse(Some(&[(1, 3.0)]), Some(&[]), Fusion::Convex { alpha: 0.3 }, usize::MAX, 10);
         assert!((hits[0].score - 0.7).abs() < 1e-6);
     }
 
     #[test]
     fn one_side_alone_keeps_its_proportions() {
-        let side = [(chunk(1), 4.0), (chunk(2), 1.0)];
-        let scores = |hits: Vec<Hit>| hits.iter().map(|hit| hit.score).collect::<Vec<_>>();
+        let side = [(1, 4.0), (2, 1.0)];
+        let scores = |hits: Vec<Fused>| hits.iter().map(|hit| hit.score).collect::<Vec<_>>();
         assert_eq!(scores(fuse(Some(&side), None, Fusion::Rrf, usize::MAX, 10)), [1.0, 0.25]);
-        let cosines = [(chunk(1), 0.5), (chunk(2), -0.5)];
+        let cosines = [(1, 0.5), (2, -0.5)];
         assert_eq!(scores(fuse(None, Some(&cosines), Fusion::Rrf, usize::MAX, 10)), [0.5, 0.0]);
     }
 }

@@ -13,12 +13,13 @@ mod filter;
 mod fuse;
 mod keyword;
 mod rebuild;
+mod seats;
 mod vector;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use self::collection::{Collection, remove};
 pub use self::keyword::Marker;
 pub use self::rebuild::Rebuild;
+use self::seats::Seats;
 pub use self::vector::Limits;
 use crate::types::*;
 
@@ -126,8 +128,7 @@ struct Shared {
     upkeep: Arc<Upkeep>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     builds: Mutex<rebuild::Builds>,
-    /// How many there are at the moment.
-    searches: AtomicUsize,
+    searches: Seats,
 }
 
 impl Search {
@@ -147,7 +148,7 @@ impl Search {
             upkeep: Arc::default(),
             threads: Mutex::default(),
             builds: Mutex::new(rebuild::find_builds(dir)?),
-            searches: AtomicUsize::new(0),
+            searches: Seats::new(),
         });
         keep_up(&shared)?;
         Ok(Self { shared })
@@ -220,8 +221,8 @@ impl Search {
     /// Searches one collection. An unknown collection has no hits.
     pub fn search(&self, id: CollectionId, query: &SearchQuery) -> Result<Outcome> {
         let Some(collection) = self.get(id) else { return Ok(Outcome::default()) };
-        let (_counted, others) = Counted::new(&self.shared.searches);
-        collection.search(query, others == 0)
+        let seat = self.shared.searches.enter();
+        collection.search(query, seat.is_alone)
     }
 
     /// Marks the words of a query in the texts of its hits. For an unknown collection it marks nothing.
@@ -291,23 +292,6 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.upkeep.stop();
-    }
-}
-
-/// One of the searches that go on.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    /// Also how many others there are.
-    fn new(searches: &'a AtomicUsize) -> (Self, usize) {
-        let others = searches.fetch_add(1, Ordering::Relaxed);
-        (Self(searches), others)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

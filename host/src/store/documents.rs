@@ -1,8 +1,9 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableTable};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::records::{DocumentRecord, unpack, unpack_chunk};
 use super::tables::*;
@@ -36,7 +37,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<DocumentRecord> {
 
 /// The record of a document that was located in the same snapshot.
 pub(super) fn record(txn: &impl Snapshot, key: DocumentKey) -> Result<DocumentRecord> {
-    match txn.table(DOCUMENTS)?.get(key)? {
+    in_table(&txn.table(DOCUMENTS)?, key)
+}
+
+fn in_table(table: &impl ReadableTable<DocumentKey, Packed>, key: DocumentKey) -> Result<DocumentRecord> {
+    match table.get(key)? {
         Some(row) => parse(row.value()),
         None => Err(Error::Corrupt(format!("document {} has no record", document_id(key.1)))),
     }
@@ -181,16 +186,13 @@ impl Store {
     pub fn chunks_by_id(&self, owner: &UserId, ids: &[ChunkId]) -> Result<Vec<(Arc<Document>, Chunk)>> {
         self.engine().read(|txn| {
             let rows = txn.open_table(CHUNKS)?;
+            let mut loader = Loader::new(txn)?;
             let mut documents: HashMap<DocumentId, Option<(DocumentKey, Arc<Document>)>> = HashMap::new();
             let mut found = Vec::with_capacity(ids.len());
             for ChunkId { document: id, index } in ids {
                 if !documents.contains_key(id) {
-                    let place = locate_owned(txn, owner, *id)?;
-                    let known = place.map(|place| {
-                        let key = place.key;
-                        self.load(txn, *id, place).map(|document| (key, Arc::new(document)))
-                    });
-                    documents.insert(*id, known.transpose()?);
+                    let loaded = loader.load(self, owner, *id)?;
+                    documents.insert(*id, loaded.map(|(key, document)| (key, Arc::new(document))));
                 }
                 let Some(Some(((collection, number), document))) = documents.get(id) else { continue };
                 if let Some(row) = rows.get((*collection, *number, *index))? {
@@ -199,5 +201,47 @@ impl Store {
             }
             Ok(found)
         })
+    }
+}
+
+/// Loads many documents: to open a table costs as much as to find a row in it.
+struct Loader<'a> {
+    txn: &'a ReadTransaction,
+    locators: ReadOnlyTable<u128, u32>,
+    documents: ReadOnlyTable<DocumentKey, Packed>,
+    jobs: ReadOnlyTable<u128, (u64, bool)>,
+    collections: HashMap<u32, CollectionKey>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(txn: &'a ReadTransaction) -> Result<Self> {
+        Ok(Self {
+            txn,
+            locators: txn.open_table(LOCATORS)?,
+            documents: txn.open_table(DOCUMENTS)?,
+            jobs: txn.open_table(JOB_OF)?,
+            collections: HashMap::new(),
+        })
+    }
+
+    /// A document of this owner; another's does not exist for him.
+    fn load(
+        &mut self,
+        store: &Store,
+        owner: &UserId,
+        id: DocumentId,
+    ) -> Result<Option<(DocumentKey, Document)>> {
+        let Some(number) = self.locators.get(number(id))?.map(|row| row.value()) else { return Ok(None) };
+        let collection = match self.collections.entry(number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(collections::key_of(self.txn, number)?),
+        };
+        if collection.owner != *owner {
+            return Ok(None);
+        }
+        let key = (number, self::number(id));
+        let job = self.jobs.get(key.1)?.map(|row| row.value());
+        let record = in_table(&self.documents, key)?;
+        Ok(Some((key, record.document(id, collection.clone(), store.open_stage(id, job)))))
     }
 }

@@ -27,6 +27,21 @@ impl Store {
     /// Takes documents in: blobs, records and jobs in one durable commit. On return they are acknowledged.
     /// All or none: `QueueFull` where the queue has no room for every one that is not there already.
     pub fn submit(&self, documents: Vec<NewDocument>, queue_max: usize) -> Result<Vec<Submitted>> {
+        self.take_all(documents, queue_max, true)
+    }
+
+    /// As [`Self::submit`], but on disk only with the next durable commit, at the latest with that of their text or
+    /// their failure: for those who acknowledge nothing before.
+    pub fn submit_soft(&self, documents: Vec<NewDocument>, queue_max: usize) -> Result<Vec<Submitted>> {
+        self.take_all(documents, queue_max, false)
+    }
+
+    fn take_all(
+        &self,
+        documents: Vec<NewDocument>,
+        queue_max: usize,
+        durable: bool,
+    ) -> Result<Vec<Submitted>> {
         if documents.is_empty() {
             return Ok(Vec::new());
         }
@@ -36,12 +51,15 @@ impl Store {
             .filter(|document| document.blob.is_large())
             .map(|document| document.blob.hash())
             .collect();
-        let take = || {
-            self.engine().write(|txn| {
-                documents.into_iter().map(|document| self.take_in(txn, document, queue_max)).collect()
-            })
+        let take = |txn: &WriteTransaction| {
+            documents.into_iter().map(|document| self.take_in(txn, document, queue_max)).collect()
         };
-        if large.is_empty() { take() } else { self.with_files(&large, take) }
+        match (large.is_empty(), durable) {
+            (true, false) => self.engine().write_soft(take),
+            (true, true) => self.engine().write(take),
+            // A file must not come before its record is on disk.
+            (false, _) => self.with_files(&large, || self.engine().write(take)),
+        }
     }
 
     fn take_in(&self, txn: &WriteTransaction, new: NewDocument, queue_max: usize) -> Result<Submitted> {

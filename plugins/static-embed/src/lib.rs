@@ -80,7 +80,8 @@ impl Embedder for StaticEmbed {
         let dimension = self.dimension;
         let mut values = vec![0.0; texts.len() * dimension];
         let rows = values.chunks_exact_mut(dimension);
-        let tokens = texts.iter().zip(rows).map(|(text, row)| self.embed_one(text, row)).sum::<Result<_>>()?;
+        let tokens =
+            texts.iter().zip(rows).map(|(text, row)| self.embed_one(text, row)).sum::<Result<_>>()?;
         Ok(Embeddings { dimension: dimension as u32, values, tokens })
     }
 

@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn rows_are_the_same_however_many_were_asked_for_in_between() -> Result<()> {
         let rows = 2 * KEPT + 100;
-        let header = HEADER.replace("[2,2]", &format!("[{rows},1]")).replace("[0,8]", &format!("[0,{}]", 2 * rows));
+        let header =
+            HEADER.replace("[2,2]", &format!("[{rows},1]")).replace("[0,8]", &format!("[0,{}]", 2 * rows));
         let values: Vec<u16> = (0..rows as u16).collect();
         let mut weights = Weights::open(file(&header, &values))?;
         for row in (0..rows).chain((0..rows).rev()).chain([7, 7, rows - 1, 7]) {

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::create::{IntakeParams, check_text};
 use super::form;
-use super::intake::{Outcome, submit};
+use super::intake::{GONE, Outcome, submit};
 use super::lines::{Line, Lines};
 use crate::api::blocking::blocking;
 use crate::api::caller::{Unknown, header_user, resolve, resolve_session, session_id};
@@ -56,7 +56,8 @@ pub(in crate::api) async fn batch(
     let users = Users { of_request: who.caller.user, fallback, of_sessions: HashMap::new() };
     let (answers, outbox) = mpsc::channel(ANSWERS_WAITING);
     let ingest = params.wait.then(|| app.ingest.clone());
-    tokio::spawn(Batch { app, users, answers }.run(body));
+    let wait = params.wait;
+    tokio::spawn(Batch { app, users, answers, wait }.run(body));
     Ok(ndjson(ReceiverStream::new(outbox).then(move |answer: Answer| answer.finish(ingest.clone()))))
 }
 
@@ -136,15 +137,12 @@ async fn settle(taken: BatchAnswer, id: DocumentId, ingest: &Ingest) -> BatchAns
             detail: document.error.map(|error| error.detail),
             ..taken
         },
-        Ok(None) => {
-            let detail = "the document was deleted before it was ready";
-            BatchAnswer {
-                line: taken.line,
-                code: Some("not_found".into()),
-                detail: Some(detail.into()),
-                ..Default::default()
-            }
-        }
+        Ok(None) => BatchAnswer {
+            line: taken.line,
+            code: Some("not_found".into()),
+            detail: Some(GONE.into()),
+            ..Default::default()
+        },
         Err(error) => {
             let error = ApiError::from(error);
             BatchAnswer { code: Some(error.code.into()), detail: Some(error.detail), ..taken }
@@ -187,6 +185,7 @@ struct Batch {
     app: Arc<App>,
     users: Users,
     answers: mpsc::Sender<Answer>,
+    wait: bool,
 }
 
 impl Batch {
@@ -248,8 +247,8 @@ impl Batch {
     async fn submit(&self, drafts: Arc<Vec<Read>>) -> Result<Vec<Answer>> {
         let mut tries = 0;
         loop {
-            let (app, lent) = (self.app.clone(), drafts.clone());
-            let result = blocking(move || Ok::<_, ApiError>(submit_drafts(&app, &lent))).await?;
+            let (app, lent, wait) = (self.app.clone(), drafts.clone(), self.wait);
+            let result = blocking(move || Ok::<_, ApiError>(submit_drafts(&app, &lent, wait))).await?;
             tries += 1;
             match result {
                 Err(ingest::Error::Store(store::Error::QueueFull(_)))
@@ -281,8 +280,8 @@ fn draft(app: &App, users: &mut Users, line: Line) -> Result<Draft> {
     Ok(Draft { line: line.number, collection: CollectionKey { owner, name }, document })
 }
 
-/// One durable commit for the group. Blocks.
-fn submit_drafts(app: &App, drafts: &[Read]) -> std::result::Result<Vec<Outcome>, ingest::Error> {
+/// One commit for the group. Blocks.
+fn submit_drafts(app: &App, drafts: &[Read], wait: bool) -> std::result::Result<Vec<Outcome>, ingest::Error> {
     let uploads = drafts.iter().flatten().map(|draft| {
         let document = &draft.document;
         let mut bytes = app.store.blob_writer()?;
@@ -297,7 +296,7 @@ fn submit_drafts(app: &App, drafts: &[Read]) -> std::result::Result<Vec<Outcome>
         Ok((document.filename.clone(), Ok(upload)))
     });
     let uploads = uploads.collect::<store::Result<Vec<_>>>()?;
-    submit(&app.ingest, uploads)
+    submit(&app.ingest, uploads, wait)
 }
 
 /// Answers in the order of the lines.

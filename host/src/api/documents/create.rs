@@ -56,7 +56,7 @@ pub(in crate::api) async fn create(
         let mut bytes = inner.store.blob_writer()?;
         bytes.write(text.as_bytes())?;
         let file = Arrived { filename, bytes: Ok(bytes) };
-        take_in(&inner, collection, &labels, vec![file], key.as_deref())
+        take_in(&inner, collection, &labels, vec![file], key.as_deref(), params.wait)
     });
     let outcome = outcomes.await?.pop().ok_or_else(|| ApiError::internal("no outcome of one document"))?;
     if let Outcome::Refused { why, .. } = outcome {

@@ -9,6 +9,8 @@ use crate::store::{BlobWriter, StagedBlob, Store, Submitted};
 use crate::types::{CollectionKey, JsonMap, UserId};
 use crate::wire::UploadItem;
 
+/// Of a document that somebody waited for.
+pub(super) const GONE: &str = "the document is gone: it was deleted before it was ready, or the disk failed";
 const KEY_CHARS_MAX: usize = 255;
 
 /// What belongs to every file of a request.
@@ -30,7 +32,7 @@ pub(super) enum Outcome {
     Refused { filename: String, why: Refused },
 }
 
-/// Takes files in as one durable commit. An idempotency key stands for one request for ever the same: repeated, it
+/// Takes files in as one commit; on disk is that on return, or, for a client that waits, once they are final. An idempotency key stands for one request for ever the same: repeated, it
 /// finds the documents of the first time, because the same bytes are never stored twice. Blocks.
 pub(super) fn take_in(
     app: &App,
@@ -38,6 +40,7 @@ pub(super) fn take_in(
     labels: &Labels,
     files: Vec<Arrived>,
     key: Option<&str>,
+    wait: bool,
 ) -> Result<Vec<Outcome>> {
     let staged = files.into_iter().map(stage).collect::<Result<Vec<_>>>()?;
     let fingerprint = fingerprint(&collection, labels, &staged);
@@ -55,7 +58,7 @@ pub(super) fn take_in(
         });
         (filename, upload)
     });
-    let outcomes = submit(&app.ingest, uploads.collect())?;
+    let outcomes = submit(&app.ingest, uploads.collect(), wait)?;
     if let Some(key) = key {
         let ids: Vec<_> = outcomes.iter().filter_map(Outcome::document_id).collect();
         app.store.set_idempotency(&owner, key, &fingerprint, &ids, crate::api::caller::now_ms())?;
@@ -73,10 +76,12 @@ fn stage(file: Arrived) -> Result<Staged> {
     }
 }
 
-/// Submits the fit ones; the answer has one outcome for each, in order. Blocks.
+/// Submits the fit ones, for a client that waits until they are final or for one that does not; the answer has one
+/// outcome for each, in order. Blocks.
 pub(super) fn submit(
     ingest: &Ingest,
     files: Vec<(String, std::result::Result<Upload, Refused>)>,
+    wait: bool,
 ) -> std::result::Result<Vec<Outcome>, ingest::Error> {
     let mut uploads = Vec::with_capacity(files.len());
     let mut places = Vec::with_capacity(files.len());
@@ -84,7 +89,12 @@ pub(super) fn submit(
         let refused = upload.map(|upload| uploads.push(upload)).err();
         places.push((filename, refused));
     }
-    let mut results = if uploads.is_empty() { Vec::new() } else { ingest.submit(uploads)? }.into_iter();
+    let results = match (uploads.is_empty(), wait) {
+        (true, _) => Vec::new(),
+        (false, true) => ingest.submit_awaited(uploads)?,
+        (false, false) => ingest.submit(uploads)?,
+    };
+    let mut results = results.into_iter();
     let outcome = |(filename, refused): (String, Option<Refused>)| match refused {
         Some(why) => Some(Outcome::Refused { filename, why }),
         None => results.next().map(|result| match result {
@@ -116,11 +126,7 @@ impl Outcome {
         let Outcome::Taken(submitted) = self else { return Ok(self.item()) };
         match ingest.wait(submitted.document.id).await? {
             Some(document) => Ok(UploadItem::accepted(&document, submitted.duplicate)),
-            None => Ok(UploadItem::rejected(
-                submitted.document.filename,
-                "not_found",
-                "the document was deleted before it was ready".into(),
-            )),
+            None => Ok(UploadItem::rejected(submitted.document.filename, "not_found", GONE.into())),
         }
     }
 }

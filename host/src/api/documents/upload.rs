@@ -49,7 +49,8 @@ pub(in crate::api) async fn upload(
     let who = resolve(&app, &headers, session.as_deref(), Unknown::Create).await?;
     let collection = CollectionKey { owner: who.caller.user, name };
     let (inner, files) = (app.clone(), form.files);
-    let outcomes = blocking(move || take_in(&inner, collection, &labels, files, key.as_deref())).await?;
+    let outcomes =
+        blocking(move || take_in(&inner, collection, &labels, files, key.as_deref(), params.wait)).await?;
     let mut items = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
         items.push(if params.wait { outcome.settled(&app.ingest).await? } else { outcome.item() });

@@ -341,9 +341,14 @@ impl Keywords {
     fn hits(&self, rows: &[(f32, DocAddress)]) -> Result<Vec<KeywordHit>> {
         let hit = |(score, row): &(f32, DocAddress)| {
             let ids = self.columns.of(&self.searcher, row.segment_ord)?;
-            Ok(KeywordHit { chunk: ids.chunk(row.doc_id), row: ids.row(row.doc_id), score: *score })
+            Ok(KeywordHit { row: ids.row(row.doc_id), score: *score, place: *row })
         };
         rows.iter().map(hit).collect()
+    }
+
+    /// Which chunk a row is.
+    pub fn chunk(&self, hit: &KeywordHit) -> Result<ChunkId> {
+        Ok(self.columns.of(&self.searcher, hit.place.segment_ord)?.chunk(hit.place.doc_id))
     }
 
     /// The numbers by which vector search knows these rows.
@@ -364,11 +369,11 @@ impl Keywords {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub struct KeywordHit {
-    pub chunk: ChunkId,
     /// Its number in the collection.
     pub row: u32,
     /// BM25.
     pub score: f32,
+    place: DocAddress,
 }
 
 /// The columns of each segment, opened when first asked for.

@@ -31,6 +31,8 @@ const FULL: f32 = (1u32 << 31) as f32;
 const FEW_ROWS: u64 = 20;
 /// A term with that many times more rows than have a sum is asked for these rows one by one.
 const SPARSE: usize = 8;
+/// How many times as many rows as are wanted are looked at to see what the best have reached.
+const FIRST: usize = 16;
 /// Rows from which a table of what a word counts once is worth making.
 const TABLED: u32 = 256;
 /// A term with fewer rows is added without asking whether it needs to be. Tests have few rows.
@@ -387,10 +389,12 @@ impl Sums {
         }
     }
 
-    /// The sum that so many rows have reached so far.
+    /// A sum that so many rows have reached so far. Looks only at the rows that were touched first, by the weightiest
+    /// words: the best are mostly among them.
     fn bar(&self, count: usize) -> Option<u32> {
-        let place = count.checked_sub(1).filter(|place| *place < self.touched.len())?;
-        let mut sums: Vec<u32> = self.touched.iter().map(|row| self.sums[*row as usize]).collect();
+        let first = &self.touched[..self.touched.len().min(count.saturating_mul(FIRST))];
+        let place = count.checked_sub(1).filter(|place| *place < first.len())?;
+        let mut sums: Vec<u32> = first.iter().map(|row| self.sums[*row as usize]).collect();
         let (_, bar, _) = sums.select_nth_unstable_by(place, |a, b| b.cmp(a));
         Some(*bar)
     }

@@ -37,7 +37,7 @@ impl Keywords {
         let rows = score::run(tools, &asked, None, (limit + 1) * ROWS_A_DOCUMENT)?;
         let mut best: HashMap<DocumentId, f32> = HashMap::new();
         for hit in self.hits(&rows)? {
-            let known = best.entry(hit.chunk.document).or_default();
+            let known = best.entry(self.chunk(&hit)?.document).or_default();
             *known = known.max(hit.score);
         }
         let own = best.remove(&document).unwrap_or(f32::MAX);

@@ -33,7 +33,7 @@ use super::{Error, Result};
 use crate::types::*;
 
 /// Rows that a walk through a graph keeps in sight at least: what recall costs.
-const EF_MIN: usize = 200;
+const EF_MIN: usize = 150;
 
 /// Which way vector search went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,6 @@ enum Found {
 /// A row of a result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scored {
-    pub chunk: ChunkId,
     /// Its number in the collection.
     pub row: u32,
     /// Cosine similarity.
@@ -118,14 +117,10 @@ impl Vectors {
         let Some(probe) = self.probe(vector)?.filter(|_| limit > 0) else { return Ok((Vec::new(), trace)) };
         let found = self.candidates(&probe, allowed, limit, &mut trace);
         let mut best = Best::new(limit);
-        for found in found {
-            if let Some((cosine, row)) = self.score(&probe, found) {
-                best.offer(Ordered(cosine), (row, found));
-            }
+        for (cosine, row) in found.filter_map(|found| self.score(&probe, found)) {
+            best.offer(Ordered(cosine), row);
         }
-        let scored = best.into_sorted().filter_map(|(Ordered(cosine), (row, found))| {
-            Some(Scored { chunk: self.chunk(found)?, row, cosine })
-        });
+        let scored = best.into_sorted().map(|(Ordered(cosine), row)| Scored { row, cosine });
         Ok((scored.collect(), trace))
     }
 
@@ -137,7 +132,7 @@ impl Vectors {
         limit: usize,
         trace: &mut Trace,
     ) -> impl Iterator<Item = Found> + use<> {
-        let count = limit.saturating_mul(2).saturating_add(20);
+        let count = limit.saturating_add(limit / 4).saturating_add(20);
         let ef = limit.saturating_add(limit / 2).max(EF_MIN);
         let wanted = Wanted { probe, allowed, count, ef };
         let mut best = Best::new(wanted.count);
@@ -191,10 +186,15 @@ impl Vectors {
         }
     }
 
-    fn chunk(&self, found: Found) -> Option<ChunkId> {
-        let (run, place) = match found {
-            Found::Sealed(number, place) => (self.segment(number)?.segment.run_at(place), place),
-            Found::Fresh(at, place) => (*self.fresh.blocks().get(at)?.run_at(place)?, place),
+    /// Which chunk a row is.
+    pub fn chunk(&self, row: u32) -> Option<ChunkId> {
+        let (run, place) = match self.fresh.find(row) {
+            Some((block, place)) => (*block.run_at(place as u32)?, place as u32),
+            None => {
+                let sealed = self.sealed_with(row)?;
+                let place = sealed.place(row)?;
+                (sealed.segment.run_at(place), place)
+            }
         };
         Some(ChunkId { document: run.document, index: place - run.start })
     }
@@ -214,9 +214,14 @@ impl Vectors {
         if let Some((block, place)) = self.fresh.find(row) {
             return Some((block.rows(), place));
         }
-        let after = self.sealed.partition_point(|sealed| sealed.segment.span().start <= row);
-        let sealed = self.sealed.get(after.checked_sub(1)?)?;
+        let sealed = self.sealed_with(row)?;
         Some((sealed.segment.rows(), sealed.place(row)? as usize))
+    }
+
+    /// The segment among whose rows it would stand.
+    fn sealed_with(&self, row: u32) -> Option<&Sealed> {
+        let after = self.sealed.partition_point(|sealed| sealed.segment.span().start <= row);
+        self.sealed.get(after.checked_sub(1)?)
     }
 
     /// Other documents by the cosine of their mean vectors, best first. `None` if the document has no vectors.
