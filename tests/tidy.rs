@@ -41,6 +41,7 @@ const HOMES: &[(&str, &str)] = &[
 
 /// The files that may hold unsafe code, and why no safe way exists.
 const UNSAFE_HOMES: &[(&str, &str)] = &[
+    ("host/src/cli/memory.rs", "sets the C library's allocator up, which no crate does"),
     ("host/src/plugins/wasm/load.rs", "maps machine code that this host compiled and authenticated"),
     ("host/src/plugins/native/ffi.rs", "loads libraries that the operator pinned, and calls C"),
     ("host/src/search/vector/mapped.rs", "maps segments, which nobody changes once they have their name"),

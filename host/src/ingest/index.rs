@@ -243,6 +243,7 @@ impl Indexer {
             document: Arc::new(done.document.clone()),
             chunks: done.chunks.clone(),
             first_row: committed.first_row,
+            is_first: committed.is_first,
             vectors: vectors.unwrap_or_default().to_vec(),
         })
     }

@@ -116,6 +116,8 @@ const IDLE: Duration = Duration::from_secs(20);
 /// All indexes below one directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Search {
+    /// Ended before the rest goes: whoever opens the directory next must not meet them.
+    threads: Arc<Threads>,
     shared: Arc<Shared>,
 }
 
@@ -126,7 +128,6 @@ struct Shared {
     opening: Mutex<()>,
     limits: Option<Limits>,
     upkeep: Arc<Upkeep>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
     builds: Mutex<rebuild::Builds>,
     searches: Seats,
 }
@@ -146,12 +147,12 @@ impl Search {
             opening: Mutex::new(()),
             limits,
             upkeep: Arc::default(),
-            threads: Mutex::default(),
             builds: Mutex::new(rebuild::find_builds(dir)?),
             searches: Seats::new(),
         });
-        keep_up(&shared)?;
-        Ok(Self { shared })
+        let threads = Threads { upkeep: shared.upkeep.clone(), running: Mutex::default() };
+        keep_up(&shared, &threads)?;
+        Ok(Self { threads: Arc::new(threads), shared })
     }
 
     /// Opens a collection and tells up to which journal entries its indexes are complete. A damaged index is removed, and
@@ -206,11 +207,7 @@ impl Search {
 
     /// Ends the work in the background and puts on disk what the next start would have to replay. Blocks.
     pub fn close(&self) {
-        self.shared.upkeep.stop();
-        for thread in self.shared.threads.lock().drain(..) {
-            // A panic there was logged; what matters here is that it is over.
-            let _ = thread.join();
-        }
+        self.threads.end();
         for collection in self.shared.all() {
             if let Err(error) = collection.flush() {
                 tracing::warn!(%error, "vectors stay to be replayed at the next start");
@@ -289,9 +286,25 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
+/// The threads behind the scenes. They hold no handle of this.
+struct Threads {
+    upkeep: Arc<Upkeep>,
+    running: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Threads {
+    fn end(&self) {
         self.upkeep.stop();
+        for thread in self.running.lock().drain(..) {
+            // A panic there was logged; what matters here is that it is over.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -326,19 +339,27 @@ impl Upkeep {
 
 /// Two threads, so that a graph that takes minutes keeps no rows in memory meanwhile: one seals and lets writers of idle
 /// collections go, one joins segments. They end with the last handle.
-fn keep_up(shared: &Arc<Shared>) -> Result<()> {
-    in_background(shared, "search-seal", 0, |collection, _| {
+fn keep_up(shared: &Arc<Shared>, threads: &Threads) -> Result<()> {
+    let seal: Work = |collection, _| {
         collection.seal()?;
         collection.rest(IDLE)
-    })?;
-    // What searches and uploads leave over; threads that build graphs inherit it.
-    in_background(shared, "search-rewrite", 19, |collection, stopped| collection.rewrite(stopped))
+    };
+    let rewrite: Work = |collection, stopped| collection.rewrite(stopped);
+    // The second gets what searches and uploads leave over; threads that build graphs inherit it.
+    for (name, niceness, work) in [("search-seal", 0, seal), ("search-rewrite", 19, rewrite)] {
+        threads.running.lock().push(in_background(shared, name, niceness, work)?);
+    }
+    Ok(())
 }
 
 type Work = fn(&Collection, &AtomicBool) -> Result<()>;
 
-fn in_background(shared: &Arc<Shared>, name: &str, niceness: i32, work: Work) -> Result<()> {
-    let mut threads = shared.threads.lock();
+fn in_background(
+    shared: &Arc<Shared>,
+    name: &str,
+    niceness: i32,
+    work: Work,
+) -> std::io::Result<JoinHandle<()>> {
     let (upkeep, shared) = (shared.upkeep.clone(), Arc::downgrade(shared));
     let body = move || {
         // If it is refused, the work competes with searches: slower, not wrong.
@@ -354,9 +375,7 @@ fn in_background(shared: &Arc<Shared>, name: &str, niceness: i32, work: Work) ->
             upkeep.wait(&mut seen, IDLE / 2);
         }
     };
-    let thread = std::thread::Builder::new().name(name.into()).spawn(body)?;
-    threads.push(thread);
-    Ok(())
+    std::thread::Builder::new().name(name.into()).spawn(body)
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ fn commit_one(
     owner.chunks = owner.chunks + finished.chunks.len() as u64 - u64::from(former);
     owner.last_seq = entry.seq;
     collection::put(txn, &place.collection, &owner)?;
-    Ok(Some(Committed { entry, first_row }))
+    Ok(Some(Committed { entry, first_row, is_first: !was_committed }))
 }
 
 /// Row numbers for the chunks of a document; the first of them.

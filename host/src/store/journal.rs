@@ -72,7 +72,7 @@ impl Store {
             let vectors = vectors(txn, &place, chunks.len())?.unwrap_or_default();
             let open = self.open_stage(id, documents::job(txn, id)?);
             let document = Arc::new(record.document(id, place.collection, open));
-            Ok(Some(IndexDocument { document, chunks, first_row, vectors }))
+            Ok(Some(IndexDocument { document, chunks, first_row, is_first: false, vectors }))
         })
     }
 

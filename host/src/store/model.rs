@@ -189,6 +189,8 @@ pub struct Committed {
     pub entry: JournalEntry,
     /// See [`IndexDocument::first_row`].
     pub first_row: u32,
+    /// See [`IndexDocument::is_first`].
+    pub is_first: bool,
 }
 
 /// A line of the journal.

@@ -177,6 +177,8 @@ pub struct IndexDocument {
     /// Number of its first chunk among all that the collection ever had: chunk `i` is row `first_row + i` of both
     /// indexes. Later versions have higher numbers; none is used twice.
     pub first_row: u32,
+    /// Whether it is known to be its first version, so that no index has rows of another.
+    pub is_first: bool,
     /// Row-major, `chunks.len() * dimension`, unit length; empty where the collection has no vectors.
     pub vectors: Vec<f32>,
 }

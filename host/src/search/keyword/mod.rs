@@ -123,8 +123,11 @@ impl KeywordIndex {
 
     fn try_apply(&mut self, changes: &[Change], cursor: u64) -> Result<()> {
         let latest = latest(changes);
-        for document in latest.keys() {
-            self.delete(*document)?;
+        for (document, change) in &latest {
+            // To look for what there can't be costs a walk through the terms of each segment.
+            if !change.is_some_and(|put| put.is_first) {
+                self.delete(*document)?;
+            }
         }
         let documents: Vec<&IndexDocument> = latest.into_values().flatten().collect();
         for segment in segment::write(&self.index, self.fields, self.version, &documents)? {

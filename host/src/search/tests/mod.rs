@@ -64,7 +64,7 @@ pub fn chunk(index: u32, text: &str, language: Option<&str>) -> Chunk {
 pub fn indexed(document: Document, chunks: Vec<Chunk>, vectors: Vec<f32>) -> IndexDocument {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let first_row = NEXT.fetch_add(chunks.len() as u32, Ordering::Relaxed);
-    IndexDocument { document: Arc::new(document), chunks, first_row, vectors }
+    IndexDocument { document: Arc::new(document), chunks, first_row, is_first: false, vectors }
 }
 
 pub fn keyword_cursor(search: &Search) -> u64 {
