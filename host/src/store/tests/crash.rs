@@ -28,6 +28,8 @@ fn day(store: &Store, done: &mut Acknowledged) -> Result<()> {
         let taken = store.submit(uploads, QUEUE_MAX)?;
         done.submitted.extend(taken.iter().map(|taken| taken.document.id));
     }
+    // On disk with whatever is next on disk.
+    let soft = store.submit_soft(vec![upload(store, &home, b"soft")], QUEUE_MAX)?;
     let mut versions = Vec::new();
     for chunks in 1..3 {
         let job = store.claim()?.unwrap();
@@ -37,6 +39,7 @@ fn day(store: &Store, done: &mut Acknowledged) -> Result<()> {
     let ids: Vec<_> = versions.iter().map(|version| version.document.id).collect();
     store.commit(&versions, EMBEDDER)?;
     done.committed = ids.clone();
+    done.submitted.extend(soft.iter().map(|taken| taken.document.id));
     store.mark_ready(&ids)?;
     let third = store.claim()?.unwrap().document.id;
     store.fail(third, failure())?;
