@@ -124,10 +124,7 @@ impl Core {
         let folds = request.fold.unwrap_or(self.config.fold);
         let join = Join::new(request, self.config.fusion, self.embedder.info().fusion_weight);
         let mut query = self.query(request, join.fusion, &collections)?;
-        query.limit = match (folds, request.mode) {
-            (false, _) => wanted,
-            (true, _) => wanted * 2,
-        };
+        query.limit = if folds { wanted * 2 } else { wanted };
         let language = text::language(&query.text);
         Ok(Plan { caller, collections, query, join, language, wanted, folds })
     }

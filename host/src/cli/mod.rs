@@ -10,6 +10,7 @@ mod doctor;
 mod documents;
 mod eval;
 mod failure;
+#[cfg(target_env = "gnu")]
 mod memory;
 mod models;
 mod optimize;
@@ -105,6 +106,7 @@ type Result = anyhow::Result<Outcome>;
 
 /// Runs the program: reads the command line, does what it says, gives the exit code.
 pub fn main() -> ExitCode {
+    #[cfg(target_env = "gnu")]
     memory::tune();
     match run(Cli::parse().command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

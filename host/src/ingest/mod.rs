@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 use crate::config::{IngestConfig, PluginRef};
 use crate::plugins::{Embedders, Enricher, Plugins};
 use crate::search::Search;
-use crate::store::{self, NewDocument, Purged, StagedBlob, Store, Submitted};
+use crate::store::{self, Purged, StagedBlob, Store, Submitted};
 use crate::types::*;
 
 use chunk::Budget;
@@ -153,33 +153,25 @@ impl Ingest {
         Ok(Self { core, workers })
     }
 
-    /// Looks at each file and takes in those that are fit, in order, in one durable commit. Blocks.
+    /// Looks at each file and takes in those that are fit, in order, in one commit. It is on disk on return; for somebody who
+    /// says nothing before [`Self::wait`] has told that a document is final (`awaited`), only by then: that saves an fsync.
+    /// Blocks.
     ///
     /// # Errors
     /// Those of the store; then nothing was taken in.
-    pub fn submit(&self, uploads: Vec<Upload>) -> Result<Vec<Result<Submitted, Refused>>, Error> {
-        self.take(uploads, Store::submit)
-    }
-
-    /// As [`Self::submit`] for those who say nothing before [`Self::wait`] has told that a document is final: until
-    /// then a crash may lose it. Saves an fsync.
-    ///
-    /// # Errors
-    /// Those of the store; then nothing was taken in.
-    pub fn submit_awaited(&self, uploads: Vec<Upload>) -> Result<Vec<Result<Submitted, Refused>>, Error> {
-        self.take(uploads, Store::submit_soft)
-    }
-
-    fn take(
+    pub fn submit(
         &self,
         uploads: Vec<Upload>,
-        submit: impl Fn(&Store, Vec<NewDocument>, usize) -> store::Result<Vec<Submitted>>,
+        awaited: bool,
     ) -> Result<Vec<Result<Submitted, Refused>>, Error> {
         let now = jiff::Timestamp::now().as_millisecond();
         let checked: Vec<_> = uploads.into_iter().map(|upload| self.core.admit(upload, now)).collect();
         let refusals: Vec<_> = checked.iter().map(|result| result.as_ref().err().cloned()).collect();
         let fit: Vec<_> = checked.into_iter().flatten().collect();
-        let mut submitted = submit(&self.core.store, fit, self.core.queue_max)?.into_iter();
+        let (store, queue_max) = (&self.core.store, self.core.queue_max);
+        let submitted =
+            if awaited { store.submit_soft(fit, queue_max) } else { store.submit(fit, queue_max) };
+        let mut submitted = submitted?.into_iter();
         self.workers.wake();
         Ok(refusals
             .into_iter()

@@ -1,6 +1,6 @@
 //! Both indexes of one collection. Searches read an immutable view and take no lock; one writer makes the next view.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -278,7 +278,8 @@ impl Collection {
 impl View {
     /// Which chunks the rows are; those of keyword hits as the keyword index knows them.
     fn chunks(&self, rows: Vec<Fused>, keyword: &[KeywordHit]) -> Result<Vec<Hit>> {
-        let chunk = |row: u32| match keyword.iter().find(|hit| hit.row == row) {
+        let by_row: HashMap<u32, &KeywordHit> = keyword.iter().map(|hit| (hit.row, hit)).collect();
+        let chunk = |row: u32| match by_row.get(&row) {
             Some(hit) => self.keywords.chunk(hit).map(Some),
             None => Ok(self.vectors.chunk(row)),
         };

@@ -124,8 +124,8 @@ impl Store {
 
     /// A document of this owner.
     pub fn document(&self, owner: &UserId, id: DocumentId) -> Result<Option<Document>> {
-        self.engine()
-            .read(|txn| locate_owned(txn, owner, id)?.map(|place| self.load(txn, id, place)).transpose())
+        let loaded = self.engine().read(|txn| Loader::new(txn)?.load(self, owner, id))?;
+        Ok(loaded.map(|(_, document)| document))
     }
 
     /// Any document: for the daemon's own work, never for a request.

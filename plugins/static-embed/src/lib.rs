@@ -22,7 +22,6 @@ const WEIGHTS_SHA256: &str = "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb
 pub struct StaticEmbed {
     tokenizer: RefCell<Tokenizer>,
     weights: RefCell<Weights>,
-    dimension: usize,
 }
 
 impl StaticEmbed {
@@ -59,14 +58,13 @@ impl Embedder for StaticEmbed {
                 weights.rows()
             )));
         }
-        let dimension = weights.dimension();
-        Ok(Self { tokenizer: RefCell::new(tokenizer), weights: RefCell::new(weights), dimension })
+        Ok(Self { tokenizer: RefCell::new(tokenizer), weights: RefCell::new(weights) })
     }
 
     fn info(&self) -> Result<ModelInfo> {
         Ok(ModelInfo {
             model: "wordllama-l2-supercat-256".into(),
-            dimension: self.dimension as u32,
+            dimension: self.weights.borrow().dimension() as u32,
             // A mean has no window; beyond this its direction says ever less.
             window_tokens: 512,
             batch_max: 256,
@@ -77,7 +75,7 @@ impl Embedder for StaticEmbed {
     }
 
     fn embed(&self, texts: &[String], _purpose: Purpose) -> Result<Embeddings> {
-        let dimension = self.dimension;
+        let dimension = self.weights.borrow().dimension();
         let mut values = vec![0.0; texts.len() * dimension];
         let rows = values.chunks_exact_mut(dimension);
         let tokens =

@@ -32,8 +32,9 @@ pub(super) enum Outcome {
     Refused { filename: String, why: Refused },
 }
 
-/// Takes files in as one commit; on disk is that on return, or, for a client that waits, once they are final. An idempotency key stands for one request for ever the same: repeated, it
-/// finds the documents of the first time, because the same bytes are never stored twice. Blocks.
+/// Takes files in as one commit; on disk is that on return, or, for a client that waits, once they are final. An
+/// idempotency key stands for one request for ever the same: repeated, it finds the documents of the first time, because
+/// the same bytes are never stored twice. Blocks.
 pub(super) fn take_in(
     app: &App,
     collection: CollectionKey,
@@ -89,11 +90,7 @@ pub(super) fn submit(
         let refused = upload.map(|upload| uploads.push(upload)).err();
         places.push((filename, refused));
     }
-    let results = match (uploads.is_empty(), wait) {
-        (true, _) => Vec::new(),
-        (false, true) => ingest.submit_awaited(uploads)?,
-        (false, false) => ingest.submit(uploads)?,
-    };
+    let results = if uploads.is_empty() { Vec::new() } else { ingest.submit(uploads, wait)? };
     let mut results = results.into_iter();
     let outcome = |(filename, refused): (String, Option<Refused>)| match refused {
         Some(why) => Some(Outcome::Refused { filename, why }),

@@ -46,7 +46,7 @@ fn take_in(app: &Arc<App>, corpus: &[CorpusDocument]) -> anyhow::Result<()> {
     for batch in corpus.chunks(BATCH) {
         let uploads =
             batch.iter().map(|document| upload(app, document)).collect::<anyhow::Result<Vec<_>>>()?;
-        for submitted in app.ingest.submit(uploads)? {
+        for submitted in app.ingest.submit(uploads, false)? {
             last.push(submitted?.document.id);
         }
     }
