@@ -28,6 +28,9 @@ struct Writer {
     vectors: Option<VectorWriter>,
 }
 
+/// How often a join of keyword segments, which takes milliseconds to minutes, is asked whether it is done.
+const JOIN_POLL: Duration = Duration::from_millis(5);
+
 /// The indexes of a collection.
 pub struct Collection {
     directory: PathBuf,
@@ -39,6 +42,8 @@ pub struct Collection {
     sealing: Mutex<()>,
     /// Held while segments are written anew.
     rewriting: Mutex<()>,
+    /// Held while somebody waits for the keyword index to be one segment.
+    joining: Mutex<()>,
     /// Held from an exchange of segments to the list of them on disk.
     listing: Mutex<()>,
 }
@@ -51,7 +56,7 @@ impl Collection {
         let mut writer = Writer { keywords, vectors };
         let view = ArcSwap::from_pointee(writer.view()?);
         let directory = directory.to_path_buf();
-        let (sealing, rewriting, listing) = Default::default();
+        let (sealing, rewriting, joining, listing) = Default::default();
         let has_vectors = AtomicBool::new(space.is_some());
         Ok(Self {
             directory,
@@ -61,6 +66,7 @@ impl Collection {
             has_vectors,
             sealing,
             rewriting,
+            joining,
             listing,
         })
     }
@@ -138,7 +144,7 @@ impl Collection {
         Ok(())
     }
 
-    /// Lets go of what only changes need, if there were none for a while. Never waits for a change.
+    /// Tidies up and lets go of what only changes need, if there were none for a while. Never waits for a change.
     pub fn rest(&self, idle: Duration) -> Result<()> {
         let Some(mut writer) = self.writer.try_lock() else { return Ok(()) };
         if writer.keywords.rest(idle)? {
@@ -174,9 +180,21 @@ impl Collection {
         let rewriting = self.rewriting.lock();
         while self.work_once(|segments, _, limits| plan::whole(segments, limits), cancelled)? {}
         drop(rewriting);
+        let _joining = self.joining.lock();
         let mut writer = self.writer.lock();
-        writer.keywords.optimize()?;
-        self.publish(&mut writer)
+        if !writer.keywords.begin_join()? {
+            return self.publish(&mut writer);
+        }
+        drop(writer);
+        while !cancelled.load(Ordering::Relaxed) {
+            let mut writer = self.writer.lock();
+            if writer.keywords.end_join()? {
+                return self.publish(&mut writer);
+            }
+            drop(writer);
+            std::thread::sleep(JOIN_POLL);
+        }
+        Ok(())
     }
 
     /// Puts what is in memory on disk, so that the next start has nothing to replay.

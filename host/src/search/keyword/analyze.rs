@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use tantivy::tokenizer::{
-    BoxTokenStream, Language, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream, Tokenizer,
+    BoxTokenStream, Language, RawTokenizer, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream,
+    Tokenizer,
 };
 use unicode_normalization::char::is_combining_mark;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
@@ -28,9 +29,18 @@ pub struct Analysis {
     analyzer: TextAnalyzer,
     /// The same without stems and prefix: the words as they are written, without stop words.
     words: TextAnalyzer,
+    /// The same for a single word in lower case.
+    word: TextAnalyzer,
 }
 
 impl Analysis {
+    /// The term of a single word in lower case; `None` for a stop word.
+    pub fn term(&self, word: &str) -> Option<String> {
+        let mut analyzer = self.word.clone();
+        let mut stream = Prefixed { inner: analyzer.token_stream(word), prefix: self.prefix };
+        stream.advance().then(|| std::mem::take(&mut stream.inner.token_mut().text))
+    }
+
     /// Calls `each` with the terms of `text` and the position of the word that each stands for.
     pub fn terms(&self, text: &str, mut each: impl FnMut(usize, &str)) {
         self.tokens(text, |token| each(token.position, &token.text));
@@ -61,17 +71,21 @@ pub fn analyses() -> &'static [Analysis] {
             "fr" French, "hu" Hungarian, "it" Italian, "nl" Dutch, "no" Norwegian, "pt" Portuguese,
             "ro" Romanian, "ru" Russian, "sv" Swedish, "ta" Tamil, "tr" Turkish,
         ];
-        let general = Analysis { code: "", prefix: ":", analyzer: Words.into(), words: Words.into() };
-        let stemmed = languages.map(|(code, prefix, language)| {
-            let (analyzer, words) = (analyzer_of(language, true), analyzer_of(language, false));
-            Analysis { code, prefix, analyzer, words }
+        let (analyzer, words, word) = (Words.into(), Words.into(), RawTokenizer::default().into());
+        let general = Analysis { code: "", prefix: ":", analyzer, words, word };
+        let stemmed = languages.map(|(code, prefix, language)| Analysis {
+            code,
+            prefix,
+            analyzer: analyzer_of(Words, language, true),
+            words: analyzer_of(Words, language, false),
+            word: analyzer_of(RawTokenizer::default(), language, true),
         });
         std::iter::once(general).chain(stemmed).collect()
     })
 }
 
-fn analyzer_of(language: Language, stemmed: bool) -> TextAnalyzer {
-    let mut builder = TextAnalyzer::builder(Words).dynamic();
+fn analyzer_of(tokenizer: impl Tokenizer, language: Language, stemmed: bool) -> TextAnalyzer {
+    let mut builder = TextAnalyzer::builder(tokenizer).dynamic();
     if let Some(stop_words) = StopWordFilter::new(language) {
         builder = builder.filter_dynamic(stop_words);
     }
@@ -288,6 +302,16 @@ mod tests {
         assert_eq!(terms(None, "The Houses"), [":the", ":houses"]);
         assert_eq!(terms(Some("xx"), "The Houses"), [":the", ":houses"]);
         assert_eq!(terms(Some("nb"), "husene"), ["no:hus"]);
+    }
+
+    #[test]
+    fn a_single_word_is_analysed_as_in_a_text() {
+        let term = |language, word| analysis_for(Some(language)).term(word);
+        assert_eq!(term("en", "houses").as_deref(), Some("en:hous"));
+        assert_eq!(term("de", "gärten").as_deref(), Some("de:gart"));
+        assert_eq!(term("de", "die"), None);
+        assert_eq!(term("xx", "die").as_deref(), Some(":die"));
+        assert_eq!(term("xx", "東京").as_deref(), Some(":東京"));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Terms of an index with their rows. A query asks for the same term several times: it is looked up once.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tantivy::postings::TermInfo;
@@ -13,6 +12,8 @@ use super::query::Spoken;
 /// A term as the segments know it.
 #[derive(Debug)]
 pub struct Entry {
+    /// With the prefix of its language.
+    pub text: Arc<str>,
     /// Place of its language among those of the index.
     pub language: usize,
     /// Rows that have it, dead ones too.
@@ -26,7 +27,7 @@ pub struct Dictionary<'a> {
     field: Field,
     languages: &'a [Spoken],
     segments: Vec<Arc<InvertedIndexReader>>,
-    known: HashMap<String, Option<Rc<Entry>>>,
+    known: HashMap<String, Option<Arc<Entry>>>,
 }
 
 impl<'a> Dictionary<'a> {
@@ -42,17 +43,22 @@ impl<'a> Dictionary<'a> {
         self.field
     }
 
+    /// The languages of the index.
+    pub fn languages(&self) -> &'a [Spoken] {
+        self.languages
+    }
+
     /// The rows of a segment.
     pub fn segment(&self, position: u32) -> Option<&InvertedIndexReader> {
         self.segments.get(position as usize).map(AsRef::as_ref)
     }
 
     /// `None` for a term that no segment has.
-    pub fn look_up(&mut self, term: &str) -> tantivy::Result<Option<Rc<Entry>>> {
+    pub fn look_up(&mut self, term: &str) -> tantivy::Result<Option<Arc<Entry>>> {
         if let Some(known) = self.known.get(term) {
             return Ok(known.clone());
         }
-        let entry = self.find(term)?.map(Rc::new);
+        let entry = self.find(term)?.map(Arc::new);
         self.known.insert(term.to_owned(), entry.clone());
         Ok(entry)
     }
@@ -65,7 +71,7 @@ impl<'a> Dictionary<'a> {
     fn find(&self, term: &str) -> tantivy::Result<Option<Entry>> {
         let of_term = |spoken: &Spoken| term.starts_with(spoken.analysis.prefix);
         let Some(language) = self.languages.iter().position(of_term) else { return Ok(None) };
-        let mut entry = Entry { language, frequency: 0, segments: Vec::new() };
+        let mut entry = Entry { text: term.into(), language, frequency: 0, segments: Vec::new() };
         for position in self.languages[language].segments.iter().copied() {
             let Some(segment) = self.segment(position) else { continue };
             if let Some(info) = segment.terms().get(term)? {

@@ -135,9 +135,7 @@ pub fn parts(
 
 /// The term of a word, unless it is too short for a part, or a stop word.
 fn stem(analysis: &Analysis, word: &str) -> Option<String> {
-    let mut stem = None;
-    analysis.terms(word, |_, term| stem = Some(term.to_owned()));
-    stem.filter(|stem| stem.len() > analysis.prefix.len() + 2)
+    analysis.term(word).filter(|stem| stem.len() > analysis.prefix.len() + 2)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod analyze;
 mod dictionary;
 mod directory;
 mod expand;
+mod join;
 mod mark;
 mod parse;
 mod query;
@@ -12,11 +13,12 @@ mod schema;
 mod score;
 mod segment;
 mod similar;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tantivy::columnar::Column;
 use tantivy::index::SegmentId;
@@ -30,11 +32,13 @@ use tantivy::{
 
 use self::analyze::{Analysis, analyses};
 use self::directory::UnsyncedDirectory;
+use self::join::Joining;
 pub use self::mark::Marker;
 use self::query::Spoken;
 pub use self::rows::Rows;
 use self::schema::{Fields, ID_COLUMNS, ROW_COLUMN};
 use self::score::Pool;
+use self::words::Words;
 use super::filter;
 use super::vector::Bits;
 use super::{Error, Result};
@@ -52,6 +56,7 @@ pub struct KeywordIndex {
     fields: Fields,
     /// Commits and merges; it gets whole segments, see [`segment`].
     writer: Option<IndexWriter>,
+    joining: Option<Joining>,
     cursor: u64,
     /// Tantivy's number of the last commit: the version of the rows that are written next.
     version: u64,
@@ -86,6 +91,7 @@ impl KeywordIndex {
             reader,
             fields,
             writer: None,
+            joining: None,
             cursor,
             version,
             stale: false,
@@ -114,6 +120,7 @@ impl KeywordIndex {
     /// After an error nobody knows how far a commit got, but the directory does.
     fn catch_up(&mut self) -> Result<()> {
         self.writer = None;
+        self.joining = None;
         self.reader.reload()?;
         self.version = self.index.load_metas()?.opstamp;
         self.cursor = cursor(&self.index).unwrap_or(self.cursor);
@@ -161,38 +168,6 @@ impl KeywordIndex {
         Ok(())
     }
 
-    /// Lets the writer and its memory go when it was not used for a while; true if so.
-    pub fn rest(&mut self, idle: Duration) -> Result<bool> {
-        if self.last_used.elapsed() < idle {
-            return Ok(false);
-        }
-        let Some(writer) = self.writer.take() else { return Ok(false) };
-        writer.wait_merging_threads()?;
-        self.reader.reload()?;
-        Ok(true)
-    }
-
-    /// Joins all segments into one, and gives back the space of deleted rows.
-    pub fn optimize(&mut self) -> Result<()> {
-        // A merge that goes on by itself would take its segments away from this one.
-        if let Some(writer) = self.writer.take() {
-            writer.wait_merging_threads()?;
-            self.reader.reload()?;
-        }
-        let segments = self.index.searchable_segment_ids()?;
-        let clean = segments.len() <= 1
-            && self.reader.searcher().segment_readers().iter().all(|s| s.num_deleted_docs() == 0);
-        if clean {
-            return Ok(());
-        }
-        let merged = self.writer()?.merge(&segments);
-        merged.wait()?;
-        self.reader.reload()?;
-        let collected = self.writer()?.garbage_collect_files();
-        collected.wait()?;
-        Ok(())
-    }
-
     fn writer(&mut self) -> Result<&mut IndexWriter> {
         if self.writer.is_none() {
             let options = IndexWriterOptions::builder()
@@ -216,7 +191,7 @@ impl KeywordIndex {
         let languages = languages(&searcher, self.fields)?;
         self.columns = self.columns.following(&searcher);
         let (columns, pool) = (self.columns.clone(), self.pool.clone());
-        Ok(Keywords { searcher, fields: self.fields, languages, columns, pool })
+        Ok(Keywords { searcher, fields: self.fields, languages, columns, pool, words: Words::default() })
     }
 }
 
@@ -299,6 +274,7 @@ pub struct Keywords {
     languages: Vec<Spoken>,
     columns: Columns,
     pool: Pool,
+    words: Words,
 }
 
 impl Keywords {
@@ -330,15 +306,14 @@ impl Keywords {
         limit: usize,
     ) -> Result<Vec<KeywordHit>> {
         let asked = (query.text.as_str(), query.typo_tolerance);
-        let index = (&self.searcher, &self.pool);
-        let rows = query::search(index, self.fields, &self.languages, asked, allowed, limit)?;
+        let rows = query::search(self, asked, allowed, limit)?;
         self.hits(&rows)
     }
 
     /// Marks the words of a query in texts of this index.
     pub fn marker(&self, query: &SearchQuery) -> Result<Marker> {
         let asked = (query.text.as_str(), query.typo_tolerance);
-        Ok(query::marker(&self.searcher, self.fields, &self.languages, asked)?)
+        Ok(query::marker(self, asked)?)
     }
 
     fn hits(&self, rows: &[(f32, DocAddress)]) -> Result<Vec<KeywordHit>> {

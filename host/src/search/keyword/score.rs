@@ -5,7 +5,6 @@
 //! Sums are whole numbers, so that they do not depend on their order: the same rows score the same however they are
 //! spread over segments.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -42,7 +41,7 @@ const CHEAP: usize = if cfg!(test) { 2 } else { 128 };
 #[derive(Default)]
 pub struct Asked {
     /// Each with its inverse document frequency, times what it counts.
-    pub words: Vec<(Rc<Entry>, f32)>,
+    pub words: Vec<(Arc<Entry>, f32)>,
     /// Rows of words that begin so.
     pub prefixes: Vec<ScoredRows>,
     /// A row must have all of them. Each with at least the inverse document frequencies of its words together.

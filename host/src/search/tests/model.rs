@@ -18,6 +18,7 @@ enum Step {
     Apply(Vec<(u8, Option<Vec<Content>>)>),
     /// The work in the background is done now.
     Settle,
+    Rest,
     /// Everything is put together.
     Optimize,
     /// The process ends and begins anew.
@@ -80,6 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => proptest::collection::vec(change, 1..5).prop_map(Step::Apply),
         1 => Just(Step::Settle),
+        2 => Just(Step::Rest),
         1 => Just(Step::Optimize),
         1 => Just(Step::Reopen),
         2 => Just(Step::Kill),
@@ -222,6 +224,7 @@ proptest! {
                     search.apply(ID, &made, model.last).unwrap();
                 }
                 Step::Settle => search.settle().unwrap(),
+                Step::Rest => search.get(ID).unwrap().rest(Duration::ZERO).unwrap(),
                 Step::Optimize => search.optimize().unwrap(),
                 Step::Reopen => {
                     search.close();
