@@ -7,6 +7,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 
 step "1/7 tools"
 need_everything
+apt_install libfaketime # for a clock that goes backwards
 
 step "2/7 the embedder's weights, and what makes plugins of Python and JavaScript"
 ./scripts/fetch-models.sh

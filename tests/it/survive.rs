@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -190,6 +190,50 @@ async fn nothing_is_lost_in_a_hundred_kills() {
     }
     check(&daemon, &mut told).await;
     assert!(told.there.len() > 20 && told.gone.len() > 5, "too little happened");
+    check_searches(&daemon, &told).await;
+}
+
+/// The library that shows a process another time.
+fn faketime() -> Option<PathBuf> {
+    let of_machine = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    of_machine.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_may_go_backwards() {
+    let Some(faketime) = faketime() else {
+        eprintln!("SKIPPED: libfaketime is not installed");
+        return;
+    };
+    let mut random = Random(21);
+    let mut told = Told::default();
+    let mut data = data_dir();
+    let mut years = BTreeSet::new();
+    for offset in ["-100d", "+4000d", "-9000d", "-1d", "+1d"] {
+        let environment = [
+            ("LD_PRELOAD", faketime.as_os_str()),
+            ("FAKETIME", offset.as_ref()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+        ];
+        let daemon = TestDaemon::start_on_in(data, &environment);
+        for _ in 0..4 {
+            told.upload(&daemon, 3).await.unwrap();
+            told.delete(&daemon, random.below(1000)).await.unwrap();
+        }
+        check(&daemon, &mut told).await;
+        let listed = daemon.get("/api/v1/documents?limit=200").await.ok();
+        years.extend(
+            listed["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["upload_time"].as_str().unwrap()[..4].to_owned()),
+        );
+        data = daemon.kill();
+    }
+    assert!(years.len() > 2, "the clock was not off: {years:?}");
+    let daemon = TestDaemon::start_on(data);
+    check(&daemon, &mut told).await;
     check_searches(&daemon, &told).await;
 }
 

@@ -3,6 +3,7 @@
 pub mod author;
 mod cache;
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -93,6 +94,13 @@ impl TestDaemon {
         std::fs::write(&file, config).unwrap();
         let mut command = serve(data.path());
         command.arg("--config").arg(file);
+        Self::spawn(command, data)
+    }
+
+    /// The same in another environment.
+    pub fn start_on_in(data: TempDir, environment: &[(&str, &OsStr)]) -> Self {
+        let mut command = serve(data.path());
+        command.envs(environment.iter().copied());
         Self::spawn(command, data)
     }
 
