@@ -8,6 +8,8 @@ query). Each line on stdin is a command, each line on stdout its answer as JSON:
     build EF_CONSTRUCTION THREADS   {"seconds": .., "cpu_seconds": ..}
     search EF                       {"us": .. of processor time a query, one thread, "recall": ..@10}
     size                            {"bytes": .. a vector, as saved}
+    reopen                          {"ms": .. from a new process's load to its first answer, "bytes": .. resident more
+                                    after all queries than before}; the median of five processes
 The package is installed into an environment of its own, ~/.cache/smartrag-bench unless SMARTRAG_BENCH_VENV names another.
 """
 import json
@@ -80,6 +82,36 @@ class Hnswlib:
             return {"bytes": os.path.getsize(path) / len(self.vectors)}
 
 
+    def reopen(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "index")
+            self.index.save_index(path)
+            runs = [json.loads(subprocess.check_output(
+                [sys.executable, "-c", REOPEN, path, os.path.join(sys.argv[2], "queries.f32"), str(self.dimension)]
+            )) for _ in range(5)]
+        return {key: sorted(run[key] for run in runs)[2] for key in ("ms", "bytes")}
+
+
+# Opens an index: file, queries, dimension.
+REOPEN = """
+import json, sys, time
+import hnswlib, numpy
+dimension = int(sys.argv[3])
+queries = numpy.fromfile(sys.argv[2], dtype="<f4").reshape(-1, dimension)
+def resident():
+    status = open("/proc/self/status").read()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+before, begun = resident(), time.perf_counter()
+index = hnswlib.Index(space="ip", dim=dimension)
+index.load_index(sys.argv[1])
+index.set_ef(48)
+index.knn_query(queries[:1], k=10, num_threads=1)
+ms = (time.perf_counter() - begun) * 1e3
+index.knn_query(queries, k=10, num_threads=1)
+print(json.dumps({"ms": ms, "bytes": resident() - before}))
+"""
+
+
 def main():
     if len(sys.argv) != 4 or sys.argv[1] != "hnswlib":
         sys.exit(__doc__)
@@ -87,7 +119,7 @@ def main():
     peer = Hnswlib(sys.argv[2], int(sys.argv[3]))
     for line in sys.stdin:
         command, *arguments = line.split()
-        if command not in ("build", "search", "size"):
+        if command not in ("build", "search", "size", "reopen"):
             sys.exit(f"unknown command {command}")
         print(json.dumps(getattr(peer, command)(*arguments)), flush=True)
 

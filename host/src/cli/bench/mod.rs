@@ -5,6 +5,7 @@ mod curve;
 mod daemon;
 mod native;
 mod plugins;
+mod reopen;
 mod run;
 mod search;
 mod svg;
@@ -44,13 +45,19 @@ enum Part {
     Search(search::Args),
     /// Graphs of vector search: recall against time, and what building costs
     Vectors(VectorArgs),
+    /// Opens an index that `bench vectors` wrote
+    #[command(hide = true)]
+    Reopen(reopen::Args),
 }
 
 #[derive(Debug, clap::Args)]
 struct VectorArgs {
     /// Retrieval sets; their sentences are embedded
-    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    #[arg(long, value_name = "DIR", num_args = 1.., required_unless_present = "clusters")]
     corpus: Vec<PathBuf>,
+    /// Made-up vectors in so many clusters instead
+    #[arg(long, value_name = "N", conflicts_with = "corpus")]
+    clusters: Option<usize>,
     /// Vectors to search, with mixtures of real ones when there are fewer sentences
     #[arg(long = "synthetic", value_name = "N", default_value_t = 100_000)]
     rows: usize,
@@ -113,6 +120,7 @@ pub(super) async fn run(args: Args) -> Result {
         }
         Some(Part::Search(args)) => return show(search::run(&args).await?, args.json),
         Some(Part::Vectors(args)) => return tokio::task::spawn_blocking(move || vectors::run(&args)).await?,
+        Some(Part::Reopen(args)) => return tokio::task::spawn_blocking(move || reopen::run(&args)).await?,
         None => {}
     }
     let mut figures = run::run(&args).await?;

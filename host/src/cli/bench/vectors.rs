@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::corpus::Numbers;
+use super::reopen::{self, Reopened};
 use super::{VectorArgs, curve, quantile};
 use crate::cli::output::{self, Table};
 use crate::cli::{Outcome, Result, collection};
@@ -18,6 +19,9 @@ use crate::text;
 
 /// Widths of the search.
 const EFS: [usize; 10] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256];
+/// Numbers in a made-up vector, and directions in which a cluster is spread.
+const DIMENSION: usize = 256;
+const SPREAD: usize = 16;
 /// Turns; the median counts.
 const ROUNDS: usize = 5;
 const QUERIES: usize = 1000;
@@ -28,6 +32,9 @@ const NOISE: f32 = 0.1;
 /// The M16 graph is measured as built with either.
 const PEER_EF_CONSTRUCTION: [usize; 2] = [200, 100];
 
+/// Vectors, queries and their dimension.
+type Set = (Vec<Vec<f32>>, Vec<Vec<f32>>, usize);
+
 /// A graph that was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
@@ -36,6 +43,9 @@ pub(super) struct Measured {
     /// Of all processors.
     build_cpu_seconds: f64,
     bytes_a_vector: f64,
+    /// In a new process. Not of the yardstick, which the product does not write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reopened: Option<Reopened>,
     pub points: Vec<Point>,
 }
 
@@ -49,8 +59,13 @@ pub(super) struct Point {
 }
 
 pub(super) fn run(args: &VectorArgs) -> Result {
-    let (vectors, dimension) = embeddings(&args.corpus)?;
-    let (rows, queries) = mixed(vectors, dimension, args.rows);
+    let (rows, queries, dimension) = match args.clusters {
+        Some(clusters) => clustered(clusters, args.rows),
+        None => {
+            let (vectors, dimension) = embeddings(&args.corpus)?;
+            mixed(vectors, dimension, args.rows)
+        }
+    };
     let flat: Vec<f32> = rows.concat();
     let vectors = Vectors::new(flat.clone(), dimension);
     eprintln!("{} vectors of {dimension}, {} queries", vectors.len(), queries.len());
@@ -75,7 +90,14 @@ pub(super) fn run(args: &VectorArgs) -> Result {
             peers.push(Peer::start(python, files.path(), dimension, ef_construction, args.threads)?);
         }
     }
-    let measured = in_turns(&vectors, &own, &mut peers, &queries, &truth)?;
+    let mut measured = in_turns(&vectors, &own, &mut peers, &queries, &truth)?;
+    eprintln!("opening in new processes");
+    let index = tempfile::tempdir()?;
+    reopen::write(index.path(), (&flat, &queries), dimension)?;
+    measured[0].reopened = Some(reopen::measure(index.path(), dimension)?);
+    for (measured, peer) in measured.iter_mut().skip(own.len()).zip(&mut peers) {
+        measured.reopened = Some(peer.ask("reopen")?);
+    }
     if let Some(file) = &args.svg {
         std::fs::write(file, curve::svg(&measured)).with_context(|| file.display().to_string())?;
     }
@@ -113,7 +135,7 @@ fn embeddings(sets: &[PathBuf]) -> anyhow::Result<(Vec<Vec<f32>>, usize)> {
 }
 
 /// Shuffled vectors, with mixtures of two and some noise until there are enough, and queries that are none of them.
-fn mixed(mut vectors: Vec<Vec<f32>>, dimension: usize, rows: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+fn mixed(mut vectors: Vec<Vec<f32>>, dimension: usize, rows: usize) -> Set {
     let mut numbers = Numbers::new(3);
     let real = vectors.len() as u64;
     while vectors.len() < rows + QUERIES {
@@ -126,7 +148,31 @@ fn mixed(mut vectors: Vec<Vec<f32>>, dimension: usize, rows: usize) -> (Vec<Vec<
         vectors.swap(at, (numbers.next() % (at as u64 + 1)) as usize);
     }
     let queries = vectors.split_off(vectors.len() - QUERIES);
-    (vectors, queries)
+    (vectors, queries, dimension)
+}
+
+/// Vectors around random centres, spread along a few directions of their own cluster much and along all a little, as
+/// embeddings of texts on one subject are; and queries of the same kind.
+fn clustered(clusters: usize, rows: usize) -> Set {
+    let mut numbers = Numbers::new(4);
+    let mut random = || -> Vec<f32> {
+        unit((0..DIMENSION).map(|_| numbers.next() as f32 / u64::MAX as f32 - 0.5).collect())
+    };
+    let mut cluster = || -> Vec<Vec<f32>> { (0..=SPREAD).map(|_| random()).collect() };
+    let clusters: Vec<_> = (0..clusters.max(1)).map(|_| cluster()).collect();
+    let mut numbers = Numbers::new(5);
+    let mut vector = || {
+        let cluster = &clusters[(numbers.next() % clusters.len() as u64) as usize];
+        let mut number = || numbers.next() as f32 / u64::MAX as f32 - 0.5;
+        let mut sum: Vec<f32> = cluster[0].iter().map(|centre| centre + number() * NOISE).collect();
+        for direction in &cluster[1..] {
+            let far = number();
+            sum.iter_mut().zip(direction).for_each(|(sum, along)| *sum += along * far);
+        }
+        unit(sum)
+    };
+    let vectors = (0..rows).map(|_| vector()).collect();
+    (vectors, (0..QUERIES).map(|_| vector()).collect(), DIMENSION)
 }
 
 fn unit(vector: Vec<f32>) -> Vec<f32> {
@@ -168,6 +214,7 @@ fn in_turns(
         build_seconds,
         build_cpu_seconds,
         bytes_a_vector,
+        reopened: None,
         points,
     });
     Ok(measured.collect())
@@ -193,9 +240,20 @@ fn show(measured: &[Measured], json: bool) -> Result {
     }
     table.print()?;
     output::line("")?;
-    let mut table =
-        Table::new(["graph", "build s", "build cpu s", "bytes a vector", "µs at .95", "µs at .99"]);
+    let mut table = Table::new([
+        "graph",
+        "build s",
+        "build cpu s",
+        "bytes a vector",
+        "µs at .95",
+        "µs at .99",
+        "ms to open",
+        "MB resident",
+    ]);
     for graph in measured {
+        let reopened = |figure: fn(&Reopened) -> f64| {
+            graph.reopened.as_ref().map_or("-".to_owned(), |reopened| super::rounded(figure(reopened)))
+        };
         let at = |recall| curve::time_at(&graph.points, recall).map_or("-".to_owned(), super::rounded);
         table.row([
             graph.name.clone(),
@@ -204,6 +262,8 @@ fn show(measured: &[Measured], json: bool) -> Result {
             super::rounded(graph.bytes_a_vector),
             at(0.95),
             at(0.99),
+            reopened(|reopened| reopened.ms),
+            reopened(|reopened| reopened.bytes / 1e6),
         ]);
     }
     table.print()?;
