@@ -1,0 +1,73 @@
+//! Answers by a server that speaks OpenAI's chat API: llama.cpp, LM Studio, vLLM, LocalAI, a cloud.
+//!
+//! Written from OpenAI's published reference of `/chat/completions` and `/models`, and from what llama.cpp's server
+//! answers.
+
+mod chat;
+mod config;
+mod server;
+mod stream;
+
+use smartrag_sdk::generator::{Generator, ModelInfo, Request};
+use smartrag_sdk::{Annotation, Descriptor, Result, describe};
+
+pub use config::Config;
+pub use stream::Answer;
+
+use server::Server;
+
+/// The generator.
+pub struct OpenAi {
+    config: Config,
+    server: Server,
+}
+
+impl Generator for OpenAi {
+    type Generation = Answer;
+
+    fn describe() -> Descriptor {
+        describe!("openai").config_schema(config::SCHEMA)
+    }
+
+    fn load() -> Result<Self> {
+        let config: Config = smartrag_sdk::config()?;
+        let server = Server::new(config.endpoint()?);
+        Ok(Self { config, server })
+    }
+
+    /// Asks the server, so that this also tells whether it is there.
+    fn info(&self) -> Result<ModelInfo> {
+        let models = self.server.models()?;
+        let wanted = self.config.model.as_deref();
+        let model = models.iter().find(|model| Some(model.id.as_str()) == wanted).or(models.first());
+        let context_window = self
+            .config
+            .context_window
+            .or_else(|| self.server.window())
+            .or_else(|| model.and_then(|model| model.window));
+        let names: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
+        Ok(ModelInfo {
+            model: wanted.or(names.first().copied()).unwrap_or("default").to_owned(),
+            context_window,
+            strong: self.config.strong,
+            wants_sentences: false,
+            properties: vec![Annotation::new("models", &names)],
+        })
+    }
+
+    fn generate(&self, request: Request) -> Result<Answer> {
+        let model = request.model.clone().or_else(|| self.config.model.clone());
+        let model = model.or_else(|| self.server.first_model());
+        let body = chat::body(&request, model.as_deref());
+        Ok(Answer::new(self.server.chat(body, self.config.timeouts())?))
+    }
+
+    fn count_tokens(&self, texts: &[String]) -> Result<Vec<u32>> {
+        Ok(self.server.count_tokens(texts))
+    }
+}
+
+smartrag_sdk::export!(generator, OpenAi);
+
+#[cfg(test)]
+mod tests;

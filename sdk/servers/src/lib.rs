@@ -1,0 +1,10 @@
+//! What plugins share that speak to model servers: where the server is, what its failures mean, and which part of an
+//! answer is reasoning.
+
+mod endpoint;
+mod failure;
+mod reasoning;
+
+pub use endpoint::{Endpoint, Timeouts};
+pub use failure::{failure, not_json};
+pub use reasoning::Reasoning;
