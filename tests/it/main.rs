@@ -1,6 +1,7 @@
 //! Drives the real daemon. Needs the plugins and the embedder's weights in the target directory.
 
 mod api;
+mod backends;
 mod bad_input;
 mod cli;
 mod compile;

@@ -1,10 +1,12 @@
 //! One question: retrieve, fit, generate, persist.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
+use super::backends::Backend;
 use super::condense::standalone;
 use super::retrieve::Clock;
 use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, prompt};
@@ -19,6 +21,13 @@ const HISTORY_MAX: usize = 10;
 const TITLE_CHARS: usize = 60;
 /// Tokens kept free for the answer when the request names no number.
 const ANSWER_TOKENS: u32 = 512;
+
+/// For how long a server that is starting, or has too much to do, is asked again.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two such questions at least.
+const PAUSE_MIN_MS: u32 = 100;
+/// How often is looked meanwhile whether somebody still waits.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// Everything that is decided before the first word.
 struct Turn {
@@ -57,7 +66,7 @@ impl Core {
         search.query = standalone(&question.search.query, &history);
         let found = self.passages(caller, &search, &mut clock)?;
         let cancel = when_closed(events);
-        let started = self.start(chain, &question, &search.query, &history, found, &cancel)?;
+        let started = self.start(&chain, &question, &search.query, &history, found, &cancel)?;
         clock.lap("prepare");
         let turn = Turn {
             question: message(MessageRole::User, question.search.query.clone(), JsonMap::new()),
@@ -65,16 +74,20 @@ impl Core {
                 query_id: QueryId::new(),
                 conversation_id: conversation.id,
                 sources: started.sources,
-                backend: started.backend,
+                backend: started.backend.name.clone(),
                 model: started.model,
             },
             conversation,
             truncated: started.truncated,
         };
         let heard = match events.blocking_send(AnswerEvent::Begin(Box::new(turn.begin.clone()))) {
-            Ok(()) => listen(started.generation, events),
+            Ok(()) => listen(started.generation, started.backend.plugin(), events),
             Err(_) => Heard { interrupted: true, ..Heard::default() },
         };
+        // Whoever left before the end says nothing about the backend.
+        if heard.failure.is_some() || !heard.interrupted {
+            started.backend.note(heard.failure.as_ref());
+        }
         clock.lap("generate");
         self.finish(turn, heard, clock, events)
     }
@@ -97,10 +110,10 @@ impl Core {
         Ok((conversation, Vec::new()))
     }
 
-    /// The first backend of the chain that begins an answer.
+    /// The first backend of the chain that begins an answer. The last one gets some time if it is starting.
     fn start(
         &self,
-        chain: Vec<(String, Arc<dyn Generator>)>,
+        chain: &[Arc<Backend>],
         question: &Question,
         standalone: &str,
         history: &[Message],
@@ -109,8 +122,16 @@ impl Core {
     ) -> Result<Started> {
         let language = answer_language(question.language.as_deref(), &question.search.query, &found);
         let mut failure = None;
-        for (backend, generator) in chain {
-            let (sources, truncated) = fit(generator.as_ref(), question, found.clone())?;
+        for (at, backend) in chain.iter().enumerate() {
+            let generator = match backend.generator() {
+                Ok(generator) => generator,
+                Err(error) => {
+                    backend.note(Some(&error));
+                    failure = failure.or(Some(error));
+                    continue;
+                }
+            };
+            let (sources, truncated) = fit(generator.as_ref(), question, found.clone());
             let context = prompt::context(&sources);
             let wants_sentences = generator.info().wants_sentences;
             let request = GenerateRequest {
@@ -122,13 +143,16 @@ impl Core {
                 options: question.options.clone(),
                 cancel: cancel.clone(),
             };
-            match generator.generate(&request) {
+            let patience = if at + 1 == chain.len() { PATIENCE } else { Duration::ZERO };
+            match begin(generator.as_ref(), &request, patience) {
                 Ok(generation) => {
                     let model = question.model.clone().unwrap_or_else(|| generator.info().model.clone());
+                    let backend = backend.clone();
                     return Ok(Started { generation, sources, truncated, backend, model });
                 }
                 Err(error) => {
-                    tracing::warn!(backend, %error, "backend did not begin an answer");
+                    tracing::warn!(backend = backend.name, %error, "backend did not begin an answer");
+                    backend.note(Some(&error));
                     failure = failure.or(Some(error));
                     if cancel.is_cancelled() {
                         break;
@@ -166,8 +190,43 @@ struct Started {
     generation: Generation,
     sources: Vec<Passage>,
     truncated: bool,
-    backend: String,
+    backend: Arc<Backend>,
     model: String,
+}
+
+/// Begins an answer; a server that says when it will be there is asked again until the patience ends.
+fn begin(
+    generator: &dyn Generator,
+    request: &GenerateRequest,
+    patience: Duration,
+) -> std::result::Result<Generation, PluginError> {
+    let until = Instant::now() + patience;
+    loop {
+        let error = match generator.generate(request) {
+            Ok(generation) => return Ok(generation),
+            Err(error) => error,
+        };
+        let pause = error.retry_after_ms.filter(|_| error.retryable);
+        let Some(pause) = pause.map(|ms| Duration::from_millis(ms.max(PAUSE_MIN_MS).into())) else {
+            return Err(error);
+        };
+        if Instant::now() + pause > until || !wait(pause, &request.cancel) {
+            return Err(error);
+        }
+    }
+}
+
+/// False if nobody waits for the answer any more.
+fn wait(pause: Duration, cancel: &Cancel) -> bool {
+    let until = Instant::now() + pause;
+    while !cancel.is_cancelled() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(LOOK));
+    }
+    false
 }
 
 /// Asks the generator to end once nobody listens, even while it waits for a server.
@@ -178,7 +237,7 @@ fn when_closed(events: &Sender<AnswerEvent>) -> Cancel {
 }
 
 /// Passes text on until the generation ends or fails, or the client is gone.
-fn listen(generation: Generation, events: &Sender<AnswerEvent>) -> Heard {
+fn listen(generation: Generation, plugin: &str, events: &Sender<AnswerEvent>) -> Heard {
     let mut heard = Heard::default();
     for batch in generation {
         match batch {
@@ -187,13 +246,32 @@ fn listen(generation: Generation, events: &Sender<AnswerEvent>) -> Heard {
         }
         heard.interrupted |= events.is_closed() || heard.failure.is_some();
         if heard.interrupted {
-            break;
+            return heard;
         }
     }
+    heard.failure = heard.is_empty().then(|| nothing_said(plugin));
     heard
 }
 
+fn nothing_said(plugin: &str) -> PluginError {
+    PluginError {
+        plugin: plugin.to_owned(),
+        kind: FaultKind::Upstream,
+        message: "the model ended without a word: ask again, or try another model".into(),
+        retryable: true,
+        retry_after_ms: None,
+    }
+}
+
 impl Heard {
+    /// An answer of no words is none, unless there is a reason for it.
+    fn is_empty(&self) -> bool {
+        let reason = |finish| {
+            matches!(finish, FinishReason::Abstained | FinishReason::Cancelled | FinishReason::Filtered)
+        };
+        self.answer.trim().is_empty() && !self.finish.is_some_and(reason)
+    }
+
     fn take(&mut self, event: GenerateEvent, events: &Sender<AnswerEvent>) {
         match event {
             GenerateEvent::Text(text) => {
@@ -209,17 +287,14 @@ impl Heard {
 }
 
 /// As many passages, best first, as the model's window has room for; at least one.
-fn fit(
-    generator: &dyn Generator,
-    question: &Question,
-    mut found: Vec<Passage>,
-) -> Result<(Vec<Passage>, bool)> {
-    let Some(window) = generator.info().context_window else { return Ok((found, false)) };
+fn fit(generator: &dyn Generator, question: &Question, mut found: Vec<Passage>) -> (Vec<Passage>, bool) {
+    let Some(window) = generator.info().context_window else { return (found, false) };
     let room = window.saturating_sub(question.options.max_tokens.unwrap_or(ANSWER_TOKENS));
     let fixed = prompt::enhanced("en", &question.search.query, "");
     let mut texts = vec![fixed.as_str()];
     texts.extend(found.iter().map(|passage| passage.text.as_str()));
-    let tokens = generator.count_tokens(&texts)?;
+    // Whoever can't count now says so again when asked to answer.
+    let Ok(tokens) = generator.count_tokens(&texts) else { return (found, false) };
     let mut used: u32 = 0;
     let fitting = tokens.iter().take_while(|tokens| {
         used = used.saturating_add(tokens.saturating_add(16));
@@ -228,7 +303,7 @@ fn fit(
     let keep = fitting.count().saturating_sub(1).max(1);
     let truncated = keep < found.len();
     found.truncate(keep);
-    Ok((found, truncated))
+    (found, truncated)
 }
 
 /// The language asked for, else the question's own, else that of the best passage, else English.

@@ -1,52 +1,88 @@
-//! The named generators.
+//! The named generators: which there are, which can be asked at present, and whom to ask instead.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::{Error, ModelStatus, Result};
 use crate::config::{BackendConfig, BackendsConfig};
 use crate::plugins::{Generator, Plugins};
-use crate::types::{PluginError, Role};
+use crate::telemetry::metrics;
+use crate::types::{FaultKind, PluginError, Role};
+
+/// How often the backends are looked through.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often a server that is there is asked whether it still is.
+const PROBE_UP: Duration = Duration::from_secs(30);
+/// Failed answers in a row after which a backend is left alone.
+const FAILURES_MAX: u32 = 3;
+/// For how long; a server can say that it is there and fail nevertheless.
+const LEFT_ALONE: Duration = Duration::from_secs(30);
+/// The setting that says where a backend's server is.
+const SERVER: &str = "base_url";
 
 pub(super) struct Backends {
     default: String,
-    named: BTreeMap<String, Backend>,
+    named: BTreeMap<String, Arc<Backend>>,
 }
 
-struct Backend {
+/// A named backend.
+pub(super) struct Backend {
+    pub name: String,
     config: BackendConfig,
-    generator: std::result::Result<Arc<dyn Generator>, PluginError>,
+    plugins: Plugins,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` until its plugin could be made.
+    generator: Option<Arc<dyn Generator>>,
+    /// Why it should not be asked at present.
+    problem: Option<PluginError>,
+    /// Answers that failed, in a row.
+    failures: u32,
+    /// When it was last asked whether it is there.
+    probed: Option<Instant>,
+    /// Until when it is left alone.
+    alone_until: Option<Instant>,
 }
 
 impl Backends {
+    /// Makes those that need no server; the others are tried in the background, again and again while they are not there.
     pub(super) fn load(plugins: &Plugins, config: &BackendsConfig) -> Self {
         let load = |(name, config): (&String, &BackendConfig)| {
-            let generator = plugins.generator(&config.plugin.plugin, &config.plugin.settings);
-            if let Err(error) = &generator {
-                tracing::error!(backend = name, %error, "backend is not available");
-            }
-            (name.clone(), Backend { config: config.clone(), generator })
+            let (name, config, plugins) = (name.clone(), config.clone(), plugins.clone());
+            (name.clone(), Arc::new(Backend { name, config, plugins, state: Mutex::default() }))
         };
-        Self { default: config.default.clone(), named: config.named.iter().map(load).collect() }
+        let named: BTreeMap<_, _> = config.named.iter().map(load).collect();
+        named.values().filter(|backend| !backend.has_server()).for_each(|backend| backend.probe());
+        let remote: Vec<_> =
+            named.values().filter(|backend| backend.has_server()).map(Arc::downgrade).collect();
+        if !remote.is_empty() {
+            let watch = move || watch(&remote);
+            if let Err(error) = thread::Builder::new().name("backends".into()).spawn(watch) {
+                tracing::error!(%error, "no thread to look after the backends: they are tried when they are asked");
+            }
+        }
+        Self { default: config.default.clone(), named }
     }
 
-    /// The backend of this name, or the default one, and behind it those to fall back on.
-    pub(super) fn chain(&self, name: Option<&str>) -> Result<Vec<(String, Arc<dyn Generator>)>> {
+    /// The backend of this name, or the default one, and behind it those to fall back on. Those that are known not to be
+    /// there come last.
+    pub(super) fn chain(&self, name: Option<&str>) -> Result<Vec<Arc<Backend>>> {
         let mut next = Some(name.unwrap_or(&self.default));
-        let (mut chain, mut seen, mut failure) = (Vec::new(), Vec::new(), None);
-        while let Some(name) = next.filter(|name| !seen.contains(name)) {
-            seen.push(name);
+        let mut chain: Vec<Arc<Backend>> = Vec::new();
+        while let Some(name) = next.filter(|name| chain.iter().all(|backend| backend.name != **name)) {
             let backend = self.named.get(name).ok_or_else(|| self.unknown(name))?;
-            match &backend.generator {
-                Ok(generator) => chain.push((name.to_owned(), generator.clone())),
-                Err(error) => failure = failure.or(Some(error.clone())),
-            }
+            chain.push(backend.clone());
             next = backend.config.fallback.as_deref();
         }
-        match failure.filter(|_| chain.is_empty()) {
-            Some(error) => Err(error.into()),
-            None => Ok(chain),
-        }
+        chain.sort_by_key(|backend| backend.problem().is_some());
+        Ok(chain)
     }
 
     fn unknown(&self, name: &str) -> Error {
@@ -55,14 +91,126 @@ impl Backends {
     }
 
     pub(super) fn status(&self) -> Vec<ModelStatus> {
-        let status = |(name, backend): (&String, &Backend)| ModelStatus {
-            role: Role::Generator,
-            name: name.clone(),
-            plugin: backend.config.plugin.plugin.clone(),
-            model: backend.generator.as_ref().ok().map(|generator| generator.info().model.clone()),
-            is_default: *name == self.default,
-            problem: backend.generator.as_ref().err().map(|error| error.message.clone()),
+        self.named.values().map(|backend| backend.status(backend.name == self.default)).collect()
+    }
+}
+
+impl Backend {
+    /// The name of its plugin.
+    pub(super) fn plugin(&self) -> &str {
+        &self.config.plugin.plugin
+    }
+
+    fn has_server(&self) -> bool {
+        self.config.plugin.settings.contains_key(SERVER)
+    }
+
+    /// What answers. Made now if that was not possible before.
+    pub(super) fn generator(&self) -> std::result::Result<Arc<dyn Generator>, PluginError> {
+        if let Some(generator) = &self.state.lock().generator {
+            return Ok(generator.clone());
+        }
+        // Asks a server, perhaps: not under the lock.
+        let made = self.plugins.generator(&self.config.plugin.plugin, &self.config.plugin.settings)?;
+        self.state.lock().generator = Some(made.clone());
+        Ok(made)
+    }
+
+    fn problem(&self) -> Option<PluginError> {
+        self.state.lock().problem.clone()
+    }
+
+    /// Notes how an answer went.
+    pub(super) fn note(&self, error: Option<&PluginError>) {
+        let mut state = self.state.lock();
+        let Some(error) = error else {
+            state.failures = 0;
+            return self.set_problem(&mut state, None);
         };
-        self.named.iter().map(status).collect()
+        if !speaks_against(&error.kind) {
+            return;
+        }
+        state.failures += 1;
+        if error.kind == FaultKind::Unavailable {
+            self.set_problem(&mut state, Some(error.clone()));
+        } else if state.failures >= FAILURES_MAX {
+            state.alone_until = Some(Instant::now() + LEFT_ALONE);
+            self.set_problem(&mut state, Some(error.clone()));
+        }
+    }
+
+    /// Asks whether it is there.
+    fn probe(&self) {
+        let probed = self.generator().and_then(|generator| generator.probe());
+        let mut state = self.state.lock();
+        state.probed = Some(Instant::now());
+        self.set_problem(&mut state, probed.err());
+    }
+
+    fn probe_if_due(&self) {
+        let due = {
+            let state = self.state.lock();
+            match state.probed {
+                _ if state.alone_until.is_some_and(|until| Instant::now() < until) => false,
+                None => true,
+                Some(at) => state.problem.is_some() || at.elapsed() >= PROBE_UP,
+            }
+        };
+        if due {
+            self.probe();
+        }
+    }
+
+    /// Says so when a backend comes or goes.
+    fn set_problem(&self, state: &mut State, problem: Option<PluginError>) {
+        let name = &self.name;
+        match (&state.problem, &problem) {
+            (None, Some(error)) => tracing::warn!(backend = name, %error, "backend can't be used"),
+            (Some(_), None) => tracing::info!(backend = name, "backend can be used again"),
+            _ => {}
+        }
+        metrics().backend(name, problem.is_none());
+        if problem.is_none() {
+            state.alone_until = None;
+        }
+        state.problem = problem;
+    }
+
+    fn status(&self, is_default: bool) -> ModelStatus {
+        let state = self.state.lock();
+        let info = state.generator.as_ref().map(|generator| generator.info());
+        let configured = self.config.plugin.settings.get("model").and_then(|model| model.as_str());
+        let waiting =
+            || (self.has_server() && state.probed.is_none()).then(|| "it was not asked yet".to_owned());
+        ModelStatus {
+            role: Role::Generator,
+            name: self.name.clone(),
+            plugin: self.config.plugin.plugin.clone(),
+            model: info.as_ref().map(|info| info.model.clone()).or_else(|| configured.map(str::to_owned)),
+            is_default,
+            problem: state.problem.as_ref().map(|error| error.message.clone()).or_else(waiting),
+        }
+    }
+}
+
+/// Whether a failure is the backend's and not the question's.
+fn speaks_against(kind: &FaultKind) -> bool {
+    match kind {
+        FaultKind::InvalidInput | FaultKind::Empty | FaultKind::Unsupported | FaultKind::Limit(_) => false,
+        FaultKind::Other(code) => code != "unknown_model" && code != "cancelled",
+        _ => true,
+    }
+}
+
+/// Until nobody has the backends any more.
+fn watch(backends: &[Weak<Backend>]) {
+    loop {
+        let there: Vec<_> = backends.iter().filter_map(Weak::upgrade).collect();
+        if there.is_empty() {
+            return;
+        }
+        there.iter().for_each(|backend| backend.probe_if_due());
+        drop(there);
+        thread::sleep(LOOK);
     }
 }

@@ -87,6 +87,10 @@ impl From<PluginError> for ApiError {
             | FaultKind::MissingModel(_)
             | FaultKind::InvalidConfig
             | FaultKind::Denied(_) => (StatusCode::SERVICE_UNAVAILABLE, "backend_unavailable"),
+            FaultKind::Other(code) if code == "unknown_model" => return Self::invalid("/model", sentence),
+            FaultKind::Limit(Limit::Named(name)) if name == "context" => {
+                return Self::invalid("/query", sentence);
+            }
             // the host's own word for a name in the config that no installed plugin has
             FaultKind::Other(code) if code == "unknown_plugin" => {
                 (StatusCode::SERVICE_UNAVAILABLE, "backend_unavailable")

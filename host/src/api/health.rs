@@ -128,7 +128,7 @@ fn index(app: &App, collections: &[Collection], side: fn((u64, u64)) -> u64) -> 
 fn plugins(app: &App) -> Component {
     let plugins = app.plugins.list();
     let failed = plugins.iter().filter_map(|plugin| match &plugin.state {
-        PluginState::Ready => None,
+        PluginState::Ready | PluginState::Ungranted(_) => None,
         PluginState::Failed(reason) => Some(format!("{}: {reason}", plugin.id.name)),
     });
     let failed: Vec<String> = failed.collect();

@@ -52,7 +52,9 @@ pub(super) async fn readiness(State(app): State<Arc<App>>) -> Result<Answer<wire
 
 fn check(plugins: &[PluginInfo], models: &[ModelStatus]) -> Readiness {
     let missing = models.iter().filter(|model| !plugins.iter().any(|plugin| plugin.id.name == model.plugin));
-    let items = plugins.iter().flat_map(requirements).chain(missing.map(missing_plugin));
+    // What nobody granted anything is not meant to be used.
+    let used = plugins.iter().filter(|plugin| !matches!(plugin.state, PluginState::Ungranted(_)));
+    let items = used.flat_map(requirements).chain(missing.map(missing_plugin));
     let items: Vec<Requirement> = items.collect();
     let networked = plugins.iter().filter(|plugin| is_networked(plugin));
     Readiness {
@@ -66,7 +68,7 @@ fn check(plugins: &[PluginInfo], models: &[ModelStatus]) -> Readiness {
 fn requirements(plugin: &PluginInfo) -> impl Iterator<Item = Requirement> {
     let problem = match &plugin.state {
         PluginState::Ready => None,
-        PluginState::Failed(reason) => Some(reason.clone()),
+        PluginState::Ungranted(reason) | PluginState::Failed(reason) => Some(reason.clone()),
     };
     let name = &plugin.id.name;
     let itself = Requirement {

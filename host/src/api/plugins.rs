@@ -51,6 +51,7 @@ pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<Answer<wire::P
 pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
     let (state, problem) = match plugin.state {
         PluginState::Ready => ("ready", None),
+        PluginState::Ungranted(reason) => ("ungranted", Some(reason)),
         PluginState::Failed(reason) => ("failed", Some(reason)),
     };
     wire::PluginRecord {

@@ -15,6 +15,8 @@ pub(super) struct Checker<'a> {
     problems: &'a mut Vec<Problem>,
 }
 
+/// The setting of plugins that says where their server is.
+const SERVER: &str = "base_url";
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl<'a> Checker<'a> {
@@ -26,13 +28,20 @@ impl<'a> Checker<'a> {
     pub fn config(&mut self, raw: Raw, default_data_dir: &Path) -> Config {
         let auth = AuthConfig { mode: raw.auth.mode.map_or(AuthMode::Local, AuthMode::from) };
         let data_dir = self.path("data_dir", raw.data_dir).unwrap_or_else(|| default_data_dir.to_owned());
+        let backends = self.backends(raw.backends);
+        let embedder = raw.embedder.map_or_else(default_embedder, PluginRef::from);
+        let mut plugins = self.plugins(raw.plugins);
+        for (name, backend) in &backends.named {
+            self.grant_server(&format!("backends.{name}"), &backend.plugin, &mut plugins);
+        }
+        self.grant_server("embedder", &embedder, &mut plugins);
         Config {
             api: self.api(raw.api, auth.mode),
-            backends: self.backends(raw.backends),
-            embedder: raw.embedder.map_or_else(default_embedder, PluginRef::from),
+            backends,
+            embedder,
             ingest: self.ingest(raw.ingest),
             search: self.search(raw.search),
-            plugins: self.plugins(raw.plugins),
+            plugins,
             models: ModelsConfig { dir: self.path("models.dir", raw.models.dir) },
             backup: self.backup(raw.backup, &data_dir),
             log: self.log(raw.log),
@@ -239,6 +248,19 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Who names a server where a plugin is used means that the plugin may speak to it.
+    fn grant_server(&mut self, key: &str, used: &PluginRef, plugins: &mut PluginsConfig) {
+        let Some(server) = used.settings.get(SERVER) else { return };
+        let Some(origin) = server.as_str().and_then(origin_of) else {
+            let expected = "expected a URL such as http://127.0.0.1:8080/v1";
+            return self.wrong(&format!("{key}.{SERVER}"), format!("{expected}, found {server}"));
+        };
+        let granted = &mut plugins.grants.entry(used.plugin.clone()).or_default().http;
+        if !granted.contains(&origin) {
+            granted.push(origin);
+        }
+    }
+
     fn grant(&mut self, name: String, raw: RawGrant) -> (String, GrantConfig) {
         let key = format!("plugins.grants.{name}");
         for (index, origin) in raw.http.iter().enumerate().filter(|(_, origin)| !is_origin(origin)) {
@@ -340,6 +362,12 @@ pub(super) fn secret_source(text: &str) -> Option<SecretSource> {
     }
     let path = Path::new(text.strip_prefix("file:")?);
     path.is_absolute().then(|| SecretSource::File(path.to_owned()))
+}
+
+/// Scheme, host and port of a URL.
+fn origin_of(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    Some(format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?))
 }
 
 fn is_origin(text: &str) -> bool {

@@ -20,6 +20,8 @@ pub struct Places {
 pub enum PluginState {
     /// Loaded.
     Ready,
+    /// In order, but it asks for something that the operator did not grant: what would grant it.
+    Ungranted(String),
     /// Refused or broken: the reason, for people, with what to do.
     Failed(String),
 }

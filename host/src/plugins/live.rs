@@ -130,6 +130,10 @@ impl Generator for Live<WasmGenerator> {
         self.current.load().info()
     }
 
+    fn probe(&self) -> Result<GeneratorInfo, PluginError> {
+        self.call(|generator| generator.probe())
+    }
+
     fn generate(&self, request: &GenerateRequest) -> Result<Generation, PluginError> {
         let generation = self.call(|generator| generator.generate(request))?;
         let health = self.health.clone();

@@ -99,7 +99,7 @@ impl Entry {
     pub fn problem(&self) -> Option<&str> {
         match &self.info.state {
             PluginState::Ready => None,
-            PluginState::Failed(reason) => Some(reason),
+            PluginState::Ungranted(reason) | PluginState::Failed(reason) => Some(reason),
         }
     }
 
@@ -169,7 +169,13 @@ impl Loader {
     fn load_component(&self, dir: &Path, manifest: Manifest) -> Entry {
         let mut entry = self.described(dir, &manifest);
         if let Err(reason) = self.fill(&mut entry, &manifest) {
-            entry.info.state = PluginState::Failed(reason);
+            let grants = self.grants(&manifest, &entry.info.id.sha256);
+            let waits =
+                |capability: Capability| grants.check(&Request::Import(capability)) == Decision::NotGranted;
+            entry.info.state = match Capability::ALL.into_iter().any(waits) {
+                true => PluginState::Ungranted(reason),
+                false => PluginState::Failed(reason),
+            };
         }
         entry
     }

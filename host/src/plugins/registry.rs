@@ -16,7 +16,7 @@ use super::egress::Network;
 use super::fault::fault;
 use super::health::Health;
 use super::in_use::InUse;
-use super::info::{Places, PluginInfo};
+use super::info::{Places, PluginInfo, PluginState};
 use super::live::{Build, Exchange, Live};
 use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE};
 use super::make::{not_of_role, ready};
@@ -119,9 +119,15 @@ impl Registry {
             itself: itself.clone(),
             _temporary: temporary,
         });
-        entries.values().filter_map(|entry| Some((entry, entry.problem()?))).for_each(|(entry, reason)| {
-            tracing::error!(plugin = entry.info.id.name, reason, "plugin did not load");
-        });
+        for (name, entry) in &entries {
+            match &entry.info.state {
+                PluginState::Ready => {}
+                PluginState::Ungranted(reason) => {
+                    tracing::debug!(plugin = name, reason, "plugin is not used")
+                }
+                PluginState::Failed(reason) => tracing::error!(plugin = name, reason, "plugin did not load"),
+            }
+        }
         registry.publish(State { entries, ..State::default() });
         Ok(registry)
     }

@@ -185,6 +185,8 @@ pub struct GeneratorInfo {
     pub strong: bool,
     /// Whether it wants [`GeneratorPassage::sentences`].
     pub wants_sentences: bool,
+    /// Names that a request may choose from.
+    pub models: Vec<String>,
 }
 
 /// A sentence of a passage.
@@ -278,6 +280,10 @@ pub trait Generator: Send + Sync {
     fn id(&self) -> PluginId;
     /// What it says of its model.
     fn info(&self) -> GeneratorInfo;
+    /// Asks anew what it says of its model; one with a server asks the server.
+    fn probe(&self) -> Result<GeneratorInfo, PluginError> {
+        Ok(self.info())
+    }
     /// Begins an answer.
     fn generate(&self, request: &GenerateRequest) -> Result<Generation, PluginError>;
     /// Tokens of each text, by the model's own tokenizer.

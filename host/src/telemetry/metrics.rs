@@ -40,6 +40,7 @@ pub struct Metrics {
     plugin_breaches: IntCounterVec,
     plugin_duration: HistogramVec,
     plugin_memory: IntGaugeVec,
+    backends: IntGaugeVec,
     egress_requests: IntCounterVec,
     egress_bytes: IntCounterVec,
     egress_refused: IntCounterVec,
@@ -160,6 +161,11 @@ impl Metrics {
                 "Most linear memory that an instance of the plugin has had",
                 &["plugin"],
             )?,
+            backends: series.gauges(
+                "smartrag_backend_up",
+                "Whether a backend of the config can be asked, 1 or 0",
+                &["backend"],
+            )?,
             egress_requests: series.counters(
                 "smartrag_plugin_egress_requests_total",
                 "Requests of a plugin that were answered, by granted origin",
@@ -274,6 +280,11 @@ impl Metrics {
     /// Most linear memory that an instance of the plugin has had.
     pub fn set_plugin_memory(&self, plugin: &str, bytes: u64) {
         self.plugin_memory.with_label_values(&[plugin]).set(signed(bytes));
+    }
+
+    /// Whether a backend of the config can be asked.
+    pub fn backend(&self, name: &str, is_up: bool) {
+        self.backends.with_label_values(&[name]).set(is_up.into());
     }
 
     /// A request was answered. `route` is the pattern, never the path itself: paths have no end.

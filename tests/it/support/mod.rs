@@ -2,6 +2,7 @@
 
 pub mod author;
 mod cache;
+pub mod model_server;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};

@@ -26,6 +26,7 @@ impl NativeGenerator {
             context_window: Some(raw.context_window).filter(|tokens| *tokens > 0),
             strong: raw.strong,
             wants_sentences: raw.wants_sentences,
+            models: Vec::new(),
         };
         Ok(Self { id, instance, table, info })
     }

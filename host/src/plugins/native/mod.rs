@@ -57,7 +57,7 @@ impl Natives {
                     path = %config.path.display(),
                     "native plugin loaded: it runs without isolation"
                 ),
-                PluginState::Failed(reason) => {
+                PluginState::Ungranted(reason) | PluginState::Failed(reason) => {
                     tracing::error!(plugin = name, reason, "native plugin did not load");
                 }
             }
@@ -147,7 +147,7 @@ impl Native {
         }
         let tables = self.tables.as_ref().ok_or_else(|| {
             let reason = match &self.info.state {
-                PluginState::Failed(reason) => reason,
+                PluginState::Ungranted(reason) | PluginState::Failed(reason) => reason,
                 PluginState::Ready => "it is not loaded",
             };
             fault(name, FaultKind::Unavailable, format!("the plugin did not load: {reason}"))

@@ -46,7 +46,7 @@ fn natives(config: &NativeConfig) -> Natives {
 
 fn reason(natives: &Natives) -> String {
     match natives.list().next().unwrap().state {
-        PluginState::Failed(reason) => reason,
+        PluginState::Ungranted(reason) | PluginState::Failed(reason) => reason,
         PluginState::Ready => panic!("it is ready"),
     }
 }

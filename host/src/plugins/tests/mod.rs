@@ -33,7 +33,7 @@ fn state(plugins: &Plugins, name: &str) -> PluginState {
 
 fn reason(plugins: &Plugins, name: &str) -> String {
     match state(plugins, name) {
-        PluginState::Failed(reason) => reason,
+        PluginState::Ungranted(reason) | PluginState::Failed(reason) => reason,
         PluginState::Ready => panic!("{name} is ready"),
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use wasmtime::component::ResourceAny;
 
 use super::host::HostState;
@@ -19,6 +20,8 @@ use crate::types::{FaultKind, FinishReason, Limit, PluginError, PluginId, Usage}
 /// The pre-instantiated component of a generator.
 pub type GeneratorWorld = GeneratorPluginPre<HostState>;
 
+/// The property of a model that lists what a request may choose from, as JSON.
+const MODELS: &str = "models";
 const EVENTS_A_CALL: u32 = 16;
 /// What an event takes beside its text: the smallest ones count, too.
 const EVENT_BYTES: usize = 64;
@@ -28,21 +31,28 @@ const DEADLINES_AN_ANSWER: u32 = 15;
 /// A generator in WebAssembly.
 pub struct WasmGenerator {
     pool: Arc<Pool<GeneratorWorld>>,
-    info: GeneratorInfo,
+    info: ArcSwap<GeneratorInfo>,
 }
 
 impl WasmGenerator {
     /// Around a pool; asks the guest for its info.
     pub fn new(pool: Arc<Pool<GeneratorWorld>>) -> Result<Self, PluginError> {
-        let raw = pool.call(|store, exports| exports.smartrag_plugin_generator().call_info(store))?;
-        let info = GeneratorInfo {
-            model: raw.model,
-            context_window: raw.context_window,
-            strong: raw.strong,
-            wants_sentences: raw.wants_sentences,
-        };
+        let info = ArcSwap::from_pointee(ask(&pool)?);
         Ok(Self { pool, info })
     }
+}
+
+fn ask(pool: &Arc<Pool<GeneratorWorld>>) -> Result<GeneratorInfo, PluginError> {
+    let raw = pool.call(|store, exports| exports.smartrag_plugin_generator().call_info(store))?;
+    let models = raw.properties.iter().find(|property| property.key == MODELS);
+    let models = models.and_then(|property| serde_json::from_str(&property.value).ok());
+    Ok(GeneratorInfo {
+        model: raw.model,
+        context_window: raw.context_window,
+        strong: raw.strong,
+        wants_sentences: raw.wants_sentences,
+        models: models.unwrap_or_default(),
+    })
 }
 
 impl Generator for WasmGenerator {
@@ -51,7 +61,13 @@ impl Generator for WasmGenerator {
     }
 
     fn info(&self) -> GeneratorInfo {
-        self.info.clone()
+        self.info.load().as_ref().clone()
+    }
+
+    fn probe(&self) -> Result<GeneratorInfo, PluginError> {
+        let info = ask(&self.pool)?;
+        self.info.store(Arc::new(info.clone()));
+        Ok(info)
     }
 
     fn generate(&self, request: &GenerateRequest) -> Result<Generation, PluginError> {

@@ -108,7 +108,8 @@ impl Importer<'_> {
             }
             Decision::NotGranted => Err(format!(
                 "it imports `{import}`, which is not granted: \
-                 `plugins.grants.{name}.{capability_name}: [\"host:port\"]` in the config would grant it"
+                 `plugins.grants.{name}.{capability_name}: [\"host:port\"]` in the config would grant it, or a `base_url` \
+                 where the plugin is named"
             )),
         }
     }

@@ -94,7 +94,7 @@ fn contract(
         PluginState::Ready => {
             Ok(format!("{} {}, {}", subject.name(), subject.info.id.version, subject.info.role))
         }
-        PluginState::Failed(reason) => Err(reason.clone()),
+        PluginState::Ungranted(reason) | PluginState::Failed(reason) => Err(reason.clone()),
     };
     let is_loaded = loads.is_ok();
     tell(Check::new("loads", loads))?;

@@ -83,7 +83,7 @@ fn load(dir: &Path, setup: &Setup) -> anyhow::Result<Subject> {
 fn ready(subject: Subject) -> anyhow::Result<Subject> {
     match &subject.info.state {
         PluginState::Ready => Ok(subject),
-        PluginState::Failed(reason) => {
+        PluginState::Ungranted(reason) | PluginState::Failed(reason) => {
             Err(Failure::new(format!("{} did not load: {reason}", subject.name())).into())
         }
     }

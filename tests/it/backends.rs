@@ -1,0 +1,170 @@
+//! Backends with a server: what it may do wrong, and what becomes of the question.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::model_server::ModelServer;
+use crate::support::{Answer, PATIENCE, TestDaemon};
+
+/// A daemon that knows one document and asks this server.
+async fn daemon(server: &ModelServer) -> TestDaemon {
+    let url = server.url();
+    let config = format!(
+        "backends:\n  default: server\n  server: {{plugin: openai, model: plain, base_url: \"{url}\", first_token_s: 2, idle_s: 2}}\n  \
+         safe: {{plugin: openai, model: broken, base_url: \"{url}\", fallback: extractive}}\n"
+    );
+    let daemon = TestDaemon::start_with(&config);
+    daemon.add("pond.md", "# Pond\n\nThe heron stands in the pond and waits for a fish.").await;
+    wait_until_used(&daemon).await;
+    daemon
+}
+
+async fn models(daemon: &TestDaemon) -> Value {
+    let models = daemon.get("/api/v1/models").await.ok();
+    models["items"].as_array().unwrap().iter().find(|model| model["name"] == "server").unwrap().clone()
+}
+
+async fn wait_until_used(daemon: &TestDaemon) {
+    wait_for(daemon, true).await;
+}
+
+async fn wait_for(daemon: &TestDaemon, ready: bool) {
+    let until = Instant::now() + PATIENCE;
+    while models(daemon).await["ready"] != ready {
+        assert!(Instant::now() < until, "never: {}", models(daemon).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn ask(daemon: &TestDaemon, model: &str) -> Answer {
+    daemon.post("/api/v1/query", &json!({"query": "Where does the heron stand?", "model": model})).await
+}
+
+/// All events of a streamed answer.
+async fn events(daemon: &TestDaemon, body: &Value) -> Vec<Value> {
+    let answer = daemon.post("/api/v1/query/stream", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_answers_and_is_shown_what_was_found() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    let answer = ask(&daemon, "plain").await.ok();
+    assert_eq!(answer["answer"], "The heron stands in the pond [1].");
+    assert_eq!((&answer["backend"], &answer["model"]), (&json!("server"), &json!("plain")));
+    assert_eq!(answer["usage"], json!({"prompt_tokens": 7, "completion_tokens": 6, "total_tokens": 13}));
+    let chats = server.chats();
+    let prompt = chats[0]["messages"].as_array().unwrap();
+    assert_eq!(prompt[0]["role"], "system");
+    let last = prompt.last().unwrap()["content"].as_str().unwrap();
+    assert!(last.contains("waits for a fish") && last.contains("Where does the heron stand?"), "{last}");
+    assert_eq!(models(&daemon).await["ready"], true);
+    assert!(daemon.get("/metrics").await.body.contains("smartrag_backend_up{backend=\"server\"} 1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_has_its_code_and_the_next_question_works() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    for (model, status, code, says) in [
+        ("broken", 502, "backend_error", "out of memory"),
+        ("page", 502, "backend_error", "a page for people"),
+        ("cut", 502, "backend_error", "broke off"),
+        ("lying", 502, "backend_error", ""),
+        ("empty", 502, "backend_error", "without a word"),
+        ("busy", 503, "backend_unavailable", "too much to do"),
+        ("silent", 504, "backend_timeout", ""),
+        ("unknown", 422, "invalid_value", "does not have that model"),
+        ("small", 422, "invalid_value", "window"),
+    ] {
+        let answer = ask(&daemon, model).await;
+        let problem = answer.problem(status, code);
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{model}: {problem}");
+        if model == "busy" {
+            assert_eq!(answer.headers["retry-after"], "120");
+        }
+        ask(&daemon, "plain").await.ok();
+    }
+    let long = "heron ".repeat(20_000);
+    let answer = daemon.post("/api/v1/query", &json!({"query": long})).await;
+    assert!(matches!(answer.status, 200 | 422), "{}", answer.status);
+    ask(&daemon, "plain").await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_starting_is_asked_again() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    ask(&daemon, "loading").await.ok();
+    assert_eq!(server.chats().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_backend_answers_instead() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    let question = json!({"query": "Where does the heron stand?", "backend": "safe"});
+    let answer = daemon.post("/api/v1/query", &question).await.ok();
+    assert_eq!(answer["backend"], "extractive");
+    assert!(answer["answer"].as_str().unwrap().contains("pond"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backends_come_and_go() {
+    let server = ModelServer::start();
+    let port = server.port;
+    let daemon = daemon(&server).await;
+    drop(server);
+    ask(&daemon, "plain").await.problem(503, "backend_unavailable");
+    let health = daemon.get("/api/v1/health").await.ok();
+    assert_eq!(health["status"], "degraded");
+    assert!(health["components"]["models"]["detail"].as_str().unwrap().contains("server: "), "{health}");
+    assert!(daemon.get("/metrics").await.body.contains("smartrag_backend_up{backend=\"server\"} 0"));
+    daemon.get("/api/v1/health/ready").await.ok();
+    let _server = ModelServer::start_on(port);
+    wait_until_used(&daemon).await;
+    ask(&daemon, "plain").await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_ends_the_answer_at_the_server() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    let body = json!({"query": "Where does the heron stand?", "model": "endless"});
+    let mut response = daemon.request("POST", "/api/v1/query/stream").json(&body).send().await.unwrap();
+    for _ in 0..5 {
+        response.chunk().await.unwrap().unwrap();
+    }
+    drop(response);
+    let gone = Instant::now();
+    let until = gone + PATIENCE;
+    let left = loop {
+        if let Some(left) = server.left().first() {
+            break *left;
+        }
+        assert!(Instant::now() < until, "the server is still asked");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    eprintln!("the server saw it after {:?}", left.saturating_duration_since(gone));
+    ask(&daemon, "plain").await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_streams_at_once_lose_nothing() {
+    let server = ModelServer::start();
+    let daemon = std::sync::Arc::new(daemon(&server).await);
+    let expected: String = (0..200).map(|number| format!("{number} ")).collect();
+    let one = |daemon: std::sync::Arc<TestDaemon>| async move {
+        let body = json!({"query": "Where does the heron stand?", "model": "numbers"});
+        let events = events(&daemon, &body).await;
+        assert_eq!(events.last().unwrap()["type"], "done");
+        events.iter().map(|event| event["chunk"].as_str().unwrap()).collect::<String>()
+    };
+    let streams: Vec<_> = (0..32).map(|_| tokio::spawn(one(daemon.clone()))).collect();
+    for stream in streams {
+        assert_eq!(stream.await.unwrap().trim_end(), expected.trim_end());
+    }
+}

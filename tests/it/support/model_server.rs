@@ -1,0 +1,178 @@
+//! A server that speaks OpenAI's chat API and behaves as the name of the model says.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// The server, until it is dropped.
+pub struct ModelServer {
+    pub port: u16,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stopped: AtomicBool,
+    /// Answers to `loading` until it is there.
+    refusals: AtomicUsize,
+    /// Bodies of the chats.
+    chats: Mutex<Vec<Value>>,
+    /// When the other side went away in the middle of an answer.
+    left: Mutex<Vec<Instant>>,
+}
+
+impl ModelServer {
+    pub fn start() -> Self {
+        Self::start_on(0)
+    }
+
+    pub fn start_on(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared: Arc<Shared> = Arc::default();
+        let of_thread = shared.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if of_thread.stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let shared = of_thread.clone();
+                std::thread::spawn(move || serve(stream, &shared));
+            }
+        });
+        Self { port, shared }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
+
+    /// The chats since the last look.
+    pub fn chats(&self) -> Vec<Value> {
+        std::mem::take(&mut self.shared.chats.lock().unwrap())
+    }
+
+    /// When the other side went away in the middle of an answer, since the last look.
+    pub fn left(&self) -> Vec<Instant> {
+        std::mem::take(&mut self.shared.left.lock().unwrap())
+    }
+}
+
+impl Drop for ModelServer {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the thread, which lets the port go.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+fn serve(mut stream: TcpStream, shared: &Shared) {
+    let Some((path, body)) = request(&stream) else { return };
+    // A client that went away is none of the server's business.
+    let _ = match path.as_str() {
+        "/v1/models" => {
+            whole(&mut stream, "200 OK", "", &json!({"data": [{"id": "plain"}, {"id": "other"}]}))
+        }
+        "/v1/chat/completions" => {
+            let model = body["model"].as_str().unwrap_or_default().to_owned();
+            shared.chats.lock().unwrap().push(body);
+            chat(&mut stream, &model, shared)
+        }
+        _ => whole(&mut stream, "404 Not Found", "", &json!({"error": {"message": "no such call"}})),
+    };
+}
+
+fn request(stream: &TcpStream) -> Option<(String, Value)> {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut path, mut length) = (String::new(), String::new(), 0);
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        let lower = line.trim().to_lowercase();
+        if path.is_empty() {
+            path = line.split(' ').nth(1)?.to_owned();
+        } else if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        } else if lower.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((path, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+fn whole(stream: &mut TcpStream, status: &str, more: &str, body: &Value) -> std::io::Result<()> {
+    text(stream, status, &format!("Content-Type: application/json\r\n{more}"), &body.to_string())
+}
+
+fn text(stream: &mut TcpStream, status: &str, head: &str, body: &str) -> std::io::Result<()> {
+    write!(stream, "HTTP/1.1 {status}\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn chat(stream: &mut TcpStream, model: &str, shared: &Shared) -> std::io::Result<()> {
+    let error = |message: &str| json!({"error": {"message": message}});
+    match model {
+        "loading" if shared.refusals.fetch_add(1, Ordering::Relaxed) < 2 => {
+            whole(stream, "503 Service Unavailable", "", &error("Loading model"))
+        }
+        "busy" => whole(stream, "429 Too Many Requests", "Retry-After: 120\r\n", &error("slow down")),
+        "broken" => whole(stream, "500 Internal Server Error", "", &error("out of memory")),
+        "unknown" => whole(stream, "404 Not Found", "", &error("model 'unknown' not found")),
+        "small" => {
+            whole(stream, "400 Bad Request", "", &error("the request exceeds the available context size"))
+        }
+        "page" => text(stream, "200 OK", "Content-Type: text/html\r\n", "<html>Sign in</html>"),
+        "silent" => stream.read(&mut [0; 1]).map(drop),
+        "lying" => {
+            // Promises more than it sends.
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n"
+            )?;
+            stream.write_all(delta("half ").as_bytes())
+        }
+        _ => events(stream, model, shared),
+    }
+}
+
+fn events(stream: &mut TcpStream, model: &str, shared: &Shared) -> std::io::Result<()> {
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n: hello\n\n",
+    )?;
+    match model {
+        "empty" => {}
+        "cut" => return stream.write_all(delta("half an ans").as_bytes()),
+        "endless" => loop {
+            let sent = stream.write_all(delta("and on ").as_bytes());
+            if sent.is_err() {
+                shared.left.lock().unwrap().push(Instant::now());
+                return sent;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        },
+        "numbers" => {
+            for number in 0..200 {
+                stream.write_all(delta(&format!("{number} ")).as_bytes())?;
+            }
+        }
+        "invents" => stream.write_all(delta("It is so [1]. But also [7], and [2, 9].").as_bytes())?,
+        "mute" => stream.write_all(delta("It is so.").as_bytes())?,
+        _ => {
+            for word in ["The ", "heron ", "stands ", "in the ", "pond ", "[1]."] {
+                stream.write_all(delta(word).as_bytes())?;
+            }
+        }
+    }
+    let end = json!({"choices": [{"delta": {}, "finish_reason": "stop"}]});
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 6}});
+    write!(stream, "data: {end}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
+}
+
+fn delta(text: &str) -> String {
+    format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}, "finish_reason": null}]}))
+}
