@@ -9,9 +9,10 @@ step "1/7 tools"
 need_everything
 apt_install libfaketime # for a clock that goes backwards
 
-step "2/7 the embedder's weights, and what makes plugins of Python and JavaScript"
+step "2/7 the embedder's weights, what makes plugins of Python and JavaScript, a real model server"
 ./scripts/fetch-models.sh
 ./scripts/fetch-guest-tools.sh
+./scripts/fetch-llm.sh
 
 step "3/7 format"
 if ! "$CARGO" fmt --version >/dev/null 2>&1; then

@@ -168,3 +168,34 @@ async fn many_streams_at_once_lose_nothing() {
         assert_eq!(stream.await.unwrap().trim_end(), expected.trim_end());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invented_citations_are_taken_out() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    daemon.add("river.md", "# River\n\nAnother heron stands at the river.").await;
+    let body = json!({"query": "Where does the heron stand?", "model": "invents"});
+    let answer = daemon.post("/api/v1/query", &body).await.ok();
+    assert_eq!(answer["answer"], "It is so [1]. But also, and [2].");
+    assert_eq!((&answer["citations"], &answer["invented_citations"]), (&json!([1, 2]), &json!([7, 9])));
+    let streamed = events(&daemon, &body).await;
+    let text: String = streamed.iter().map(|event| event["chunk"].as_str().unwrap()).collect();
+    assert_eq!(text, "It is so [1]. But also, and [2].");
+    let mute = ask(&daemon, "mute").await.ok();
+    assert_eq!((&mute["citations"], mute["sources"].as_array().unwrap().len()), (&json!([]), 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follow_up_shows_what_was_searched_for() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    let first = ask(&daemon, "plain").await.ok();
+    assert!(first.get("rewritten_query").is_none(), "{first}");
+    let body = json!({"query": "And when?", "conversation_id": first["conversation_id"]});
+    let second = daemon.post("/api/v1/query", &body).await.ok();
+    assert_eq!(second["rewritten_query"], "Where does the heron stand? And when?");
+    let chats = server.chats();
+    let roles: Vec<_> =
+        chats[1]["messages"].as_array().unwrap().iter().map(|message| &message["role"]).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user"]);
+}

@@ -8,6 +8,7 @@ mod compile;
 mod crash;
 mod documents;
 mod hostile;
+mod llama;
 mod migrate;
 mod native;
 mod plugin_author;

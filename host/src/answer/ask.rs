@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
 use super::backends::Backend;
+use super::cite::Citations;
 use super::condense::standalone;
 use super::retrieve::Clock;
 use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, prompt};
@@ -38,9 +39,9 @@ struct Turn {
 }
 
 /// What a generation brought.
-#[derive(Default)]
 struct Heard {
     answer: String,
+    citations: Citations,
     usage: Usage,
     finish: Option<FinishReason>,
     interrupted: bool,
@@ -74,6 +75,7 @@ impl Core {
                 query_id: QueryId::new(),
                 conversation_id: conversation.id,
                 sources: started.sources,
+                rewritten: Some(search.query).filter(|query| *query != question.search.query),
                 backend: started.backend.name.clone(),
                 model: started.model,
             },
@@ -81,8 +83,8 @@ impl Core {
             truncated: started.truncated,
         };
         let heard = match events.blocking_send(AnswerEvent::Begin(Box::new(turn.begin.clone()))) {
-            Ok(()) => listen(started.generation, started.backend.plugin(), events),
-            Err(_) => Heard { interrupted: true, ..Heard::default() },
+            Ok(()) => listen(started.generation, &turn.begin, started.backend.plugin(), events),
+            Err(_) => Heard { interrupted: true, ..Heard::new(&turn.begin) },
         };
         // Whoever left before the end says nothing about the backend.
         if heard.failure.is_some() || !heard.interrupted {
@@ -177,6 +179,8 @@ impl Core {
             answer: heard.answer,
             usage: heard.usage,
             finish: heard.finish.unwrap_or(FinishReason::Stop),
+            cited: heard.citations.cited(),
+            invented: heard.citations.invented(),
             timings: clock.finish(),
             truncated: turn.truncated,
         };
@@ -237,8 +241,8 @@ fn when_closed(events: &Sender<AnswerEvent>) -> Cancel {
 }
 
 /// Passes text on until the generation ends or fails, or the client is gone.
-fn listen(generation: Generation, plugin: &str, events: &Sender<AnswerEvent>) -> Heard {
-    let mut heard = Heard::default();
+fn listen(generation: Generation, begin: &Begin, plugin: &str, events: &Sender<AnswerEvent>) -> Heard {
+    let mut heard = Heard::new(begin);
     for batch in generation {
         match batch {
             Ok(batch) => batch.into_iter().for_each(|event| heard.take(event, events)),
@@ -249,6 +253,8 @@ fn listen(generation: Generation, plugin: &str, events: &Sender<AnswerEvent>) ->
             return heard;
         }
     }
+    let rest = heard.citations.end();
+    heard.say(rest, events);
     heard.failure = heard.is_empty().then(|| nothing_said(plugin));
     heard
 }
@@ -264,6 +270,17 @@ fn nothing_said(plugin: &str) -> PluginError {
 }
 
 impl Heard {
+    fn new(begin: &Begin) -> Self {
+        Self {
+            answer: String::new(),
+            citations: Citations::new(begin.sources.len()),
+            usage: Usage::default(),
+            finish: None,
+            interrupted: false,
+            failure: None,
+        }
+    }
+
     /// An answer of no words is none, unless there is a reason for it.
     fn is_empty(&self) -> bool {
         let reason = |finish| {
@@ -272,12 +289,19 @@ impl Heard {
         self.answer.trim().is_empty() && !self.finish.is_some_and(reason)
     }
 
+    fn say(&mut self, text: String, events: &Sender<AnswerEvent>) {
+        if !text.is_empty() {
+            self.answer.push_str(&text);
+            // A closed channel is noticed behind the batch.
+            let _ = events.blocking_send(AnswerEvent::Text(text));
+        }
+    }
+
     fn take(&mut self, event: GenerateEvent, events: &Sender<AnswerEvent>) {
         match event {
             GenerateEvent::Text(text) => {
-                self.answer.push_str(&text);
-                // A closed channel is noticed behind the batch.
-                let _ = events.blocking_send(AnswerEvent::Text(text));
+                let text = self.citations.push(&text);
+                self.say(text, events);
             }
             GenerateEvent::Reasoning(_) => {}
             GenerateEvent::Usage(usage) => self.usage = usage,
@@ -325,6 +349,7 @@ fn facts(turn: &Turn, heard: &Heard) -> JsonMap {
     let facts = json!({
         "query_id": turn.begin.query_id.to_string(), "backend": turn.begin.backend, "model": turn.begin.model,
         "sources": sources, "finish": heard.finish.map(FinishReason::as_str), "interrupted": heard.interrupted,
+        "citations": heard.citations.cited(), "invented_citations": heard.citations.invented(),
         "usage": {"prompt_tokens": heard.usage.prompt_tokens, "completion_tokens": heard.usage.completion_tokens},
     });
     match facts {

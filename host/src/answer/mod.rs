@@ -2,6 +2,7 @@
 
 mod ask;
 mod backends;
+mod cite;
 mod condense;
 mod diversity;
 mod evidence;
@@ -162,6 +163,8 @@ pub struct Begin {
     pub conversation_id: ConversationId,
     /// Citation `n` is `sources[n - 1]`.
     pub sources: Vec<Passage>,
+    /// What was searched for, where it is not the question as it was asked.
+    pub rewritten: Option<String>,
     pub backend: String,
     pub model: String,
 }
@@ -175,6 +178,9 @@ pub struct End {
     pub answer: String,
     pub usage: Usage,
     pub finish: FinishReason,
+    /// Sources that the answer names, and numbers that were taken out of it since no source has them.
+    pub cited: Vec<u32>,
+    pub invented: Vec<u32>,
     pub timings: Timings,
     /// Whether passages were left out because the model's window was too small.
     pub truncated: bool,

@@ -74,6 +74,7 @@ fn first(begin: &Begin) -> QueryEvent {
         query_id: begin.query_id.to_string(),
         conversation_id: begin.conversation_id.to_string(),
         sources: sources(begin.sources.clone()),
+        rewritten_query: begin.rewritten.clone(),
         backend: begin.backend.clone(),
         model: begin.model.clone(),
     };
@@ -114,6 +115,7 @@ mod tests {
             query_id: QueryId::new(),
             conversation_id: ConversationId::new(),
             sources: vec![],
+            rewritten: None,
             backend: "b".into(),
             model: "m".into(),
         }
@@ -125,6 +127,8 @@ mod tests {
             answer: "ab".into(),
             usage: Usage { prompt_tokens: 3, completion_tokens: 4 },
             finish: FinishReason::Stop,
+            cited: vec![],
+            invented: vec![],
             timings: Default::default(),
             truncated: false,
         }))

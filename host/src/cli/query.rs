@@ -120,6 +120,9 @@ mod tests {
             .map(|(citation, hit)| Source { citation, hit })
             .collect();
         QueryAnswer {
+            citations: vec![],
+            invented_citations: vec![],
+            rewritten_query: None,
             query_id: "q".into(),
             answer: "x [1]".into(),
             sources,

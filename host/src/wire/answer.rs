@@ -134,6 +134,14 @@ pub struct QueryAnswer {
     pub answer: String,
     /// What it rests on.
     pub sources: Vec<Source>,
+    /// Numbers of the sources that the answer names.
+    pub citations: Vec<u32>,
+    /// Numbers that the model named without a source: they were taken out of the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invented_citations: Vec<u32>,
+    /// What was searched for, where a follow-up question does not stand alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewritten_query: Option<String>,
     /// Give it with the next question to go on.
     pub conversation_id: String,
     /// The assistant's message.
@@ -162,6 +170,9 @@ pub struct QueryBegin {
     pub conversation_id: String,
     /// What the answer will rest on.
     pub sources: Vec<Source>,
+    /// What was searched for, where a follow-up question does not stand alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewritten_query: Option<String>,
     /// The backend that answers.
     pub backend: String,
     /// Its model.
@@ -223,6 +234,7 @@ mod tests {
     #[test]
     fn every_event_has_type_and_chunk_and_reads_back() {
         let begin = QueryBegin {
+            rewritten_query: None,
             query_id: "q".into(),
             conversation_id: "c".into(),
             sources: vec![],
