@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 
-use crate::answer::Answers;
-use crate::config::{Config, places};
+use crate::answer::{Answers, ModelStatus};
+use crate::config::{self, Config, Options, places};
 use crate::ingest::{self, Ingest};
-use crate::plugins::{Embedder, Embedders, Places, Plugins};
+use crate::plugins::{Embedder, Embedders, Places, Plugins, Reload};
 use crate::search::Search;
 use crate::store::Store;
+use crate::types::Role;
 
 /// The running product, without its door.
 pub struct App {
@@ -32,6 +34,21 @@ pub struct App {
     pub answers: Answers,
     /// When it began.
     pub started: Instant,
+    /// What the configuration is read from.
+    options: Options,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+}
+
+/// What became of a changed configuration.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// By plugin.
+    pub plugins: Reload,
+    /// The backends that are used now.
+    pub backends: Vec<ModelStatus>,
+    /// Sections that changed and are taken up at the next start only.
+    pub needs_restart: Vec<&'static str>,
 }
 
 impl App {
@@ -39,7 +56,7 @@ impl App {
     ///
     /// # Errors
     /// A data directory that can't be used, no plugins, no embedder: each says what to do.
-    pub fn start(config: Config) -> Result<Arc<Self>> {
+    pub fn start(config: Config, options: Options) -> Result<Arc<Self>> {
         let started = Instant::now();
         let found = places(&config);
         let places = Places {
@@ -73,7 +90,45 @@ impl App {
         );
         let ms = started.elapsed().as_millis() as u64;
         tracing::info!(data_dir = %config.data_dir.display(), plugins = plugins.list().len(), ms, "started");
-        Ok(Arc::new(Self { config, places, store, search, plugins, embedder, ingest, answers, started }))
+        Ok(Arc::new(Self {
+            config,
+            places,
+            store,
+            search,
+            plugins,
+            embedder,
+            ingest,
+            answers,
+            started,
+            options,
+            reloading: Mutex::default(),
+        }))
+    }
+
+    /// Reads the configuration again and takes up changed backends, grants and plugins, while questions are answered.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// A configuration that does not check, with line and reason: nothing is changed then.
+    pub fn reload(&self) -> Result<Reloaded> {
+        let _one = self.reloading.lock();
+        let next = config::load(&self.options)?.config;
+        for (name, backend) in &next.backends.named {
+            let (plugin, settings) = (&backend.plugin.plugin, &backend.plugin.settings);
+            self.plugins.check_generator(plugin, settings).with_context(|| format!("backends.{name}"))?;
+        }
+        let generators = next.backends.named.values().map(|backend| &backend.plugin);
+        let generators: Vec<_> = generators.map(|used| (used.plugin.as_str(), &used.settings)).collect();
+        let plugins = self.plugins.reconfigure(&next.plugins, &generators)?;
+        self.answers.use_backends(&next.backends);
+        let needs_restart = self.config.needs_restart(&next);
+        if !needs_restart.is_empty() {
+            let sections = needs_restart.join(", ");
+            tracing::warn!(sections, "changes of the configuration that are taken up at the next start only");
+        }
+        tracing::info!("configuration reloaded");
+        let backends = self.answers.models().into_iter().filter(|model| model.role == Role::Generator);
+        Ok(Reloaded { plugins, backends: backends.collect(), needs_restart })
     }
 
     /// Ends workers and flushes; blocks.

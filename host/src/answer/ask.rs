@@ -61,7 +61,7 @@ impl Core {
 
     fn answer(&self, caller: &Caller, question: Question, events: &Sender<AnswerEvent>) -> Result<()> {
         let mut clock = Clock::start();
-        let chain = self.backends.chain(question.backend.as_deref())?;
+        let chain = self.backends.load().chain(question.backend.as_deref())?;
         let (conversation, history) = self.conversation(caller, &question)?;
         let mut search = question.search.clone();
         search.query = standalone(&question.search.query, &history);

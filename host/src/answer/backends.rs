@@ -53,22 +53,45 @@ struct State {
 
 impl Backends {
     /// Makes those that need no server; the others are tried in the background, again and again while they are not there.
-    pub(super) fn load(plugins: &Plugins, config: &BackendsConfig) -> Self {
-        let load = |(name, config): (&String, &BackendConfig)| {
-            let (name, config, plugins) = (name.clone(), config.clone(), plugins.clone());
-            (name.clone(), Arc::new(Backend { name, config, plugins, state: Mutex::default() }))
-        };
-        let named: BTreeMap<_, _> = config.named.iter().map(load).collect();
+    pub(super) fn load(plugins: &Plugins, config: &BackendsConfig) -> Arc<Self> {
+        let named =
+            config.named.iter().map(|(name, config)| (name.clone(), Backend::new(plugins, name, config)));
+        let named: BTreeMap<_, _> = named.collect();
         named.values().filter(|backend| !backend.has_server()).for_each(|backend| backend.probe());
-        let remote: Vec<_> =
-            named.values().filter(|backend| backend.has_server()).map(Arc::downgrade).collect();
-        if !remote.is_empty() {
-            let watch = move || watch(&remote);
-            if let Err(error) = thread::Builder::new().name("backends".into()).spawn(watch) {
-                tracing::error!(%error, "no thread to look after the backends: they are tried when they are asked");
+        Self::watched(config.default.clone(), named)
+    }
+
+    /// Those of another configuration. What is configured as before goes on as before; what is new was tried before this
+    /// returns.
+    pub(super) fn followed_by(&self, plugins: &Plugins, config: &BackendsConfig) -> Arc<Self> {
+        let named: BTreeMap<_, _> = config
+            .named
+            .iter()
+            .map(|(name, config)| {
+                let known = self.named.get(name).filter(|backend| backend.config == *config).cloned();
+                (name.clone(), known.unwrap_or_else(|| Backend::new(plugins, name, config)))
+            })
+            .collect();
+        thread::scope(|scope| {
+            for backend in named.values().filter(|backend| !backend.was_probed()) {
+                scope.spawn(|| backend.probe());
             }
+        });
+        for name in self.named.keys().filter(|name| !named.contains_key(*name)) {
+            metrics().forget_backend(name);
         }
-        Self { default: config.default.clone(), named }
+        Self::watched(config.default.clone(), named)
+    }
+
+    fn watched(default: String, named: BTreeMap<String, Arc<Backend>>) -> Arc<Self> {
+        let backends = Arc::new(Self { default, named });
+        let remote = backends.named.values().any(|backend| backend.has_server());
+        let weak = Arc::downgrade(&backends);
+        let spawn = || thread::Builder::new().name("backends".into()).spawn(move || watch(&weak));
+        if remote && let Err(error) = spawn() {
+            tracing::error!(%error, "no thread to look after the backends: they are tried when they are asked");
+        }
+        backends
     }
 
     /// The backend of this name, or the default one, and behind it those to fall back on. Those that are known not to be
@@ -96,6 +119,15 @@ impl Backends {
 }
 
 impl Backend {
+    fn new(plugins: &Plugins, name: &str, config: &BackendConfig) -> Arc<Self> {
+        let (name, config, plugins) = (name.to_owned(), config.clone(), plugins.clone());
+        Arc::new(Self { name, config, plugins, state: Mutex::default() })
+    }
+
+    fn was_probed(&self) -> bool {
+        self.state.lock().probed.is_some()
+    }
+
     /// The name of its plugin.
     pub(super) fn plugin(&self) -> &str {
         &self.config.plugin.plugin
@@ -203,13 +235,13 @@ fn speaks_against(kind: &FaultKind) -> bool {
 }
 
 /// Until nobody has the backends any more.
-fn watch(backends: &[Weak<Backend>]) {
-    loop {
-        let there: Vec<_> = backends.iter().filter_map(Weak::upgrade).collect();
-        if there.is_empty() {
-            return;
-        }
-        there.iter().for_each(|backend| backend.probe_if_due());
+fn watch(backends: &Weak<Backends>) {
+    while let Some(there) = backends.upgrade() {
+        there
+            .named
+            .values()
+            .filter(|backend| backend.has_server())
+            .for_each(|backend| backend.probe_if_due());
         drop(there);
         thread::sleep(LOOK);
     }

@@ -14,6 +14,7 @@ mod retrieve;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::config::{BackendsConfig, SearchConfig};
@@ -233,7 +234,7 @@ struct Core {
     /// That of new documents.
     embedder: Arc<dyn Embedder>,
     embedders: Embedders,
-    backends: Backends,
+    backends: ArcSwap<Backends>,
     config: SearchConfig,
 }
 
@@ -251,7 +252,7 @@ impl Answers {
         backends: BackendsConfig,
         config: SearchConfig,
     ) -> Self {
-        let backends = Backends::load(&plugins, &backends);
+        let backends = ArcSwap::new(Backends::load(&plugins, &backends));
         let embedder = embedders.main().clone();
         Self(Arc::new(Core { store, search, plugins, embedder, embedders, backends, config }))
     }
@@ -327,9 +328,15 @@ impl Answers {
         Ok((vectors, info.model.clone(), info.dimension))
     }
 
+    /// Uses other backends from now on; questions under way end on theirs. New ones were tried before this returns.
+    pub fn use_backends(&self, backends: &BackendsConfig) {
+        let next = self.0.backends.load().followed_by(&self.0.plugins, backends);
+        self.0.backends.store(next);
+    }
+
     /// Every backend and the embedder.
     pub fn models(&self) -> Vec<ModelStatus> {
-        let mut models = self.0.backends.status();
+        let mut models = self.0.backends.load().status();
         models.push(ModelStatus {
             role: Role::Embedder,
             name: "embedder".into(),

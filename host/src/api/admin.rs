@@ -12,11 +12,13 @@ use super::blocking::blocking;
 use super::caller::{Unknown, resolve};
 use super::error::{ApiError, Result};
 use super::extract::Query;
+use super::models::record as model_record;
+use super::plugins::reloaded as plugin_reload;
 use crate::app::App;
 use crate::ingest::Migration;
 use crate::store::{Collection, Optimized};
 use crate::types::{CollectionKey, CollectionName};
-use crate::wire::{MigrationRecord, OptimizeReport, ReindexReport, Reindexed};
+use crate::wire::{ConfigReload, MigrationRecord, OptimizeReport, ReindexReport, Reindexed};
 
 /// Give room back
 ///
@@ -28,6 +30,22 @@ pub(super) async fn optimize(State(app): State<Arc<App>>) -> Result<Answer<Optim
     let begun = Instant::now();
     let done = blocking(move || app.ingest.optimize(&mut |_| ())).await?;
     Ok(Answer(optimized(&done, begun)))
+}
+
+/// Take up a changed configuration
+///
+/// Reads the configuration again and uses its backends and grants, and plugins that changed, without dropping a question.
+/// One that does not check changes nothing. Other sections wait for the next start; the answer names them.
+#[utoipa::path(post, path = "/admin/reload", tag = "operation", operation_id = "reload_config",
+    responses((status = 200, description = "What is in use now", body = ConfigReload)))]
+pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<Answer<ConfigReload>> {
+    let done =
+        blocking(move || app.reload().map_err(|error| ApiError::invalid("", format!("{error:#}")))).await?;
+    Ok(Answer(ConfigReload {
+        backends: done.backends.into_iter().map(model_record).collect(),
+        plugins: plugin_reload(done.plugins),
+        needs_restart: done.needs_restart.into_iter().map(str::to_owned).collect(),
+    }))
 }
 
 #[derive(Deserialize)]

@@ -28,7 +28,8 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<wire::Lis
     Ok(Answer(wire::List::whole(models.into_iter().map(with_migrations))))
 }
 
-fn record(model: ModelStatus) -> wire::ModelRecord {
+/// What the API tells of a backend.
+pub(super) fn record(model: ModelStatus) -> wire::ModelRecord {
     wire::ModelRecord {
         migrations: Vec::new(),
         name: model.name,

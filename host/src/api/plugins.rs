@@ -43,8 +43,13 @@ pub(super) async fn show(
     responses((status = 200, description = "What became of each plugin", body = wire::PluginReload)))]
 pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<Answer<wire::PluginReload>> {
     let report = blocking(move || app.plugins.reload().map_err(|error| ApiError::internal(&error))).await?;
+    Ok(Answer(reloaded(report)))
+}
+
+/// What the API tells of a reload.
+pub(super) fn reloaded(report: Reload) -> wire::PluginReload {
     let Reload { loaded, unchanged, removed, refused } = report;
-    Ok(Answer(wire::PluginReload { loaded, unchanged, removed, refused }))
+    wire::PluginReload { loaded, unchanged, removed, refused }
 }
 
 /// What the API tells of a plugin.

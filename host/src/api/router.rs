@@ -49,6 +49,7 @@ pub(super) fn contents() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(plugins::reload))
         .routes(routes!(admin::optimize))
         .routes(routes!(admin::reindex))
+        .routes(routes!(admin::reload))
         .merge(operations())
 }
 

@@ -1,8 +1,9 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -18,6 +19,8 @@ use crate::telemetry::{self, Logging};
 /// Idle threads go soon: the next request wakes the one that slept longest, so that else a burst's threads would stay
 /// for as long as there are any requests, each with the stack that a guest has used.
 const IDLE_THREAD: Duration = Duration::from_millis(250);
+/// How often the config file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// Requests under way get this long after a signal to end.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -44,32 +47,36 @@ impl Args {
 }
 
 pub(super) fn run(args: Args) -> Result {
-    let Loaded { config, file, .. } = config::load(&args.options())?;
+    let options = args.options();
+    let Loaded { config, file, .. } = config::load(&options)?;
     let _log = telemetry::start_logging(Logging {
         filter: &config.log.level,
         json: config.log.format == LogFormat::Json,
         dir: config.log.dir.as_deref(),
     })?;
-    match file {
+    match &file {
         Some(file) => tracing::info!(config = %file.display(), "smartrag {}", env!("CARGO_PKG_VERSION")),
         None => tracing::info!("smartrag {} without a config file", env!("CARGO_PKG_VERSION")),
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE_THREAD).build()?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, options, file));
     // A blocking call that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(5));
     outcome
 }
 
-async fn serve(config: Config) -> Result {
+async fn serve(config: Config, options: Options, file: Option<PathBuf>) -> Result {
     let stop = watch_signals()?;
     // Bound first: a port in use is known before the store is opened, and early clients wait instead of failing.
     let listener = bind(config.api.bind).await?;
     let address = listener.local_addr()?;
-    let app = tokio::task::spawn_blocking(move || App::start(config)).await??;
+    let app = tokio::task::spawn_blocking(move || App::start(config, options)).await??;
     announce(address);
     reload_on_hangup(Arc::clone(&app))?;
+    if let Some(file) = file {
+        tokio::spawn(reload_on_change(Arc::clone(&app), file));
+    }
     let served = drain(stop.clone(), crate::api::serve(Arc::clone(&app), listener, stopped(stop))).await;
     tracing::info!("shutting down");
     tokio::task::spawn_blocking(move || app.shutdown()).await?;
@@ -116,19 +123,45 @@ fn watch_signals() -> anyhow::Result<watch::Receiver<bool>> {
     Ok(receiver)
 }
 
-/// SIGHUP takes up changed plugins.
+/// SIGHUP takes up a changed configuration and changed plugins.
 fn reload_on_hangup(app: Arc<App>) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            let plugins = app.plugins.clone();
-            let reloaded = tokio::task::spawn_blocking(move || plugins.reload()).await;
-            if let Ok(Err(error)) = reloaded {
-                tracing::error!(%error, "plugins were not reloaded");
-            }
+            reload(&app).await;
         }
     });
     Ok(())
+}
+
+/// So does a change of the config file, once it has been left alone for a moment: editors write in several steps.
+async fn reload_on_change(app: Arc<App>, file: PathBuf) {
+    let mut in_use = stamp(&file).await;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let seen = stamp(&file).await;
+        if seen.is_none() || seen == in_use {
+            continue;
+        }
+        tokio::time::sleep(LOOK / 2).await;
+        if stamp(&file).await == seen {
+            in_use = seen;
+            reload(&app).await;
+        }
+    }
+}
+
+/// Tells one state of a file from another.
+async fn stamp(file: &Path) -> Option<(SystemTime, u64, u64)> {
+    let metadata = tokio::fs::metadata(file).await.ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+async fn reload(app: &Arc<App>) {
+    let app = Arc::clone(app);
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || app.reload().map(drop)).await {
+        tracing::error!("the configuration was not reloaded, the one before stays in use: {error:#}");
+    }
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

@@ -63,6 +63,11 @@ impl Client {
         self.post("/plugins/reload", &()).await
     }
 
+    /// Takes up a changed configuration.
+    pub async fn reload_config(&self) -> Result<ConfigReload> {
+        self.post("/admin/reload", &()).await
+    }
+
     /// Gives room back.
     pub async fn optimize(&self) -> Result<OptimizeReport> {
         self.post("/admin/optimize", &()).await

@@ -54,6 +54,26 @@ pub struct Config {
     pub log: LogConfig,
 }
 
+impl Config {
+    /// Sections in which another configuration differs that is not taken up while the daemon runs. Backends and grants are.
+    pub fn needs_restart(&self, other: &Config) -> Vec<&'static str> {
+        let plugins = |config: &Config| PluginsConfig { grants: BTreeMap::new(), ..config.plugins.clone() };
+        let sections = [
+            ("api", self.api != other.api),
+            ("auth", self.auth != other.auth),
+            ("data_dir", self.data_dir != other.data_dir),
+            ("embedder", self.embedder != other.embedder),
+            ("ingest", self.ingest != other.ingest),
+            ("search", self.search != other.search),
+            ("plugins", plugins(self) != plugins(other)),
+            ("models", self.models != other.models),
+            ("backup", self.backup != other.backup),
+            ("log", self.log != other.log),
+        ];
+        sections.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect()
+    }
+}
+
 /// Listening and bodies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiConfig {

@@ -62,6 +62,11 @@ impl InUse {
         all.keys().any(|(plugin, _)| plugin == name)
     }
 
+    /// Lets go of one plugin's places but for those with these configurations; calls under way end on them.
+    pub fn keep(&self, name: &str, configs: &[String]) {
+        self.0.lock().retain(|(plugin, config), _| plugin != name || configs.contains(config));
+    }
+
     /// Lets go of all of one plugin; calls under way end on it.
     pub fn forget(&self, name: &str) {
         self.0.lock().retain(|(plugin, _), _| plugin != name);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::bindings::v0_1_0 as bindings;
@@ -26,7 +27,7 @@ use super::wasm::limits::Limits;
 use super::wasm::parser::ParserWorld;
 use super::wasm::reranker::RerankerWorld;
 use super::wasm::wasi;
-use crate::config::PluginsConfig;
+use crate::config::{GrantConfig, PluginsConfig};
 use crate::types::{ContentHash, PluginId, Role};
 
 pub const MANIFEST_FILE: &str = "plugin.toml";
@@ -41,7 +42,8 @@ pub struct Loader {
     pub verifier: Arc<Verifier>,
     pub model_dirs: Arc<[PathBuf]>,
     pub network: Arc<Network>,
-    pub config: PluginsConfig,
+    /// Its grants are exchanged while the daemon runs.
+    pub config: ArcSwap<PluginsConfig>,
 }
 
 /// An installed plugin.
@@ -54,6 +56,8 @@ pub struct Entry {
     pub ready: Option<(Common, Worlds)>,
     /// The text of its manifest.
     manifest: String,
+    /// What the operator grants it.
+    grant: Option<GrantConfig>,
     /// What it said of itself.
     pub descriptor: Option<Descriptor>,
     stats: Arc<Stats>,
@@ -90,6 +94,7 @@ impl Entry {
     /// Whether the other was loaded from the same files.
     pub fn is_same(&self, other: &Entry) -> bool {
         self.manifest == other.manifest
+            && self.grant == other.grant
             && self.info.id == other.info.id
             && self.info.dir == other.info.dir
             && self.info.state == other.info.state
@@ -135,6 +140,7 @@ impl Entry {
             priority: 0,
             ready: None,
             manifest: String::new(),
+            grant: None,
             descriptor: None,
             stats: Arc::default(),
             models: None,
@@ -163,7 +169,7 @@ impl Loader {
                 Entry::unreadable(dir, name, role, format!("{MANIFEST_FILE}: {what}"))
             }
         };
-        Entry { manifest: text, ..entry }
+        Entry { manifest: text, grant: self.config.load().grants.get(name).cloned(), ..entry }
     }
 
     fn load_component(&self, dir: &Path, manifest: Manifest) -> Entry {
@@ -201,22 +207,24 @@ impl Loader {
 
     fn grants(&self, manifest: &Manifest, sha256: &str) -> Grants {
         let asked = manifest.asked.iter().map(|(capability, _)| *capability).collect();
-        Grants::new(asked, self.config.grants.get(&manifest.name), sha256)
+        Grants::new(asked, self.config.load().grants.get(&manifest.name), sha256)
     }
 
     fn egress(&self, manifest: &Manifest, grants: Grants) -> Option<Arc<Egress>> {
         if grants.check(&Request::Import(Capability::Http)) != Decision::Allowed {
             return None;
         }
-        let config = self.config.grants.get(&manifest.name);
-        let secrets = config.map(|grant| grant.secrets.clone()).unwrap_or_default();
+        let config = self.config.load();
+        let granted = config.grants.get(&manifest.name);
+        let secrets = granted.map(|grant| grant.secrets.clone()).unwrap_or_default();
         let secrets = Secrets::new(&manifest.name, secrets);
         let limits = egress::Limits::default();
         Some(Arc::new(Egress::new(&manifest.name, grants, secrets, limits, self.network.clone())))
     }
 
     fn limits(&self, manifest: &Manifest) -> Limits {
-        Limits::new(manifest.role, manifest.wasi, &manifest.limits, self.config.grants.get(&manifest.name))
+        let config = self.config.load();
+        Limits::new(manifest.role, manifest.wasi, &manifest.limits, config.grants.get(&manifest.name))
     }
 
     fn fill(&self, entry: &mut Entry, manifest: &Manifest) -> Result<(), String> {
@@ -252,7 +260,8 @@ impl Loader {
             stats: entry.stats.clone(),
             engine: self.engine.clone(),
         };
-        let settings = self.config.settings.get(&manifest.name);
+        let config = self.config.load();
+        let settings = config.settings.get(&manifest.name);
         entry.descriptor = Some(describe::at_load(&worlds, &common, manifest.role, settings)?);
         entry.ready = Some((common, worlds));
         entry.info.state = PluginState::Ready;

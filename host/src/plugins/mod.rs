@@ -97,6 +97,27 @@ impl Plugins {
         self.0.reload(true)
     }
 
+    /// Takes up other grants, and reloads what they are for. `generators`, with their settings, are those that will be
+    /// asked for; places of others are let go.
+    ///
+    /// # Errors
+    /// As for [`Self::reload`].
+    pub fn reconfigure(
+        &self,
+        config: &PluginsConfig,
+        generators: &[(&str, &JsonMap)],
+    ) -> Result<Reload, Error> {
+        self.0.reconfigure(config, generators)
+    }
+
+    /// Whether a generator could be made with this configuration, as far as can be told without making it.
+    ///
+    /// # Errors
+    /// An unknown plugin; settings that do not fit it.
+    pub fn check_generator(&self, name: &str, config: &JsonMap) -> Result<(), PluginError> {
+        self.0.check_generator(name, config)
+    }
+
     /// Reloads whenever files in the plugin directories change, until the last handle goes.
     pub fn watch(&self) -> std::io::Result<()> {
         reload::watch(&self.0)

@@ -23,6 +23,7 @@ use super::make::{not_of_role, ready};
 use super::manifest::{Manifest, did_you_mean};
 use super::models::Verifier;
 use super::native::Natives;
+use super::reload::Reload;
 use super::roles::{Embedder, Enricher, Generator, ParseOptions, Parser, Reranker, Source};
 use super::vault::Vault;
 use super::wasm::aot::AotCache;
@@ -105,7 +106,7 @@ impl Registry {
             verifier: Arc::new(Verifier::new(Some(vault))),
             model_dirs: places.model_dirs.as_slice().into(),
             network: Arc::new(Network::new()),
-            config: config.clone(),
+            config: ArcSwap::from_pointee(config.clone()),
         };
         let entries = load_all(&loader, found);
         let natives = Natives::load(&config.native, |name| Some(&*entries.get(name)?.info.dir));
@@ -174,7 +175,7 @@ impl Registry {
         Live<P>: Exchange,
     {
         let (name, itself) = (entry.info.id.name.clone(), self.itself.clone());
-        let settings = configured(self.loader.config.settings.get(&name), config, entry)?;
+        let settings = configured(self.loader.config.load().settings.get(&name), config, entry)?;
         self.in_use.get(&name, &settings, || {
             let plugin = name.clone();
             let roll_back =
@@ -239,6 +240,35 @@ impl Registry {
         Ok(self.live(&*self.of_role(Role::Generator, name)?, config)?)
     }
 
+    /// Whether a generator could be made with this configuration, as far as can be told without making it.
+    pub fn check_generator(&self, name: &str, config: &JsonMap) -> Result<(), PluginError> {
+        if self.natives.names(Role::Generator).any(|native| native == name) {
+            return Ok(());
+        }
+        let entry = self.of_role(Role::Generator, name)?;
+        configured(self.loader.config.load().settings.get(name), config, &entry).map(drop)
+    }
+
+    /// See [`super::Plugins::reconfigure`].
+    pub fn reconfigure(
+        &self,
+        config: &PluginsConfig,
+        generators: &[(&str, &JsonMap)],
+    ) -> Result<Reload, Error> {
+        // Places that are not used any more would have to be tried out with grants that are not for them.
+        for (name, entry) in &self.state.load().entries {
+            let used = generators.iter().filter(|(plugin, _)| plugin == name);
+            let used: Vec<String> = used.map(|(_, config)| self.merged(name, config)).collect();
+            if entry.info.role == Role::Generator {
+                self.in_use.keep(name, &used);
+            }
+        }
+        let before = self.loader.config.load_full();
+        let config = PluginsConfig { grants: config.grants.clone(), ..PluginsConfig::clone(&before) };
+        self.loader.config.store(Arc::new(config));
+        self.reload(true)
+    }
+
     /// What a plugin says of itself, asked anew.
     pub fn describe(&self, name: &str) -> Result<Descriptor, PluginError> {
         let state = self.state.load();
@@ -249,7 +279,7 @@ impl Registry {
 
     /// The plugin's settings, overlaid by those of its place in the config, as JSON.
     fn merged(&self, name: &str, config: &JsonMap) -> String {
-        serde_json::Value::Object(merged(self.loader.config.settings.get(name), config)).to_string()
+        serde_json::Value::Object(merged(self.loader.config.load().settings.get(name), config)).to_string()
     }
 
     fn unknown(&self, state: &State, role: Role, name: &str) -> PluginError {

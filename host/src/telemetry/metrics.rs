@@ -287,6 +287,12 @@ impl Metrics {
         self.backends.with_label_values(&[name]).set(is_up.into());
     }
 
+    /// The config does not name this backend any more.
+    pub fn forget_backend(&self, name: &str) {
+        // It may never have been set.
+        let _ = self.backends.remove_label_values(&[name]);
+    }
+
     /// A request was answered. `route` is the pattern, never the path itself: paths have no end.
     pub fn http(&self, method: &str, route: &str, status: u16, took: Duration) {
         self.http_requests.with_label_values(&[method, route, &status.to_string()]).inc();

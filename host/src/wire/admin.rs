@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{ModelRecord, PluginReload};
+
 /// What an optimization did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OptimizeReport {
@@ -62,4 +64,15 @@ pub struct MigrationRecord {
     /// Why it does not go on, or what searches lack until it ends.
     #[schema(required = true)]
     pub problem: Option<String>,
+}
+
+/// What became of a changed configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConfigReload {
+    /// The backends that are used now.
+    pub backends: Vec<ModelRecord>,
+    /// By plugin.
+    pub plugins: PluginReload,
+    /// Sections that changed and are taken up at the next start only.
+    pub needs_restart: Vec<String>,
 }

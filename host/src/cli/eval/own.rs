@@ -149,7 +149,7 @@ impl Served {
         }
         let overrides = vec![("--data-dir", "data_dir", data_dir.to_string_lossy().into_owned())];
         let config = config::load(&Options { file: config, overrides })?.config;
-        let app = App::start(config).context("the data directory can't be used")?;
+        let app = App::start(config, Default::default()).context("the data directory can't be used")?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let url = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel::<()>();

@@ -26,7 +26,7 @@ pub(super) fn measure(
     let data = tempfile::tempdir().context("no temporary directory")?;
     let data_dir = ("--data-dir", "data_dir", data.path().to_string_lossy().into_owned());
     let config = config::load(&Options { file: config, overrides: vec![data_dir] })?.config;
-    let app = App::start(config)?;
+    let app = App::start(config, Default::default())?;
     eprintln!("{name}: taking in {} documents", corpus.len());
     take_in(&app, &corpus)?;
     let measured = judged::measure(&name, corpus.len(), &queries, variants, |query, variant| {
