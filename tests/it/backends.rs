@@ -1,11 +1,14 @@
 //! Backends with a server: what it may do wrong, and what becomes of the question.
 
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::model_server::ModelServer;
-use crate::support::{Answer, PATIENCE, TestDaemon};
+use crate::support::{Answer, PATIENCE, SMARTRAG, TestDaemon};
 
 /// A daemon that knows one document and asks this server.
 async fn daemon(server: &ModelServer) -> TestDaemon {
@@ -155,9 +158,9 @@ async fn a_client_that_leaves_ends_the_answer_at_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_streams_at_once_lose_nothing() {
     let server = ModelServer::start();
-    let daemon = std::sync::Arc::new(daemon(&server).await);
+    let daemon = Arc::new(daemon(&server).await);
     let expected: String = (0..200).map(|number| format!("{number} ")).collect();
-    let one = |daemon: std::sync::Arc<TestDaemon>| async move {
+    let one = |daemon: Arc<TestDaemon>| async move {
         let body = json!({"query": "Where does the heron stand?", "model": "numbers"});
         let events = events(&daemon, &body).await;
         assert_eq!(events.last().unwrap()["type"], "done");
@@ -198,4 +201,119 @@ async fn a_follow_up_shows_what_was_searched_for() {
     let roles: Vec<_> =
         chats[1]["messages"].as_array().unwrap().iter().map(|message| &message["role"]).collect();
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
+}
+
+fn write_config(daemon: &TestDaemon, text: &str) {
+    std::fs::write(daemon.data().join("config.yaml"), text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backends_are_exchanged_under_load() {
+    let (first, second) = (ModelServer::start(), ModelServer::start());
+    let daemon = Arc::new(daemon(&first).await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let (daemon, stop) = (daemon.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut count = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let answer =
+                        daemon.post("/api/v1/query", &json!({"query": "Where does the heron stand?"})).await;
+                    answer.ok();
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    for round in 0..6 {
+        let server = if round % 2 == 0 { &second } else { &first };
+        let config = format!(
+            "backends:\n  default: server\n  server: {{plugin: openai, model: plain, base_url: \"{}\"}}\n",
+            server.url()
+        );
+        write_config(&daemon, &config);
+        let report = daemon.post("/api/v1/admin/reload", &json!({})).await.ok();
+        assert_eq!(report["plugins"]["refused"], json!({}), "{report}");
+        let ready = |backend: &Value| backend["ready"] == true;
+        assert!(report["backends"].as_array().unwrap().iter().all(ready), "{report}");
+        (first.chats(), second.chats());
+        ask(&daemon, "plain").await.ok();
+        let asked = server.chats().iter().any(|chat| chat["model"] == "plain");
+        assert!(asked, "the other server is still asked");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut count = 0;
+    for one in asking {
+        count += one.await.unwrap();
+    }
+    assert!(count > 20, "{count} questions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_that_does_not_check_changes_nothing() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    let url = server.url();
+    for (wrong, says) in [
+        ("backends:\n  default: nobody\n".to_owned(), "config.yaml:2: backends.default"),
+        (format!("backends:\n  server: {{plugin: openai, base_url: \"{url}\", modell: x}}\n"), "modell"),
+        ("backends:\n  server: {plugin: openai, base_url: here}\n".to_owned(), "expected a URL"),
+        (
+            "backends:\n  server: {plugin: opnai, base_url: \"http://127.0.0.1:1/v1\"}\n".to_owned(),
+            "did you mean",
+        ),
+        ("api: {bind: [1}".to_owned(), "config.yaml"),
+    ] {
+        write_config(&daemon, &wrong);
+        let problem = daemon.post("/api/v1/admin/reload", &json!({})).await.problem(422, "invalid_value");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{wrong}: {problem}");
+        ask(&daemon, "plain").await.ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_is_noticed_and_what_needs_a_restart_is_named() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    write_config(&daemon, "search: {candidates: 50}\n");
+    let until = Instant::now() + PATIENCE;
+    while daemon.post("/api/v1/query", &json!({"query": "heron?", "backend": "server"})).await.status != 422 {
+        assert!(Instant::now() < until, "the change was not noticed");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let report = daemon.post("/api/v1/admin/reload", &json!({})).await.ok();
+    assert_eq!(report["needs_restart"], json!(["search"]));
+    assert_eq!(daemon.post("/api/v1/query", &json!({"query": "heron?"})).await.ok()["backend"], "extractive");
+    assert!(!daemon.get("/metrics").await.body.contains("backend=\"server\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_asks_the_servers() {
+    let server = ModelServer::start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    let text = format!(
+        "data_dir: {}\nbackends:\n  here: {{plugin: openai, base_url: \"{}\"}}\n  gone: {{plugin: openai, base_url: \
+         \"http://127.0.0.1:9/v1\"}}\n",
+        dir.path().display(),
+        server.url()
+    );
+    std::fs::write(&file, text).unwrap();
+    let check = |more: &[&str]| {
+        let mut command = Command::new(SMARTRAG);
+        command.args(["config", "check", "--config"]).arg(&file).args(more);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("backend here is ready: plain"), "{said}");
+    assert!(said.contains("backend gone is not ready: http://127.0.0.1:9 can't be reached"), "{said}");
+    let (code, said) = check(&["--offline"]);
+    assert_eq!((code, said.contains("gone")), (Some(0), false), "{said}");
+    let (_, said) = check(&["--json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["backends"][1]["ready"], true);
 }

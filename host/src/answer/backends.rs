@@ -21,8 +21,6 @@ const PROBE_UP: Duration = Duration::from_secs(30);
 const FAILURES_MAX: u32 = 3;
 /// For how long; a server can say that it is there and fail nevertheless.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
-/// The setting that says where a backend's server is.
-const SERVER: &str = "base_url";
 
 pub(super) struct Backends {
     default: String,
@@ -57,7 +55,7 @@ impl Backends {
         let named =
             config.named.iter().map(|(name, config)| (name.clone(), Backend::new(plugins, name, config)));
         let named: BTreeMap<_, _> = named.collect();
-        named.values().filter(|backend| !backend.has_server()).for_each(|backend| backend.probe());
+        named.values().filter(|backend| !backend.config.has_server()).for_each(|backend| backend.probe());
         Self::watched(config.default.clone(), named)
     }
 
@@ -85,7 +83,7 @@ impl Backends {
 
     fn watched(default: String, named: BTreeMap<String, Arc<Backend>>) -> Arc<Self> {
         let backends = Arc::new(Self { default, named });
-        let remote = backends.named.values().any(|backend| backend.has_server());
+        let remote = backends.named.values().any(|backend| backend.config.has_server());
         let weak = Arc::downgrade(&backends);
         let spawn = || thread::Builder::new().name("backends".into()).spawn(move || watch(&weak));
         if remote && let Err(error) = spawn() {
@@ -131,10 +129,6 @@ impl Backend {
     /// The name of its plugin.
     pub(super) fn plugin(&self) -> &str {
         &self.config.plugin.plugin
-    }
-
-    fn has_server(&self) -> bool {
-        self.config.plugin.settings.contains_key(SERVER)
     }
 
     /// What answers. Made now if that was not possible before.
@@ -212,8 +206,9 @@ impl Backend {
         let state = self.state.lock();
         let info = state.generator.as_ref().map(|generator| generator.info());
         let configured = self.config.plugin.settings.get("model").and_then(|model| model.as_str());
-        let waiting =
-            || (self.has_server() && state.probed.is_none()).then(|| "it was not asked yet".to_owned());
+        let waiting = || {
+            (self.config.has_server() && state.probed.is_none()).then(|| "it was not asked yet".to_owned())
+        };
         ModelStatus {
             role: Role::Generator,
             name: self.name.clone(),
@@ -240,7 +235,7 @@ fn watch(backends: &Weak<Backends>) {
         there
             .named
             .values()
-            .filter(|backend| backend.has_server())
+            .filter(|backend| backend.config.has_server())
             .for_each(|backend| backend.probe_if_due());
         drop(there);
         thread::sleep(LOOK);

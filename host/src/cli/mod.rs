@@ -2,6 +2,7 @@
 //!
 //! Invariants: nothing but data on stdout; exit code 0 done, 1 failed, 2 wrong usage; no backtraces.
 
+mod backends;
 mod bench;
 mod collection;
 mod completions;

@@ -15,8 +15,6 @@ pub(super) struct Checker<'a> {
     problems: &'a mut Vec<Problem>,
 }
 
-/// The setting of plugins that says where their server is.
-const SERVER: &str = "base_url";
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl<'a> Checker<'a> {

@@ -26,6 +26,8 @@ use crate::types::{Fusion, JsonMap, Role};
 
 /// The backend that always exists: it needs neither model nor network.
 const DEFAULT_BACKEND: &str = "extractive";
+/// The setting of plugins that says where their server is.
+const SERVER: &str = "base_url";
 
 /// The checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +130,13 @@ pub struct BackendConfig {
     pub plugin: PluginRef,
     /// The backend that answers when this one can't.
     pub fallback: Option<String>,
+}
+
+impl BackendConfig {
+    /// Whether it names a server.
+    pub fn has_server(&self) -> bool {
+        self.plugin.settings.contains_key(SERVER)
+    }
 }
 
 /// What answers.

@@ -1,6 +1,7 @@
 mod daemon;
 mod machine;
 mod plugins;
+mod servers;
 
 use serde::Serialize;
 
@@ -107,11 +108,32 @@ fn everything(args: &Args, config: &Config) -> anyhow::Result<Vec<Check>> {
             checks.extend(plugins::checks(config, &installed));
             if args.offline {
                 checks.extend(plugins::inventory(config, &installed));
+            } else {
+                checks.extend(backends(config));
+                checks.extend(servers::checks(config)?);
             }
         }
         Err(error) => checks.push(Check::fail("plugins", error, "see plugins.dir in the config")),
     }
     Ok(checks)
+}
+
+/// Backends with a server that is not there; the others were looked at with their plugins.
+fn backends(config: &Config) -> Vec<Check> {
+    let probed = match super::backends::probe(config) {
+        Ok(probed) => probed,
+        Err(error) => {
+            return vec![Check::fail("backends", error.to_string(), "see plugins.dir in the config")];
+        }
+    };
+    let check = |backend: super::backends::Probed| match backend.ready {
+        true => Check::ok("backend", format!("{}: {}", backend.name, backend.detail)),
+        false => {
+            let hint = format!("start its server, or see `backends.{}` in the config", backend.name);
+            Check::warn("backend", format!("{}: {}", backend.name, backend.detail), hint)
+        }
+    };
+    probed.into_iter().map(check).collect()
 }
 
 /// The plugins that the daemon has, else those that it would have.

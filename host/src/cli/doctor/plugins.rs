@@ -32,19 +32,21 @@ fn needed(config: &Config) -> BTreeSet<&str> {
 
 fn overview(installed: &[PluginRecord]) -> Check {
     let ready = installed.iter().filter(|plugin| plugin.problem.is_none()).count();
-    let said = format!("{ready} of {} ready", installed.len());
+    let ungranted = installed.iter().filter(|plugin| plugin.state == "ungranted").count();
+    let said = format!("{ready} of {} ready, {ungranted} without a grant", installed.len());
     if installed.is_empty() { Check::fail("plugins", said, BRING) } else { Check::ok("plugins", said) }
 }
 
 /// A broken plugin that nobody needs is a warning.
 fn broken(plugin: &PluginRecord, needed: &BTreeSet<&str>) -> Option<Check> {
-    let problem = plugin.problem.as_ref()?;
+    let is_needed = needed.contains(plugin.name.as_str());
+    // What nobody granted anything is not meant to be used.
+    let problem = plugin.problem.as_ref().filter(|_| is_needed || plugin.state != "ungranted")?;
     let said = format!("{}: {problem}", plugin.name);
     let hint = match plugin.kind.as_str() {
         "native" => format!("see plugins.native.{} in the config", plugin.name),
         _ => format!("rebuild or remove the plugin {}", plugin.name),
     };
-    let is_needed = needed.contains(plugin.name.as_str());
     Some(if is_needed { Check::fail("plugin", said, hint) } else { Check::warn("plugin", said, hint) })
 }
 

@@ -15,11 +15,16 @@ pub(in crate::cli) fn load(config: &Config) -> anyhow::Result<Vec<PluginRecord>>
 
 /// Loads the plugins as a daemon with this configuration would.
 pub(super) fn infos(config: &Config) -> anyhow::Result<Vec<PluginInfo>> {
+    Ok(plugins(config)?.0.list())
+}
+
+/// The same, to be called. What was compiled goes with the guard where the cache is not ours.
+pub(in crate::cli) fn plugins(config: &Config) -> anyhow::Result<(Plugins, tempfile::TempDir)> {
     let found = config::places(config);
     let scratch = tempfile::tempdir()?;
     let cache_dir = if is_ours(&config.data_dir) { found.cache_dir } else { scratch.path().to_owned() };
     let places = Places { plugin_dirs: found.plugin_dirs, model_dirs: found.model_dirs, cache_dir };
-    Ok(Plugins::load(&places, &config.plugins)?.list())
+    Ok((Plugins::load(&places, &config.plugins)?, scratch))
 }
 
 /// Where an author's plugin finds its models, with a cache of the author's own: a build under test must not push the

@@ -7,7 +7,7 @@ mod new;
 mod patience;
 mod reload;
 
-pub(super) use local::load as load_local;
+pub(super) use local::{load as load_local, plugins as load_plugins};
 
 use super::Result;
 
