@@ -1,12 +1,12 @@
 //! A real model server: llama.cpp's own, with a small model. `scripts/fetch-llm.sh` brings both.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{SMARTRAG, TestDaemon};
+use crate::support::{TestDaemon, llm_tool};
 
 struct LlamaServer {
     child: Child,
@@ -16,15 +16,10 @@ struct LlamaServer {
 impl LlamaServer {
     /// `None` where it is not installed; says so.
     fn start() -> Option<Self> {
-        let target = Path::new(SMARTRAG).ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
-        let here = |path: &str| -> PathBuf { target.join("llm").join(path) };
-        if !here("smollm2.gguf").exists() {
-            eprintln!("SKIPPED: no model server; ./scripts/fetch-llm.sh brings one");
-            return None;
-        }
+        let (python, weights) = (llm_tool("python/bin/python")?, llm_tool("smollm2.gguf")?);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/llama_server.py");
-        let mut command = Command::new(here("python/bin/python"));
-        command.arg(script).arg(here("smollm2.gguf"));
+        let mut command = Command::new(python);
+        command.arg(script).arg(weights);
         // It ends with its stdin, and so with this test, however that ends.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();

@@ -4,6 +4,7 @@ mod api;
 mod backends;
 mod bad_input;
 mod cli;
+mod clients;
 mod compile;
 mod crash;
 mod documents;

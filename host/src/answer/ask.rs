@@ -10,7 +10,7 @@ use super::backends::Backend;
 use super::cite::Citations;
 use super::condense::standalone;
 use super::retrieve::Clock;
-use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, prompt};
+use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, Thread, prompt};
 use crate::plugins::{Cancel, GenerateEvent, GenerateRequest, Generation, Generator};
 use crate::telemetry::metrics;
 use crate::text;
@@ -32,7 +32,8 @@ const LOOK: Duration = Duration::from_millis(25);
 
 /// Everything that is decided before the first word.
 struct Turn {
-    conversation: Conversation,
+    /// `None` where nothing is kept.
+    conversation: Option<Conversation>,
     question: Message,
     begin: Begin,
     truncated: bool,
@@ -64,8 +65,12 @@ impl Core {
         let chain = self.backends.load().chain(question.backend.as_deref())?;
         let (conversation, history) = self.conversation(caller, &question)?;
         let mut search = question.search.clone();
-        search.query = standalone(&question.search.query, &history);
-        let found = self.passages(caller, &search, &mut clock)?;
+        let found = if question.retrieve {
+            search.query = standalone(&question.search.query, &history);
+            self.passages(caller, &search, &mut clock)?
+        } else {
+            Vec::new()
+        };
         let cancel = when_closed(events);
         let started = self.start(&chain, &question, &search.query, &history, found, &cancel)?;
         clock.lap("prepare");
@@ -73,7 +78,7 @@ impl Core {
             question: message(MessageRole::User, question.search.query.clone(), JsonMap::new()),
             begin: Begin {
                 query_id: QueryId::new(),
-                conversation_id: conversation.id,
+                conversation_id: conversation.as_ref().map_or_else(ConversationId::new, |kept| kept.id),
                 sources: started.sources,
                 rewritten: Some(search.query).filter(|query| *query != question.search.query),
                 backend: started.backend.name.clone(),
@@ -94,10 +99,19 @@ impl Core {
         self.finish(turn, heard, clock, events)
     }
 
-    fn conversation(&self, caller: &Caller, question: &Question) -> Result<(Conversation, Vec<Message>)> {
-        if let Some(id) = question.conversation {
-            let conversation = self.store.conversation(&caller.user, id)?.ok_or(Error::NotFound)?;
-            return Ok((conversation, self.store.messages(&caller.user, id, HISTORY_MAX)?));
+    /// The conversation that the turn is kept in, and what was said before.
+    fn conversation(
+        &self,
+        caller: &Caller,
+        question: &Question,
+    ) -> Result<(Option<Conversation>, Vec<Message>)> {
+        match &question.thread {
+            Thread::New => {}
+            Thread::Conversation(id) => {
+                let conversation = self.store.conversation(&caller.user, *id)?.ok_or(Error::NotFound)?;
+                return Ok((Some(conversation), self.store.messages(&caller.user, *id, HISTORY_MAX)?));
+            }
+            Thread::Given(said) => return Ok((None, given(said, question.retrieve))),
         }
         let now = now();
         let conversation = Conversation {
@@ -109,7 +123,7 @@ impl Core {
             created_at: now,
             updated_at: now,
         };
-        Ok((conversation, Vec::new()))
+        Ok((Some(conversation), Vec::new()))
     }
 
     /// The first backend of the chain that begins an answer. The last one gets some time if it is starting.
@@ -140,7 +154,10 @@ impl Core {
                 model: question.model.clone(),
                 question: standalone.to_owned(),
                 language: language.clone(),
-                messages: prompt::messages(&language, &question.search.query, &context, history),
+                messages: match question.retrieve {
+                    true => prompt::messages(&language, &question.search.query, &context, history),
+                    false => prompt::plain(&question.search.query, history),
+                },
                 passages: self.evidence(standalone, &sources, wants_sentences),
                 options: question.options.clone(),
                 cancel: cancel.clone(),
@@ -169,8 +186,10 @@ impl Core {
     fn finish(&self, turn: Turn, heard: Heard, clock: Clock, events: &Sender<AnswerEvent>) -> Result<()> {
         let answer = message(MessageRole::Assistant, heard.answer.clone(), facts(&turn, &heard));
         let message_id = answer.id;
-        let conversation = Conversation { updated_at: answer.created_at, ..turn.conversation };
-        self.store.append_turn(&conversation, &[turn.question, answer])?;
+        if let Some(conversation) = turn.conversation {
+            let conversation = Conversation { updated_at: answer.created_at, ..conversation };
+            self.store.append_turn(&conversation, &[turn.question, answer])?;
+        }
         if let Some(error) = heard.failure {
             return Err(error.into());
         }
@@ -188,6 +207,14 @@ impl Core {
         let _ = events.blocking_send(AnswerEvent::End(Box::new(end)));
         Ok(())
     }
+}
+
+/// What a client sent along; beside the documents there is room for the last of it only.
+fn given(said: &[(MessageRole, String)], retrieve: bool) -> Vec<Message> {
+    let (system, rest): (Vec<_>, Vec<_>) = said.iter().partition(|(role, _)| *role == MessageRole::System);
+    let skipped = if retrieve { rest.len().saturating_sub(HISTORY_MAX) } else { 0 };
+    let kept = system.into_iter().chain(rest.into_iter().skip(skipped));
+    kept.map(|(role, content)| message(*role, content.clone(), JsonMap::new())).collect()
 }
 
 struct Started {

@@ -214,6 +214,7 @@ impl Backend {
             name: self.name.clone(),
             plugin: self.config.plugin.plugin.clone(),
             model: info.as_ref().map(|info| info.model.clone()).or_else(|| configured.map(str::to_owned)),
+            models: info.map(|info| info.models).unwrap_or_default(),
             is_default,
             problem: state.problem.as_ref().map(|error| error.message.clone()).or_else(waiting),
         }

@@ -147,13 +147,25 @@ pub struct SimilarDocument {
 pub struct Question {
     pub search: SearchRequest,
     pub session: Option<SessionId>,
-    /// Must exist and be the caller's; `None` begins a new one.
-    pub conversation: Option<ConversationId>,
+    pub thread: Thread,
+    /// Whether to answer from documents; else the model gets the messages as they are.
+    pub retrieve: bool,
     pub backend: Option<String>,
     pub model: Option<String>,
     /// BCP 47; `None`: the question's own.
     pub language: Option<String>,
     pub options: GenerateOptions,
+}
+
+/// What came before a question.
+#[derive(Clone, Debug)]
+pub enum Thread {
+    /// Nothing: it begins a conversation, which is kept.
+    New,
+    /// It goes on with a conversation, which must be the caller's.
+    Conversation(ConversationId),
+    /// The client sends along what was said; nothing is kept.
+    Given(Vec<(MessageRole, String)>),
 }
 
 /// What an answer rests on; known before its first word.
@@ -218,6 +230,8 @@ pub struct ModelStatus {
     pub name: String,
     pub plugin: String,
     pub model: Option<String>,
+    /// What requests may choose from.
+    pub models: Vec<String>,
     pub is_default: bool,
     /// Why it can't be used.
     pub problem: Option<String>,
@@ -334,6 +348,17 @@ impl Answers {
         self.0.backends.store(next);
     }
 
+    /// How well each text answers a query, 0 to 1, in order, by the configured reranker, else by the shipped one. With the
+    /// reranker's name. Blocks.
+    ///
+    /// # Errors
+    /// Those of the reranker.
+    pub fn rerank(&self, query: &str, texts: &[&str]) -> Result<(Vec<f32>, String)> {
+        let reranker = self.0.configured_reranker();
+        let scores = self.0.plugins.reranker(&reranker.plugin, &reranker.settings)?.rerank(query, texts)?;
+        Ok((scores, reranker.plugin))
+    }
+
     /// Every backend and the embedder.
     pub fn models(&self) -> Vec<ModelStatus> {
         let mut models = self.0.backends.load().status();
@@ -342,6 +367,7 @@ impl Answers {
             name: "embedder".into(),
             plugin: self.0.embedder.id().name,
             model: Some(self.0.embedder.info().model),
+            models: Vec::new(),
             is_default: true,
             problem: None,
         });

@@ -62,6 +62,12 @@ pub(super) fn enhanced(language: &str, question: &str, context: &str) -> String 
     format!("{}\n\n{}:\n{context}\n{}: {question}", words.system, words.context, words.question)
 }
 
+/// The messages of a client as they are.
+pub(super) fn plain(question: &str, history: &[Message]) -> Vec<(PromptRole, String)> {
+    let before = history.iter().map(|message| (message.role, message.content.clone()));
+    before.chain([(MessageRole::User, question.to_owned())]).collect()
+}
+
 /// The messages for a chat model: what stays the same comes first.
 pub(super) fn messages(
     language: &str,

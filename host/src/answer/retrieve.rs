@@ -310,9 +310,14 @@ impl Core {
 
     /// The one that the request gets.
     fn reranker(&self, request: &SearchRequest) -> Option<PluginRef> {
-        let configured = self.config.reranker.clone();
+        let is_configured = self.config.reranker.is_some();
+        request.rerank.unwrap_or(is_configured).then(|| self.configured_reranker())
+    }
+
+    /// That of the configuration, else the shipped one.
+    pub(super) fn configured_reranker(&self) -> PluginRef {
         let default = || PluginRef { plugin: DEFAULT_RERANKER.into(), settings: JsonMap::new() };
-        request.rerank.unwrap_or(configured.is_some()).then(|| configured.unwrap_or_else(default))
+        self.config.reranker.clone().unwrap_or_else(default)
     }
 
     fn rerank(&self, reranker: &PluginRef, query: &str, passages: &mut [Passage]) -> Result<()> {

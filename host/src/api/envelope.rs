@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::error::ApiError;
+use super::openai;
 use crate::telemetry::metrics;
 use crate::wire::Problem;
 
@@ -68,6 +69,9 @@ impl Line {
 
     /// Keeps the headers (`Allow`, `Retry-After`), replaces the body.
     fn problem(&self, mut response: Response, fault: ApiError) -> Response {
+        if self.path.starts_with(openai::PREFIX) {
+            return openai::failure(response, &fault);
+        }
         let problem = Problem {
             kind: "about:blank".into(),
             title: fault.status.canonical_reason().unwrap_or("Error").into(),

@@ -20,6 +20,7 @@ mod in_flight;
 mod linger;
 mod metrics;
 mod models;
+mod openai;
 mod openapi;
 mod plugins;
 mod query;

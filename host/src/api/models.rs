@@ -182,6 +182,7 @@ mod tests {
 
     fn backend(plugin: &str) -> ModelStatus {
         ModelStatus {
+            models: Vec::new(),
             role: Role::Generator,
             name: "llm".into(),
             plugin: plugin.into(),

@@ -13,7 +13,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::router::{PREFIX, contents, operations};
+use super::router::{PREFIX, contents, dialects, operations};
 use crate::app::App;
 use crate::wire::{FieldError, Problem};
 
@@ -25,6 +25,7 @@ pub fn document() -> OpenApi {
         OpenApiBuilder::new().info(info()).servers(Some([Server::new("/")])).tags(Some(tags())).build();
     document = document.nest(PREFIX, contents().into_openapi());
     document.merge(bare(operations().into_openapi()));
+    document.merge(dialects().into_openapi());
     for item in document.paths.paths.values_mut() {
         each_operation(item).for_each(add_problem);
     }
@@ -56,7 +57,7 @@ fn info() -> utoipa::openapi::Info {
         .build()
 }
 
-fn tags() -> [Tag; 6] {
+fn tags() -> [Tag; 7] {
     let tag = |name, description| {
         let mut tag = Tag::new(name);
         tag.description = Some(String::from(description));
@@ -68,6 +69,7 @@ fn tags() -> [Tag; 6] {
         tag("search", "Find chunks and documents"),
         tag("answers", "Ask questions, get cited answers"),
         tag("models", "Backends, embedder and plugins"),
+        tag("openai", "What OpenAI's clients speak: a collection is a model"),
         tag("operation", "Health and metrics"),
     ]
 }

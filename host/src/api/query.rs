@@ -13,10 +13,10 @@ use super::error::{ApiError, Result};
 use super::extract::Json;
 use super::search::{Checked, timings};
 use super::stream;
-use crate::answer::{AnswerEvent, Begin, End, Question};
+use crate::answer::{AnswerEvent, Begin, End, Question, Thread};
 use crate::app::App;
 use crate::plugins::GenerateOptions;
-use crate::types::ConversationId;
+use crate::types::{Caller, ConversationId};
 use crate::wire;
 
 const TEMPERATURE_MAX: f32 = 2.0;
@@ -74,13 +74,23 @@ async fn begin(
     let question = Question {
         search: checked.request(who.user()),
         session: who.session,
-        conversation,
+        thread: conversation.map_or(Thread::New, Thread::Conversation),
+        retrieve: true,
         backend: body.backend,
         model: body.model,
         language,
         options,
     };
-    let mut events = app.answers.ask(who.caller, question);
+    ask_for(app, who.caller, question).await
+}
+
+/// The beginning of an answer and what follows.
+pub(super) async fn ask_for(
+    app: &App,
+    caller: Caller,
+    question: Question,
+) -> Result<(Begin, mpsc::Receiver<AnswerEvent>)> {
+    let mut events = app.answers.ask(caller, question);
     match events.recv().await {
         Some(AnswerEvent::Begin(begin)) => Ok((*begin, events)),
         Some(AnswerEvent::Failed(error)) => Err(error.into()),
@@ -101,7 +111,7 @@ fn language(tag: String) -> Result<String> {
     Err(ApiError::invalid("/language", "must be a language tag such as \"de\" or \"en-GB\""))
 }
 
-fn options(options: wire::QueryOptions) -> Result<GenerateOptions> {
+pub(super) fn options(options: wire::QueryOptions) -> Result<GenerateOptions> {
     let within = |value: Option<f32>, max: f32| value.is_none_or(|value| (0.0..=max).contains(&value));
     if !within(options.temperature, TEMPERATURE_MAX) {
         return Err(ApiError::invalid("/options/temperature", "must be 0 to 2"));

@@ -14,7 +14,8 @@ use super::envelope::envelope;
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
-    admin, documents, embed, enrich, health, metrics, models, openapi, plugins, query, search, sessions,
+    admin, documents, embed, enrich, health, metrics, models, openai, openapi, plugins, query, search,
+    sessions,
 };
 use crate::app::App;
 
@@ -62,6 +63,16 @@ pub(super) fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(metrics::metrics))
 }
 
+/// What existing clients speak.
+pub(super) fn dialects() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(openai::models::list))
+        .routes(routes!(openai::models::show))
+        .routes(routes!(openai::chat::complete))
+        .routes(routes!(openai::embeddings::embed))
+        .routes(routes!(openai::rerank::rerank))
+}
+
 /// The whole API of a running product.
 pub fn router(app: Arc<App>) -> Router {
     let guard_list = Guard::new(&app.config.api);
@@ -73,6 +84,7 @@ fn routes() -> Router<Arc<App>> {
     Router::new()
         .nest(PREFIX, contents().into())
         .merge(Router::from(operations()))
+        .merge(Router::from(dialects()))
         .route("/", get(health::about))
         .merge(openapi::routes())
 }

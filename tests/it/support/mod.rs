@@ -120,6 +120,10 @@ impl TestDaemon {
         self.data.as_ref().unwrap().path()
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
@@ -219,6 +223,16 @@ pub fn test_data(path: &str) -> Option<PathBuf> {
     }
     eprintln!("SKIPPED: no test data at {path}; set SMARTRAG_TEST_DATA to run this test");
     None
+}
+
+/// Something of a real model server or its clients; says so where it is missing.
+pub fn llm_tool(path: &str) -> Option<PathBuf> {
+    let target = Path::new(SMARTRAG).ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
+    let found = Some(target.join("llm").join(path)).filter(|path| path.exists());
+    if found.is_none() {
+        eprintln!("SKIPPED: no {path}; ./scripts/fetch-llm.sh brings it");
+    }
+    found
 }
 
 /// Our own sample documents, by name.

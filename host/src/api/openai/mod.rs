@@ -1,0 +1,55 @@
+//! OpenAI's API over the documents: every collection is a model, and so is every model of a backend.
+
+pub(super) mod chat;
+mod chunks;
+pub(super) mod embeddings;
+pub(super) mod models;
+pub(super) mod rerank;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use super::error::ApiError;
+use crate::wire::{OpenAiError, OpenAiFailure};
+
+/// Where it is found.
+pub(super) const PREFIX: &str = "/v1/";
+
+/// A failure as these clients read it; headers stay.
+pub(super) fn failure(mut response: Response, fault: &ApiError) -> Response {
+    let body = serde_json::to_vec(&said(fault)).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+fn said(fault: &ApiError) -> OpenAiFailure {
+    let kind = match fault.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "authentication_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        status if status.is_server_error() => "server_error",
+        _ => "invalid_request_error",
+    };
+    let param = fault.errors.first().map(|error| error.pointer.trim_start_matches('/').replace('/', "."));
+    OpenAiFailure {
+        error: OpenAiError {
+            message: fault.detail.clone(),
+            kind: kind.into(),
+            param: param.filter(|param| !param.is_empty()),
+            code: fault.code.clone().into(),
+        },
+    }
+}
+
+/// There is no such model.
+fn unknown_model(name: &str) -> ApiError {
+    let detail = format!("there is no model {name:?}: GET /v1/models lists them");
+    ApiError {
+        status: StatusCode::NOT_FOUND,
+        code: "model_not_found".into(),
+        ..ApiError::invalid("/model", detail)
+    }
+}
