@@ -317,3 +317,19 @@ async fn the_command_line_asks_the_servers() {
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["backends"][1]["ready"], true);
 }
+
+/// No Ollama can be had for the tests: this is the form that its documentation shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn ollama_gets_its_window_and_answers() {
+    let server = ModelServer::start();
+    let config = format!(
+        "backends:\n  default: o\n  o: {{plugin: ollama, model: plain, base_url: \"http://127.0.0.1:{}\"}}\n",
+        server.port
+    );
+    let daemon = TestDaemon::start_with(&config);
+    daemon.add("pond.md", "# Pond\n\nThe heron stands in the pond and waits for a fish.").await;
+    let answer = daemon.post("/api/v1/query", &json!({"query": "Where does the heron stand?"})).await.ok();
+    assert_eq!(answer["answer"], "The heron stands in the pond [1].");
+    assert_eq!(answer["usage"]["total_tokens"], 13);
+    assert_eq!(server.chats()[0]["options"]["num_ctx"], 4096);
+}

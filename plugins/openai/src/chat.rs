@@ -1,7 +1,8 @@
 //! A request as the chat API wants it.
 
 use serde_json::{Map, Value, json};
-use smartrag_sdk::generator::{Request, Role};
+use smartrag_sdk::generator::Request;
+use smartrag_servers::{number, role};
 
 /// The body of a streamed chat. What the request names in `extra` stands beside the rest and in place of it.
 pub fn body(request: &Request, model: Option<&str>) -> Map<String, Value> {
@@ -28,17 +29,4 @@ pub fn body(request: &Request, model: Option<&str>) -> Map<String, Value> {
         }
     }
     body
-}
-
-/// As it was written: 0.7, not 0.699999988079071.
-fn number(value: f32) -> Value {
-    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-    }
 }

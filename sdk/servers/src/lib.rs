@@ -4,7 +4,9 @@
 mod endpoint;
 mod failure;
 mod reasoning;
+mod words;
 
 pub use endpoint::{Endpoint, Timeouts};
 pub use failure::{failure, not_json};
 pub use reasoning::Reasoning;
+pub use words::{number, role};

@@ -1,4 +1,4 @@
-//! A server that speaks OpenAI's chat API and behaves as the name of the model says.
+//! A server that speaks OpenAI's chat API, and Ollama's, and behaves as the name of the model says.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -81,6 +81,14 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
             let model = body["model"].as_str().unwrap_or_default().to_owned();
             shared.chats.lock().unwrap().push(body);
             chat(&mut stream, &model, shared)
+        }
+        "/api/tags" => whole(&mut stream, "200 OK", "", &json!({"models": [{"name": "plain:latest"}]})),
+        "/api/show" => {
+            whole(&mut stream, "200 OK", "", &json!({"model_info": {"llama.context_length": 4096}}))
+        }
+        "/api/chat" => {
+            shared.chats.lock().unwrap().push(body);
+            lines(&mut stream)
         }
         _ => whole(&mut stream, "404 Not Found", "", &json!({"error": {"message": "no such call"}})),
     };
@@ -171,6 +179,18 @@ fn events(stream: &mut TcpStream, model: &str, shared: &Shared) -> std::io::Resu
     let end = json!({"choices": [{"delta": {}, "finish_reason": "stop"}]});
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 6}});
     write!(stream, "data: {end}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
+}
+
+/// As Ollama answers.
+fn lines(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n")?;
+    for word in ["The heron ", "stands in the pond [1]."] {
+        writeln!(stream, "{}", json!({"message": {"role": "assistant", "content": word}, "done": false}))?;
+    }
+    let end = json!({"message": {"role": "assistant", "content": ""}, "done": true, "done_reason": "stop",
+        "prompt_eval_count": 7, "eval_count": 6});
+    writeln!(stream, "{end}")
 }
 
 fn delta(text: &str) -> String {

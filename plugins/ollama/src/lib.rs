@@ -1,0 +1,90 @@
+//! Answers by models that Ollama runs, over its own API: that one takes the size of the window with each request, without
+//! which Ollama cuts long prompts and says nothing.
+//!
+//! Written from Ollama's published description of `/api/chat`, `/api/tags` and `/api/show`.
+
+mod chat;
+mod config;
+mod server;
+mod stream;
+
+use smartrag_sdk::generator::{Generator, ModelInfo, Request};
+use smartrag_sdk::{Annotation, Descriptor, Error, Result, describe};
+
+pub use config::Config;
+pub use stream::Answer;
+
+use server::Server;
+
+/// Bytes that make a token, since Ollama counts for nobody: few enough for German.
+const BYTES_A_TOKEN: usize = 3;
+
+/// The generator.
+pub struct Ollama {
+    config: Config,
+    server: Server,
+}
+
+impl Ollama {
+    fn model(&self, asked: Option<String>) -> Result<String> {
+        if let Some(model) = asked.or_else(|| self.config.model.clone()) {
+            return Ok(model);
+        }
+        let first = self.server.models()?.into_iter().next();
+        first.ok_or_else(|| {
+            Error::unavailable("Ollama has no model yet: run `ollama pull`, or name one with model")
+        })
+    }
+
+    /// As configured; else what the model can, up to a size that most machines have memory for.
+    fn window(&self, model: &str) -> u32 {
+        let usual = || self.server.window(model).unwrap_or(config::WINDOW).min(config::WINDOW);
+        self.config.context_window.unwrap_or_else(usual)
+    }
+}
+
+impl Generator for Ollama {
+    type Generation = Answer;
+
+    fn describe() -> Descriptor {
+        describe!("ollama").config_schema(config::SCHEMA)
+    }
+
+    fn load() -> Result<Self> {
+        let config: Config = smartrag_sdk::config()?;
+        let server = Server::new(config.endpoint()?);
+        Ok(Self { config, server })
+    }
+
+    /// Asks the server, so that this also tells whether it is there and has the model.
+    fn info(&self) -> Result<ModelInfo> {
+        let models = self.server.models()?;
+        let model = self.model(models.first().cloned().filter(|_| self.config.model.is_none()))?;
+        if !models.iter().any(|known| server::is_same(known, &model)) {
+            let message = format!("Ollama does not have the model {model:?}: run `ollama pull {model}`");
+            return Err(Error::other("unknown_model", message));
+        }
+        Ok(ModelInfo {
+            context_window: Some(self.window(&model)),
+            model,
+            strong: self.config.strong,
+            wants_sentences: false,
+            properties: vec![Annotation::new("models", &models)],
+        })
+    }
+
+    fn generate(&self, request: Request) -> Result<Answer> {
+        let model = self.model(request.model.clone())?;
+        let body = chat::body(&request, &model, self.window(&model));
+        Ok(Answer::new(self.server.chat(&body, self.config.timeouts())?))
+    }
+
+    fn count_tokens(&self, texts: &[String]) -> Result<Vec<u32>> {
+        Ok(texts.iter().map(|text| text.len().div_ceil(BYTES_A_TOKEN) as u32).collect())
+    }
+}
+
+smartrag_sdk::export!(generator, Ollama);
+
+#[cfg(test)]
+mod tests;
