@@ -12,7 +12,7 @@ use super::expand;
 use super::query::Spoken;
 
 /// Words kept. One has a few hundred bytes for each language that knows it.
-const KEPT: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 /// The language whose compounds are split; measured for no other.
 const COMPOUNDING: &str = "de";
 /// A language is at home in a collection that has this share of its rows in it, one in so many.
