@@ -432,3 +432,83 @@ async fn the_api_describes_itself() {
     assert_eq!(docs.status, 200);
     assert!(docs.body.contains("<html") || docs.body.contains("<!DOCTYPE"), "{}", docs.body);
 }
+
+#[tokio::test]
+async fn conversations_are_kept_listed_changed_exported_and_deleted() {
+    let daemon = TestDaemon::start();
+    daemon.add("pond.md", "# Pond\n\nThe heron stands in the pond and waits for a fish.").await;
+    let body = json!({"session_id": "s1", "title": "Birds", "metadata": {"a": 1}});
+    let made = daemon.post("/api/v1/conversations", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let made = made.json();
+    let id = made["conversation_id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/conversations/{id}");
+    assert_eq!(
+        (&made["session_id"], &made["title"], &made["metadata"]),
+        (&json!("s1"), &json!("Birds"), &json!({"a": 1}))
+    );
+
+    let message = json!({"role": "system", "content": "Be brief."});
+    assert_eq!(daemon.post(&format!("{path}/messages"), &message).await.status, 201);
+    let question = json!({"query": "Where does the heron stand?", "session_id": "s1", "conversation_id": id});
+    let answer = daemon.post("/api/v1/query", &question).await.ok();
+    let whole = daemon.get(&path).await.ok();
+    let said: Vec<_> = whole["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(said, ["system", "user", "assistant"]);
+    assert_eq!(whole["messages"][2]["content"], answer["answer"]);
+    let last = daemon.get(&format!("{path}/messages?limit=1")).await.ok();
+    assert_eq!(last["items"][0]["role"], "assistant");
+
+    let markdown = daemon.get(&format!("{path}/export?format=markdown")).await;
+    assert!(markdown.headers["content-disposition"].to_str().unwrap().starts_with("attachment"));
+    assert!(
+        markdown.body.starts_with("# Birds\n") && markdown.body.contains("- [1] pond.md"),
+        "{}",
+        markdown.body
+    );
+    let export = daemon.get(&format!("{path}/export")).await.ok();
+    assert_eq!(export["messages"].as_array().unwrap().len(), 3);
+
+    let patched = daemon.send(daemon.request("PATCH", &path).json(&json!({"title": "Herons"}))).await.ok();
+    assert_eq!((&patched["title"], &patched["metadata"]), (&json!("Herons"), &json!({"a": 1})));
+    let unnamed = daemon.post("/api/v1/query", &json!({"query": "What does the heron wait for?"})).await.ok();
+    let all = daemon.get("/api/v1/conversations?limit=1").await.ok();
+    assert_eq!(all["items"][0]["conversation_id"], unnamed["conversation_id"]);
+    assert_eq!(all["items"][0]["title"], "What does the heron wait for?");
+    let next = daemon
+        .get(&format!("/api/v1/conversations?cursor={}", all["next_cursor"].as_str().unwrap()))
+        .await
+        .ok();
+    assert_eq!((&next["items"][0]["title"], &next["next_cursor"]), (&json!("Herons"), &Value::Null));
+    let of_session = daemon.get("/api/v1/conversations?session_id=s1").await.ok();
+    assert_eq!(of_session["items"].as_array().unwrap().len(), 1);
+
+    // Somebody else's is not there, whatever is done with it.
+    for (method, path, body) in [
+        ("GET", path.clone(), None),
+        ("PATCH", path.clone(), Some(json!({"title": "x"}))),
+        ("DELETE", path.clone(), None),
+        ("GET", format!("{path}/messages"), None),
+        ("POST", format!("{path}/messages"), Some(json!({"role": "user", "content": "x"}))),
+        ("GET", format!("{path}/export"), None),
+    ] {
+        let request = daemon.request(method, &path).header("x-smartrag-user", "mallory");
+        let request = match &body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        daemon.send(request).await.problem(404, "not_found");
+    }
+    daemon
+        .post(&format!("{path}/messages"), &json!({"role": "robot", "content": "x"}))
+        .await
+        .problem(422, "invalid_value");
+    daemon.get("/api/v1/conversations/nonsense").await.problem(404, "not_found");
+    assert_eq!(daemon.delete(&path).await.status, 204);
+    daemon.get(&path).await.problem(404, "not_found");
+}

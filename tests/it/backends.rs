@@ -238,7 +238,7 @@ async fn backends_are_exchanged_under_load() {
         assert_eq!(report["plugins"]["refused"], json!({}), "{report}");
         let ready = |backend: &Value| backend["ready"] == true;
         assert!(report["backends"].as_array().unwrap().iter().all(ready), "{report}");
-        (first.chats(), second.chats());
+        drop((first.chats(), second.chats()));
         ask(&daemon, "plain").await.ok();
         let asked = server.chats().iter().any(|chat| chat["model"] == "plain");
         assert!(asked, "the other server is still asked");

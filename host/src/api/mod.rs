@@ -6,6 +6,7 @@
 mod admin;
 mod blocking;
 mod caller;
+mod conversations;
 mod cursor;
 mod documents;
 mod embed;

@@ -57,7 +57,7 @@ fn info() -> utoipa::openapi::Info {
         .build()
 }
 
-fn tags() -> [Tag; 7] {
+fn tags() -> [Tag; 8] {
     let tag = |name, description| {
         let mut tag = Tag::new(name);
         tag.description = Some(String::from(description));
@@ -68,6 +68,7 @@ fn tags() -> [Tag; 7] {
         tag("documents", "What is known, and how it came in"),
         tag("search", "Find chunks and documents"),
         tag("answers", "Ask questions, get cited answers"),
+        tag("conversations", "What was asked and answered"),
         tag("models", "Backends, embedder and plugins"),
         tag("openai", "What OpenAI's clients speak: a collection is a model"),
         tag("operation", "Health and metrics"),

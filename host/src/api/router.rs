@@ -14,8 +14,8 @@ use super::envelope::envelope;
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
-    admin, documents, embed, enrich, health, metrics, models, openai, openapi, plugins, query, search,
-    sessions,
+    admin, conversations, documents, embed, enrich, health, metrics, models, openai, openapi, plugins, query,
+    search, sessions,
 };
 use crate::app::App;
 
@@ -48,6 +48,10 @@ pub(super) fn contents() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::show))
         .routes(routes!(plugins::reload))
+        .routes(routes!(conversations::create, conversations::list))
+        .routes(routes!(conversations::show, conversations::change, conversations::delete))
+        .routes(routes!(conversations::add, conversations::messages))
+        .routes(routes!(conversations::export))
         .routes(routes!(admin::optimize))
         .routes(routes!(admin::reindex))
         .routes(routes!(admin::reload))

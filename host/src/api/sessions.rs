@@ -77,7 +77,8 @@ fn new_session(headers: &HeaderMap, body: wire::SessionCreate) -> Result<Session
     })
 }
 
-fn title(text: String) -> Result<String> {
+/// A title of people's, checked.
+pub(super) fn title(text: String) -> Result<String> {
     match text.chars().count() {
         0..=TITLE_CHARS_MAX => Ok(text),
         _ => Err(ApiError::invalid("/title", format!("must have at most {TITLE_CHARS_MAX} characters"))),

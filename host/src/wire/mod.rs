@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod conversation;
 mod document;
 mod enrich;
 mod filter;
@@ -19,6 +20,7 @@ mod session;
 
 pub use admin::*;
 pub use answer::*;
+pub use conversation::*;
 pub use document::*;
 pub use enrich::*;
 pub use filter::*;
