@@ -22,7 +22,7 @@ async fn openai_and_langchain() {
     daemon.post("/api/v1/documents?wait=true", &other).await.ok();
     daemon.post("/api/v1/query", &json!({"query": "Is the server there?"})).await.ok();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/openai_client.py");
-    let output = Command::new(python).arg(script).arg(daemon.url()).output().unwrap();
+    let output = Command::new(python).arg(script).arg(&daemon.url).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("all of it works"), "{said}");

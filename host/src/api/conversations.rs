@@ -71,6 +71,7 @@ pub(super) enum Format {
 #[into_params(parameter_in = Query)]
 pub(super) struct ExportParams {
     /// `json`, or `markdown` for people.
+    #[param(inline)]
     format: Option<Format>,
     /// Names the user by one of its sessions.
     session_id: Option<String>,

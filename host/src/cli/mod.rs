@@ -4,6 +4,7 @@
 
 mod backends;
 mod bench;
+mod chat;
 mod collection;
 mod completions;
 mod config;
@@ -48,6 +49,8 @@ enum Command {
     Upload(upload::Args),
     /// Ask a question of the documents
     Query(query::Args),
+    /// Talk with the documents at the terminal
+    Chat(chat::Args),
     /// Search the documents
     Search(search::Args),
     /// List, show, delete and reprocess documents
@@ -126,6 +129,7 @@ fn run(command: Command) -> Result {
         Command::Serve(args) => serve::run(args),
         Command::Upload(args) => wait_for(upload::run(args)),
         Command::Query(args) => wait_for(query::run(args)),
+        Command::Chat(args) => wait_for(chat::run(args)),
         Command::Search(args) => wait_for(search::run(args)),
         Command::Documents(command) => wait_for(documents::run(command)),
         Command::Sessions(command) => wait_for(sessions::run(command)),

@@ -34,7 +34,8 @@ fn migrating(migrations: &[MigrationRecord]) -> String {
     format!("ready; embedding anew: {done} of {total} documents")
 }
 
-fn table(models: Vec<ModelRecord>) -> Table {
+/// As `models list` shows them.
+pub(super) fn table(models: Vec<ModelRecord>) -> Table {
     let mut table = Table::new(["NAME", "ROLE", "PLUGIN", "MODEL", "STATE"]);
     for model in models {
         let name = if model.default { format!("{} (default)", model.name) } else { model.name };

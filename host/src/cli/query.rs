@@ -1,5 +1,6 @@
 use futures_util::StreamExt;
 
+use super::failure::Failure;
 use super::output;
 use super::remote::Remote;
 use super::search::{Scope, place};
@@ -46,7 +47,9 @@ pub(super) async fn run(args: Args) -> Result {
         output::json(&client.query(&body).await?)?;
         return Ok(Outcome::Done);
     }
-    stream(&client, &body).await
+    let shown = show(&client, &body).await?;
+    eprintln!("\ngo on with --conversation {}", shown.conversation);
+    Ok(Outcome::Done)
 }
 
 fn body(args: Args, client: &Client) -> QueryBody {
@@ -69,8 +72,15 @@ fn body(args: Args, client: &Client) -> QueryBody {
     }
 }
 
-/// Shows the words as they come, then the sources.
-async fn stream(client: &Client, body: &QueryBody) -> Result {
+/// An answer that was shown.
+pub(super) struct Shown {
+    /// The conversation that it belongs to.
+    pub conversation: String,
+    pub sources: Vec<Source>,
+}
+
+/// Shows the words as they come, then the sources. Dropped before its end, it ends the answer.
+pub(super) async fn show(client: &Client, body: &QueryBody) -> anyhow::Result<Shown> {
     let mut events = client.query_stream(body).await?;
     while let Some(event) = events.next().await {
         match event? {
@@ -78,15 +88,15 @@ async fn stream(client: &Client, body: &QueryBody) -> Result {
             QueryEvent::Chunk { chunk } => output::print(&output::plain(&chunk))?,
             QueryEvent::Done { answer, .. } => {
                 output::print(&after(&answer))?;
-                eprintln!("\ngo on with --conversation {}", answer.conversation_id);
+                return Ok(Shown { conversation: answer.conversation_id, sources: answer.sources });
             }
             QueryEvent::Error { code, detail, .. } => {
                 output::line("")?;
-                return Err(super::failure::Failure::new(format!("{detail} ({code})")).into());
+                return Err(Failure::new(format!("{detail} ({code})")).into());
             }
         }
     }
-    Ok(Outcome::Done)
+    Err(Failure::new("the answer ended without an end").into())
 }
 
 /// What follows the words: where they come from, and what is to be known of them.

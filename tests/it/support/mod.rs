@@ -120,10 +120,6 @@ impl TestDaemon {
         self.data.as_ref().unwrap().path()
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
