@@ -17,7 +17,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { support_min: 0.22, sentences_max: 3, sentence_chars_max: 400, share_of_best: 0.12 }
+        Self { support_min: 0.22, sentences_max: 3, sentence_chars_max: 400, share_of_best: 0.06 }
     }
 }
 
@@ -31,7 +31,7 @@ pub const SCHEMA: &str = r#"{
       "description": "Sentences of an answer at most"},
     "sentence_chars_max": {"type": "integer", "minimum": 80, "maximum": 4000, "default": 400,
       "description": "Characters of a sentence at most; longer ones are cut around what was asked"},
-    "share_of_best": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.12,
+    "share_of_best": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.06,
       "description": "How near a further sentence must come to the best one to be said as well"}
   }
 }"#;

@@ -6,7 +6,14 @@ use smartrag_sdk::generator::{Passage, Sentence};
 use smartrag_words::{Language, is_stop_word, words};
 
 use crate::question::{Question, Term};
+use crate::scale::Scale;
 use crate::weigh::Features;
+
+/// Bounds the margin of the best passage.
+const MARGIN_MAX: f32 = 0.5;
+/// The margin where there is no other passage: between those of the questions that the fit had with and without an
+/// answer.
+const MARGIN_NEUTRAL: f32 = 0.2;
 
 /// A sentence that may be said.
 pub struct Candidate {
@@ -14,6 +21,8 @@ pub struct Candidate {
     pub passage: usize,
     /// Bytes of the passage's text.
     pub span: Range<usize>,
+    /// Cosine similarity to the question.
+    pub similarity: Option<f32>,
     /// What speaks for it.
     pub features: Features,
     /// Stems of its content words.
@@ -49,15 +58,31 @@ pub fn gather(question: &Question, passages: &[Passage]) -> Vec<Candidate> {
             sentences.iter().filter_map(|sentence| candidate(question, at, passage, sentence, context));
         candidates.extend(of_passage);
     }
-    let weights = rarity(question, &candidates);
-    let features: Vec<Features> = (0..candidates.len())
+    let yardstick = Yardstick {
+        question,
+        weights: rarity(question, &candidates),
+        scale: Scale::of(passages),
+        margin: margin(passages),
+    };
+    let measured: Vec<Features> = (0..candidates.len())
         .map(|at| {
             let passage = candidates[at].passage;
-            measure(&candidates, at, question, &weights, &contexts[passage], &passages[passage])
+            yardstick.measure(&candidates, at, &contexts[passage], &passages[passage])
         })
         .collect();
-    candidates.iter_mut().zip(features).for_each(|(candidate, features)| candidate.features = features);
+    candidates.iter_mut().zip(measured).for_each(|(candidate, features)| candidate.features = features);
     candidates
+}
+
+/// What the search scores tell of the best passage: how far it stands before the next, as a share of its own score.
+/// Such a share means the same in any result. Small collections have large gaps by nature, hence the bound.
+fn margin(passages: &[Passage]) -> f32 {
+    let mut scores: Vec<f32> = passages.iter().map(|passage| passage.score).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    match scores[..] {
+        [best, next, ..] if best > 0.0 && best.is_finite() => (1.0 - next / best).clamp(0.0, MARGIN_MAX),
+        _ => MARGIN_NEUTRAL,
+    }
 }
 
 /// For a host that brings no sentences.
@@ -78,32 +103,55 @@ fn candidate(
     let text = passage.text.get(span.clone()).filter(|text| text.chars().any(char::is_alphabetic))?;
     let stems = stems(question, text, context.language);
     let matches = matches(question, &stems, context.language);
-    let features = Features { similarity: sentence.similarity.unwrap_or(0.0), ..Default::default() };
-    Some(Candidate { passage: at, span, features, stems, matches })
+    let features = Features::default();
+    Some(Candidate { passage: at, span, similarity: sentence.similarity, features, stems, matches })
 }
 
-fn measure(
-    candidates: &[Candidate],
-    at: usize,
-    question: &Question,
-    weights: &[f32],
-    context: &Context,
-    passage: &Passage,
-) -> Features {
-    let this = &candidates[at];
-    let of_passage = || candidates.iter().enumerate().filter(|(_, other)| other.passage == this.passage);
-    let around = of_passage().filter(|(other, _)| other.abs_diff(at) <= 1).map(|(_, other)| &other.matches);
-    let all = of_passage().map(|(_, other)| &other.matches).chain([&context.headings]);
-    let text = &passage.text[this.span.clone()];
-    Features {
-        sentence: coverage(weights, &this.matches),
-        around: coverage(weights, &best(around, weights.len())),
-        passage: coverage(weights, &best(all, weights.len())),
-        pairs: pairs(&question.terms, &this.stems, context.language),
-        similarity: this.features.similarity,
-        passage_similarity: passage.similarity.unwrap_or(0.0),
-        score: passage.score.clamp(0.0, 1.0),
-        kind: f32::from(u8::from(question.kind.is_in(text, &question.text))),
+/// What is the same for all candidates of a question.
+struct Yardstick<'a> {
+    question: &'a Question,
+    /// Of each term.
+    weights: Vec<f32>,
+    scale: Scale,
+    margin: f32,
+}
+
+impl Yardstick<'_> {
+    fn measure(&self, candidates: &[Candidate], at: usize, context: &Context, passage: &Passage) -> Features {
+        let this = &candidates[at];
+        let beside = |distance: fn(isize) -> bool| {
+            let of_passage = candidates.iter().enumerate().filter(|(_, one)| one.passage == this.passage);
+            let near = of_passage.filter(move |(other, _)| distance(*other as isize - at as isize));
+            self.met(near.map(|(_, one)| &one.matches))
+        };
+        let before = beside(|by| by == -1 || by == 0);
+        let around = beside(|by| by.abs() <= 1);
+        let all = beside(|_| true);
+        let text = &passage.text[this.span.clone()];
+        Features {
+            sentence: coverage(&self.weights, &this.matches),
+            before: coverage(&self.weights, &before),
+            around: coverage(&self.weights, &self.met([&around, &context.headings])),
+            pairs: pairs(&self.question.terms, &this.stems, context.language),
+            named: self.named(&self.met([&all, &context.headings])),
+            similarity: self.scale.place(this.similarity),
+            passage_similarity: self.scale.place(passage.similarity),
+            score: passage.score.clamp(0.0, 1.0),
+            margin: self.margin,
+            kind: f32::from(u8::from(self.question.kind.is_in(text, &self.question.text))),
+        }
+    }
+
+    /// How well each term is met by the best of several.
+    fn met<'m>(&self, matches: impl IntoIterator<Item = &'m Vec<f32>>) -> Vec<f32> {
+        best(matches.into_iter(), self.weights.len())
+    }
+
+    /// Share of the question's names and numbers that are met; all of none.
+    fn named(&self, matches: &[f32]) -> f32 {
+        let is_named = self.question.terms.iter().map(|term| f32::from(u8::from(term.named)));
+        let weights: Vec<f32> = is_named.zip(&self.weights).map(|(named, weight)| named * weight).collect();
+        if weights.iter().all(|weight| *weight == 0.0) { 1.0 } else { coverage(&weights, matches) }
     }
 }
 

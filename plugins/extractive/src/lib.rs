@@ -6,6 +6,7 @@ mod config;
 mod evidence;
 mod kind;
 mod question;
+mod scale;
 mod select;
 mod stream;
 mod weigh;
