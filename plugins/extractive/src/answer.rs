@@ -5,9 +5,10 @@ use smartrag_words::Language;
 
 use crate::config::Config;
 use crate::count_tokens;
-use crate::evidence::{Candidate, gather};
+use crate::evidence::{Candidate, gather, worth};
 use crate::question::Question;
 use crate::select::select;
+use crate::shorten::shorten;
 
 /// A finished answer.
 #[derive(Debug, PartialEq)]
@@ -30,9 +31,11 @@ impl Answer {
         Self {
             text: match chosen[..] {
                 [] => abstention(&request.language).into(),
-                _ => {
-                    chosen.iter().map(|one| say(one, &request.passages, config)).collect::<Vec<_>>().join(" ")
-                }
+                _ => chosen
+                    .iter()
+                    .map(|one| say(&question, one, &request.passages, config))
+                    .collect::<Vec<_>>()
+                    .join(" "),
             },
             abstained: chosen.is_empty(),
             prompt_tokens: read + count_tokens(&request.question),
@@ -47,20 +50,13 @@ fn abstention(language: &str) -> &'static str {
     }
 }
 
-/// The sentence on one line, with its citation.
-fn say(candidate: &Candidate, passages: &[Passage], config: &Config) -> String {
+/// The sentence on one line, with its citation; a long one is cut around what was asked.
+fn say(question: &Question, candidate: &Candidate, passages: &[Passage], config: &Config) -> String {
     let passage = &passages[candidate.passage];
     let sentence = passage.text[candidate.span.clone()].split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{} [{}]", shorten(&sentence, config.sentence_chars_max), passage.citation)
-}
-
-/// Cuts behind a clause, or else behind a word.
-fn shorten(sentence: &str, chars_max: usize) -> String {
-    let Some((end, _)) = sentence.char_indices().nth(chars_max) else { return sentence.into() };
-    let head = &sentence[..end];
-    let clause = head.rfind([',', ';', ':', '–']).filter(|at| 2 * at > end);
-    let cut = clause.or_else(|| head.rfind(' ')).unwrap_or(end);
-    format!("{} …", head[..cut].trim_end())
+    let language = Language::of(passage.language.as_deref(), &passage.text);
+    let short = shorten(&sentence, config.sentence_chars_max, |part| worth(question, part, language));
+    format!("{short} [{}]", passage.citation)
 }
 
 #[cfg(test)]
@@ -141,13 +137,6 @@ mod tests {
         let answer =
             Answer::to(&request("Wann wurde die Brücke gebaut?", "de", passages), &Config::default());
         assert!(answer.text.ends_with("Stadtteile. [7]"), "{answer:?}");
-    }
-
-    #[test]
-    fn long_sentences_are_cut_behind_a_clause() {
-        let long = format!("{}, {}", "wort ".repeat(15).trim(), "mehr ".repeat(50));
-        assert_eq!(shorten(&long, 80), format!("{} …", "wort ".repeat(15).trim()));
-        assert!(shorten(&"x".repeat(500), 80).ends_with("x …"));
     }
 
     proptest! {

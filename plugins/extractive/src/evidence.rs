@@ -74,6 +74,13 @@ pub fn gather(question: &Question, passages: &[Passage]) -> Vec<Candidate> {
     candidates
 }
 
+/// What a part of a sentence is worth: the terms that it meets, and the kind of thing that is asked for.
+pub fn worth(question: &Question, part: &str, language: Language) -> f32 {
+    let met = matches(question, &stems(question, part, language), language);
+    let terms: f32 = question.terms.iter().zip(met).map(|(term, met)| term.weight * met).sum();
+    terms + f32::from(u8::from(question.kind.is_in(part, &question.text)))
+}
+
 /// What the search scores tell of the best passage: how far it stands before the next, as a share of its own score.
 /// Such a share means the same in any result. Small collections have large gaps by nature, hence the bound.
 fn margin(passages: &[Passage]) -> f32 {

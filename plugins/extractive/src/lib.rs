@@ -8,6 +8,7 @@ mod kind;
 mod question;
 mod scale;
 mod select;
+mod shorten;
 mod stream;
 mod weigh;
 
