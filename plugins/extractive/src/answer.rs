@@ -139,6 +139,37 @@ mod tests {
         assert!(answer.text.ends_with("Stadtteile. [7]"), "{answer:?}");
     }
 
+    #[test]
+    fn the_scale_of_the_embedder_does_not_matter() {
+        let answers = |narrow: bool| {
+            let map = |similarity: f32| if narrow { 0.7 + 0.3 * similarity } else { similarity };
+            let asked = ["Wann wurde die Brücke gebaut?", "Wer malte das Bild im Rathaus?"];
+            asked.map(|question| {
+                let mut passages =
+                    vec![passage(1, "Das Wetter war schön. Es regnete nie."), passage(2, BRIDGE)];
+                for (at, passage) in passages.iter_mut().enumerate() {
+                    passage.similarity = Some(map(0.1 + 0.3 * at as f32));
+                    for (of, sentence) in passage.sentences.iter_mut().enumerate() {
+                        sentence.similarity = Some(map(0.05 + 0.2 * (at + of) as f32));
+                    }
+                }
+                Answer::to(&request(question, "de", passages), &Config::default())
+            })
+        };
+        let [answered, abstained] = answers(false);
+        assert!(answered.text.contains("1877") && abstained.abstained, "{answered:?} {abstained:?}");
+        assert_eq!(answers(true), [answered, abstained]);
+    }
+
+    #[test]
+    fn a_long_sentence_keeps_what_was_asked() {
+        let text = format!("{}, die Brücke wurde 1877 gebaut, {}", "wort ".repeat(60), "mehr ".repeat(60));
+        let brief = Config { sentence_chars_max: 80, ..Default::default() };
+        let answer =
+            Answer::to(&request("Wann wurde die Brücke gebaut?", "de", vec![passage(1, &text)]), &brief);
+        assert!(answer.text.contains("1877") && answer.text.chars().count() < 100, "{answer:?}");
+    }
+
     proptest! {
         #[test]
         fn any_request_is_answered(question in "\\PC{1,30}", text in "\\PC{0,60}", span in (0u32..70, 0u32..70)) {

@@ -87,7 +87,9 @@ fn margin(passages: &[Passage]) -> f32 {
     let mut scores: Vec<f32> = passages.iter().map(|passage| passage.score).collect();
     scores.sort_by(|a, b| b.total_cmp(a));
     match scores[..] {
-        [best, next, ..] if best > 0.0 && best.is_finite() => (1.0 - next / best).clamp(0.0, MARGIN_MAX),
+        [best, next, ..] if best > 0.0 && best.is_finite() && next.is_finite() => {
+            (1.0 - next / best).clamp(0.0, MARGIN_MAX)
+        }
         _ => MARGIN_NEUTRAL,
     }
 }
@@ -219,7 +221,34 @@ fn coverage(weights: &[f32], matches: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use smartrag_sdk::Span;
+
     use super::*;
+
+    /// A passage of sentences that end in a full stop, each with a similarity.
+    fn passage(title: &str, text: &str, score: f32, similarities: &[f32]) -> Passage {
+        let mut end = 0;
+        let sentences = text.split_inclusive(". ").zip(similarities).map(|(sentence, similarity)| {
+            let start = end;
+            end += sentence.len() as u32;
+            Sentence { span: Span { start, end }, similarity: Some(*similarity) }
+        });
+        let sentences = sentences.collect();
+        Passage {
+            citation: 1,
+            text: text.into(),
+            title: title.into(),
+            heading_path: vec![],
+            language: Some("en".into()),
+            score,
+            similarity: Some(0.5),
+            sentences,
+        }
+    }
+
+    fn measured(question: &str, passages: &[Passage]) -> Vec<Features> {
+        gather(&Question::new(question), passages).iter().map(|candidate| candidate.features).collect()
+    }
 
     #[test]
     fn families_and_compounds_match_in_part() {
@@ -227,5 +256,44 @@ mod tests {
         assert_eq!(likeness("minist", "verteidigungsminist"), 0.7);
         assert_eq!(likeness("produktion", "produktiv"), 0.5);
         assert_eq!(likeness("haus", "maus"), 0.0);
+    }
+
+    #[test]
+    fn neighbours_and_headings_lend_their_words() {
+        let text = "It rained. The theory blames bad air. Today it has a Greek name. Nobody knows.";
+        let found = measured("What blames bad air?", &[passage("a.txt", text, 1.0, &[0.1, 0.5, 0.4, 0.2])]);
+        let [rain, theory, today, nobody] = found[..] else { panic!("{found:?}") };
+        assert_eq!((theory.sentence, theory.before, theory.around), (1.0, 1.0, 1.0));
+        assert_eq!((today.sentence, today.before, today.around), (0.0, 1.0, 1.0));
+        assert_eq!((rain.before, rain.around), (0.0, 1.0), "what follows is around, and not before");
+        assert_eq!(nobody.around, 0.0);
+        let titled =
+            measured("What blames bad air?", &[passage("Bad air blames", "It rained.", 1.0, &[0.1])]);
+        assert_eq!((titled[0].sentence, titled[0].around), (0.0, 1.0));
+    }
+
+    #[test]
+    fn names_and_numbers_are_sought_in_the_whole_passage() {
+        let text = "Tesla moved to Prague. He worked there. He drew in 1882.";
+        let passages = [passage("a.txt", text, 1.0, &[0.1, 0.5, 0.4])];
+        let named = |question: &str| measured(question, &passages)[1].named;
+        assert_eq!(named("Where did Tesla work in 1882?"), 1.0);
+        assert_eq!(named("where was his work?"), 1.0, "nothing is named");
+        assert!((0.1..0.9).contains(&named("Where did Tesla and Edison work?")));
+        assert_eq!(named("Where did Edison work in 1931?"), 0.0);
+    }
+
+    #[test]
+    fn the_margin_is_a_share_of_the_best_score() {
+        let of = |scores: &[f32]| {
+            let passages: Vec<Passage> = scores.iter().map(|score| passage("", "", *score, &[])).collect();
+            margin(&passages)
+        };
+        assert!((of(&[0.6, 0.8, 0.1]) - 0.25).abs() < 1e-6, "in any order");
+        assert_eq!((of(&[1.0, 1.0]), of(&[1.0, 0.0]), of(&[1.0, -3.0])), (0.0, MARGIN_MAX, MARGIN_MAX));
+        for nothing_to_compare in [&[][..], &[1.0], &[0.0, 0.0], &[-1.0, -2.0], &[f32::INFINITY, 1.0]] {
+            assert_eq!(of(nothing_to_compare), MARGIN_NEUTRAL, "{nothing_to_compare:?}");
+        }
+        assert!(of(&[1.0, f32::NAN]) <= MARGIN_MAX);
     }
 }

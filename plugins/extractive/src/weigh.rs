@@ -1,8 +1,17 @@
 //! How much speaks for a sentence, and for answering at all.
 //!
-//! Fitted on the even articles of XQuAD (those numbered 0, 2, 4, …), German and English together, and checked on the
-//! odd ones and on paragraphs of SQuAD 2.0: the sentence weights by softmax regression over the sentences of each
-//! question, the support by logistic regression over questions with and without the paragraph that answers them.
+//! Fitted on the even articles of XQuAD (those numbered 0, 2, 4, …), German and English together: the sentence weights by
+//! softmax regression over the sentences of each question, the support by logistic regression over questions with and
+//! without the paragraph that answers them; both with an L2 penalty of 1, rounded. With five passages and the defaults,
+//! in percent of the questions:
+//!
+//! | checked on | answer holds the gold one | abstains | abstains without the paragraph |
+//! | --- | --- | --- | --- |
+//! | XQuAD English, odd articles | 94.8 | 1.2 | 62.5 |
+//! | XQuAD German, odd articles | 87.9 | 5.7 | 74.7 |
+//! | SQuAD 2.0, 1000 questions on other paragraphs | 86.3 | 4.2 | 37.7 |
+//!
+//! In the last one 40 paragraphs are about the same subject, and what is left often answers in part.
 
 /// What speaks for a sentence; each lies between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,20 +69,44 @@ impl Features {
 mod tests {
     use super::*;
 
+    /// A question that the passages answer.
+    const ANSWERED: Features = Features {
+        sentence: 0.8,
+        before: 0.8,
+        around: 1.0,
+        pairs: 0.5,
+        named: 1.0,
+        similarity: 0.6,
+        passage_similarity: 0.5,
+        score: 1.0,
+        margin: 0.3,
+        kind: 1.0,
+    };
+
     #[test]
     fn support_grows_with_evidence_and_not_with_rank() {
         let best_of_a_bad_lot = Features { score: 1.0, kind: 1.0, similarity: 0.2, ..Default::default() };
         assert!(best_of_a_bad_lot.support() < 0.05);
-        let all = Features {
-            sentence: 0.8,
-            around: 1.0,
-            pairs: 0.5,
-            named: 1.0,
-            similarity: 0.6,
-            passage_similarity: 0.5,
-            margin: 0.3,
-            ..Default::default()
-        };
-        assert!(all.support() > 0.9);
+        assert!(ANSWERED.support() > 0.9);
+    }
+
+    #[test]
+    fn what_is_missing_costs_support() {
+        let unknown_name = Features { named: 0.0, ..ANSWERED };
+        let one_of_many = Features { margin: 0.0, ..ANSWERED };
+        for missing in [unknown_name, one_of_many] {
+            assert!(missing.support() < ANSWERED.support(), "{missing:?}");
+        }
+        let elsewhere =
+            Features { sentence: 0.2, around: 0.3, pairs: 0.0, named: 0.4, margin: 0.1, ..ANSWERED };
+        assert!(elsewhere.support() < 0.2, "{}", elsewhere.support());
+    }
+
+    #[test]
+    fn a_sentence_that_goes_on_from_the_one_asked_about_ranks_before_others() {
+        let follows = Features { sentence: 0.0, before: 0.6, around: 0.6, ..ANSWERED };
+        let stray = Features { sentence: 0.0, before: 0.0, around: 0.6, ..ANSWERED };
+        assert!(follows.score() > stray.score());
+        assert!(Features { kind: 0.0, ..follows }.score() < follows.score());
     }
 }
