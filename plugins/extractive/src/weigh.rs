@@ -11,7 +11,7 @@
 //! | XQuAD German, odd articles | 87.9 | 5.7 | 74.7 |
 //! | SQuAD 2.0, 1000 questions on other paragraphs | 86.3 | 4.2 | 37.7 |
 //!
-//! In the last one 40 paragraphs are about the same subject, and what is left often answers in part.
+//! In the last one some 40 paragraphs are about each subject, in the others five.
 
 /// What speaks for a sentence; each lies between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
