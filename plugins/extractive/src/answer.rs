@@ -5,9 +5,10 @@ use smartrag_words::Language;
 
 use crate::config::Config;
 use crate::count_tokens;
-use crate::evidence::{Candidate, gather};
+use crate::evidence::{Candidate, gather, worth};
 use crate::question::Question;
 use crate::select::select;
+use crate::shorten::shorten;
 
 /// A finished answer.
 #[derive(Debug, PartialEq)]
@@ -30,9 +31,11 @@ impl Answer {
         Self {
             text: match chosen[..] {
                 [] => abstention(&request.language).into(),
-                _ => {
-                    chosen.iter().map(|one| say(one, &request.passages, config)).collect::<Vec<_>>().join(" ")
-                }
+                _ => chosen
+                    .iter()
+                    .map(|one| say(&question, one, &request.passages, config))
+                    .collect::<Vec<_>>()
+                    .join(" "),
             },
             abstained: chosen.is_empty(),
             prompt_tokens: read + count_tokens(&request.question),
@@ -47,20 +50,13 @@ fn abstention(language: &str) -> &'static str {
     }
 }
 
-/// The sentence on one line, with its citation.
-fn say(candidate: &Candidate, passages: &[Passage], config: &Config) -> String {
+/// The sentence on one line, with its citation; a long one is cut around what was asked.
+fn say(question: &Question, candidate: &Candidate, passages: &[Passage], config: &Config) -> String {
     let passage = &passages[candidate.passage];
     let sentence = passage.text[candidate.span.clone()].split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{} [{}]", shorten(&sentence, config.sentence_chars_max), passage.citation)
-}
-
-/// Cuts behind a clause, or else behind a word.
-fn shorten(sentence: &str, chars_max: usize) -> String {
-    let Some((end, _)) = sentence.char_indices().nth(chars_max) else { return sentence.into() };
-    let head = &sentence[..end];
-    let clause = head.rfind([',', ';', ':', '–']).filter(|at| 2 * at > end);
-    let cut = clause.or_else(|| head.rfind(' ')).unwrap_or(end);
-    format!("{} …", head[..cut].trim_end())
+    let language = Language::of(passage.language.as_deref(), &passage.text);
+    let short = shorten(&sentence, config.sentence_chars_max, |part| worth(question, part, language));
+    format!("{short} [{}]", passage.citation)
 }
 
 #[cfg(test)]
@@ -144,10 +140,34 @@ mod tests {
     }
 
     #[test]
-    fn long_sentences_are_cut_behind_a_clause() {
-        let long = format!("{}, {}", "wort ".repeat(15).trim(), "mehr ".repeat(50));
-        assert_eq!(shorten(&long, 80), format!("{} …", "wort ".repeat(15).trim()));
-        assert!(shorten(&"x".repeat(500), 80).ends_with("x …"));
+    fn the_scale_of_the_embedder_does_not_matter() {
+        let answers = |narrow: bool| {
+            let map = |similarity: f32| if narrow { 0.7 + 0.3 * similarity } else { similarity };
+            let asked = ["Wann wurde die Brücke gebaut?", "Wer malte das Bild im Rathaus?"];
+            asked.map(|question| {
+                let mut passages =
+                    vec![passage(1, "Das Wetter war schön. Es regnete nie."), passage(2, BRIDGE)];
+                for (at, passage) in passages.iter_mut().enumerate() {
+                    passage.similarity = Some(map(0.1 + 0.3 * at as f32));
+                    for (of, sentence) in passage.sentences.iter_mut().enumerate() {
+                        sentence.similarity = Some(map(0.05 + 0.2 * (at + of) as f32));
+                    }
+                }
+                Answer::to(&request(question, "de", passages), &Config::default())
+            })
+        };
+        let [answered, abstained] = answers(false);
+        assert!(answered.text.contains("1877") && abstained.abstained, "{answered:?} {abstained:?}");
+        assert_eq!(answers(true), [answered, abstained]);
+    }
+
+    #[test]
+    fn a_long_sentence_keeps_what_was_asked() {
+        let text = format!("{}, die Brücke wurde 1877 gebaut, {}", "wort ".repeat(60), "mehr ".repeat(60));
+        let brief = Config { sentence_chars_max: 80, ..Default::default() };
+        let answer =
+            Answer::to(&request("Wann wurde die Brücke gebaut?", "de", vec![passage(1, &text)]), &brief);
+        assert!(answer.text.contains("1877") && answer.text.chars().count() < 100, "{answer:?}");
     }
 
     proptest! {

@@ -17,7 +17,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { support_min: 0.22, sentences_max: 3, sentence_chars_max: 400, share_of_best: 0.12 }
+        Self { support_min: 0.2, sentences_max: 3, sentence_chars_max: 400, share_of_best: 0.06 }
     }
 }
 
@@ -25,13 +25,13 @@ pub const SCHEMA: &str = r#"{
   "type": "object",
   "additionalProperties": false,
   "properties": {
-    "support_min": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.22,
-      "description": "Support of the best sentence below which the answer is that the documents do not say"},
+    "support_min": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.2,
+      "description": "Support of the best sentence, about the probability that the passages answer the question, below which the answer is that the documents do not say"},
     "sentences_max": {"type": "integer", "minimum": 1, "maximum": 10, "default": 3,
       "description": "Sentences of an answer at most"},
     "sentence_chars_max": {"type": "integer", "minimum": 80, "maximum": 4000, "default": 400,
       "description": "Characters of a sentence at most; longer ones are cut around what was asked"},
-    "share_of_best": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.12,
+    "share_of_best": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.06,
       "description": "How near a further sentence must come to the best one to be said as well"}
   }
 }"#;

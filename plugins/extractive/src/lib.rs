@@ -6,7 +6,9 @@ mod config;
 mod evidence;
 mod kind;
 mod question;
+mod scale;
 mod select;
+mod shorten;
 mod stream;
 mod weigh;
 

@@ -8,6 +8,8 @@ pub struct Term {
     stems: [String; 2],
     /// Weight beside its rarity: less for words that only frame a question.
     pub weight: f32,
+    /// Whether it is written as names and numbers are: with a capital within the question, or with a digit first.
+    pub named: bool,
 }
 
 impl Term {
@@ -75,11 +77,12 @@ impl Question {
 
 fn content(text: &str, stemmers: &[Stemmer; 2], keep: impl Fn(&str) -> bool) -> Vec<Term> {
     let mut terms: Vec<Term> = Vec::new();
-    for word in words(text).filter(|word| keep(word.text)) {
+    for (at, word) in words(text).enumerate().filter(|(_, word)| keep(word.text)) {
         let stems = [0, 1].map(|which: usize| stemmers[which].stem(word.text));
         let frame = FRAME.contains(&&*word.text.to_lowercase());
         if !terms.iter().any(|term| term.stems == stems) {
-            terms.push(Term { stems, weight: if frame { 0.3 } else { 1.0 } });
+            let named = at > 0 && word.is_capitalised() || word.text.starts_with(char::is_numeric);
+            terms.push(Term { stems, weight: if frame { 0.3 } else { 1.0 }, named });
         }
     }
     terms
@@ -102,5 +105,17 @@ mod tests {
         let stems: Vec<&str> = question.terms.iter().map(|term| term.stem(Language::English)).collect();
         assert_eq!(stems, ["panther", "defeat", "2015"]);
         assert_eq!(Question::new("Was ist das?").terms.len(), 3);
+    }
+
+    #[test]
+    fn names_and_numbers_are_known_by_how_they_are_written() {
+        let named = |text: &str| -> Vec<String> {
+            let terms = Question::new(text).terms;
+            let named = terms.iter().filter(|term| term.named);
+            named.map(|term| term.stem(Language::English).to_owned()).collect()
+        };
+        assert_eq!(named("Defeated by whom were the Panthers in 2015?"), ["panther", "2015"]);
+        assert_eq!(named("1999 war what?"), ["1999"]);
+        assert!(named("how does it work").is_empty());
     }
 }

@@ -55,7 +55,8 @@ mod tests {
         Candidate {
             passage,
             span: start..start + 1,
-            features: Features { sentence, around: 1.0, passage: 1.0, similarity: 0.5, ..Default::default() },
+            similarity: None,
+            features: Features { sentence, around: 1.0, named: 1.0, similarity: 0.5, ..Default::default() },
             stems: stems.split(' ').map(String::from).collect(),
             matches: vec![],
         }
