@@ -237,7 +237,9 @@ fn begin(
             Ok(generation) => return Ok(generation),
             Err(error) => error,
         };
-        let pause = error.retry_after_ms.filter(|_| error.retryable);
+        // Whoever finds no place in our own house is told at once.
+        let is_starting = error.retryable && error.kind == FaultKind::Unavailable;
+        let pause = error.retry_after_ms.filter(|_| is_starting);
         let Some(pause) = pause.map(|ms| Duration::from_millis(ms.max(PAUSE_MIN_MS).into())) else {
             return Err(error);
         };

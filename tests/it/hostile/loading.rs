@@ -33,7 +33,7 @@ async fn refusals(house: &House, names: &[String]) -> Vec<String> {
     let mut reasons = Vec::new();
     for name in names {
         let shown = house.plugin(name).await;
-        assert_eq!(shown["state"], "failed", "{shown:#}");
+        assert!(shown["state"] == "failed" || shown["state"] == "ungranted", "{shown:#}");
         reasons.push(shown["problem"].as_str().unwrap().to_owned());
     }
     reasons
