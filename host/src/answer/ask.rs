@@ -147,9 +147,10 @@ impl Core {
                     continue;
                 }
             };
-            let (sources, truncated) = fit(generator.as_ref(), question, found.clone());
+            let info = generator.info();
+            let window = info.context_window;
+            let (sources, truncated) = fit(generator.as_ref(), window, question, found.clone());
             let context = prompt::context(&sources);
-            let wants_sentences = generator.info().wants_sentences;
             let request = GenerateRequest {
                 model: question.model.clone(),
                 question: standalone.to_owned(),
@@ -158,14 +159,14 @@ impl Core {
                     true => prompt::messages(&language, &question.search.query, &context, history),
                     false => prompt::plain(&question.search.query, history),
                 },
-                passages: self.evidence(standalone, &sources, wants_sentences),
+                passages: self.evidence(standalone, &sources, info.wants_sentences),
                 options: question.options.clone(),
                 cancel: cancel.clone(),
             };
             let patience = if at + 1 == chain.len() { PATIENCE } else { Duration::ZERO };
             match begin(generator.as_ref(), &request, patience) {
                 Ok(generation) => {
-                    let model = question.model.clone().unwrap_or_else(|| generator.info().model.clone());
+                    let model = question.model.clone().unwrap_or(info.model);
                     let backend = backend.clone();
                     return Ok(Started { generation, sources, truncated, backend, model });
                 }
@@ -340,8 +341,13 @@ impl Heard {
 }
 
 /// As many passages, best first, as the model's window has room for; at least one.
-fn fit(generator: &dyn Generator, question: &Question, mut found: Vec<Passage>) -> (Vec<Passage>, bool) {
-    let Some(window) = generator.info().context_window else { return (found, false) };
+fn fit(
+    generator: &dyn Generator,
+    window: Option<u32>,
+    question: &Question,
+    mut found: Vec<Passage>,
+) -> (Vec<Passage>, bool) {
+    let Some(window) = window else { return (found, false) };
     let room = window.saturating_sub(question.options.max_tokens.unwrap_or(ANSWER_TOKENS));
     let fixed = prompt::enhanced("en", &question.search.query, "");
     let mut texts = vec![fixed.as_str()];

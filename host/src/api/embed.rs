@@ -20,10 +20,7 @@ pub(super) async fn embed(
     State(app): State<Arc<App>>,
     Json(body): Json<wire::EmbedBody>,
 ) -> Result<Answer<wire::EmbedAnswer>> {
-    let count = body.input.as_slice().len();
-    if !(1..=TEXTS_MAX).contains(&count) {
-        return Err(ApiError::invalid("/input", format!("must be 1 to {TEXTS_MAX} texts, not {count}")));
-    }
+    check_count(body.input.as_slice().len())?;
     check_model(&app, body.model.as_deref())?;
     let (vectors, model, dimension) = blocking(move || {
         let texts: Vec<&str> = body.input.as_slice().iter().map(String::as_str).collect();
@@ -32,6 +29,14 @@ pub(super) async fn embed(
     .await?;
     let embeddings = vectors.chunks_exact(dimension.max(1)).map(<[f32]>::to_vec).collect();
     Ok(Answer(wire::EmbedAnswer { embeddings, model, dimension }))
+}
+
+/// So many texts at once, and no more.
+pub(super) fn check_count(count: usize) -> Result<()> {
+    match count {
+        1..=TEXTS_MAX => Ok(()),
+        _ => Err(ApiError::invalid("/input", format!("must be 1 to {TEXTS_MAX} texts, not {count}"))),
+    }
 }
 
 /// There is one embedder: vectors of another model would be compared with ours.

@@ -67,10 +67,7 @@ fn check(plugins: &[PluginInfo], models: &[ModelStatus]) -> Readiness {
 }
 
 fn requirements(plugin: &PluginInfo) -> impl Iterator<Item = Requirement> {
-    let problem = match &plugin.state {
-        PluginState::Ready => None,
-        PluginState::Ungranted(reason) | PluginState::Failed(reason) => Some(reason.clone()),
-    };
+    let problem = plugin.state.problem().map(str::to_owned);
     let name = &plugin.id.name;
     let itself = Requirement {
         kind: "plugin".into(),

@@ -31,10 +31,15 @@ pub(super) async fn ask(
     headers: HeaderMap,
     Json(body): Json<wire::QueryBody>,
 ) -> Result<Answer<wire::QueryAnswer>> {
-    let (begin, mut events) = begin(&app, &headers, body).await?;
+    let (begin, events) = begin(&app, &headers, body).await?;
+    Ok(Answer(answer(begin, end_of(events).await?)))
+}
+
+/// What an answer ends with.
+pub(super) async fn end_of(mut events: mpsc::Receiver<AnswerEvent>) -> Result<End> {
     while let Some(event) = events.recv().await {
         match event {
-            AnswerEvent::End(end) => return Ok(Answer(answer(begin, *end))),
+            AnswerEvent::End(end) => return Ok(*end),
             AnswerEvent::Failed(error) => return Err(error.into()),
             AnswerEvent::Begin(_) | AnswerEvent::Text(_) => {}
         }

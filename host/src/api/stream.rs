@@ -23,7 +23,11 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// An answer whose beginning is known.
 pub(super) fn answer(begin: Begin, events: mpsc::Receiver<AnswerEvent>, sse: bool) -> Response {
     let events = wire_events(begin, events);
-    let mut response = if sse { server_sent(events) } else { ndjson(events) };
+    unbuffered(if sse { server_sent(events) } else { ndjson(events) })
+}
+
+/// A response that nobody on the way may keep or collect.
+pub(super) fn unbuffered(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // proxies that buffer would turn the stream into one late answer
@@ -44,7 +48,14 @@ fn line<T: Serialize>(value: &T) -> Bytes {
 }
 
 fn server_sent(events: impl Stream<Item = QueryEvent> + Send + 'static) -> Response {
-    let events = events.map(|event| Event::default().event(event.name()).json_data(&event));
+    alive(events.map(|event| Event::default().event(event.name()).json_data(&event)))
+}
+
+/// Server-sent events with heartbeats between them.
+pub(super) fn alive<E>(events: impl Stream<Item = std::result::Result<Event, E>> + Send + 'static) -> Response
+where
+    E: Into<axum::BoxError> + 'static,
+{
     Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response()
 }
 
@@ -99,9 +110,14 @@ async fn next(begin: Box<Begin>, events: &mut mpsc::Receiver<AnswerEvent>) -> (Q
 
 /// The status is sent already: the failure becomes the last event, and a line in the log.
 fn failed(error: ApiError) -> QueryEvent {
+    log_failure(&error);
+    QueryEvent::Error { chunk: String::new(), code: error.code.into(), detail: error.detail }
+}
+
+/// A streamed answer ended so.
+pub(super) fn log_failure(error: &ApiError) {
     let source = error.source.as_deref().unwrap_or(&error.detail);
     tracing::error!(target: "api", code = %error.code, "a streamed answer failed: {source}");
-    QueryEvent::Error { chunk: String::new(), code: error.code.into(), detail: error.detail }
 }
 
 #[cfg(test)]

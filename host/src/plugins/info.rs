@@ -26,6 +26,23 @@ pub enum PluginState {
     Failed(String),
 }
 
+impl PluginState {
+    /// Why it can't be used, and what to do.
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Ready => None,
+            Self::Ungranted(reason) | Self::Failed(reason) => Some(reason),
+        }
+    }
+}
+
+impl From<String> for PluginState {
+    /// What is told as a mere reason is a failure.
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
 /// What runs a plugin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PluginKind {

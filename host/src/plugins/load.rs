@@ -102,10 +102,7 @@ impl Entry {
 
     /// Why it can't be used.
     pub fn problem(&self) -> Option<&str> {
-        match &self.info.state {
-            PluginState::Ready => None,
-            PluginState::Ungranted(reason) | PluginState::Failed(reason) => Some(reason),
-        }
+        self.info.state.problem()
     }
 
     /// With as much as a manifest that can't be used still tells.
@@ -174,14 +171,8 @@ impl Loader {
 
     fn load_component(&self, dir: &Path, manifest: Manifest) -> Entry {
         let mut entry = self.described(dir, &manifest);
-        if let Err(reason) = self.fill(&mut entry, &manifest) {
-            let grants = self.grants(&manifest, &entry.info.id.sha256);
-            let waits =
-                |capability: Capability| grants.check(&Request::Import(capability)) == Decision::NotGranted;
-            entry.info.state = match Capability::ALL.into_iter().any(waits) {
-                true => PluginState::Ungranted(reason),
-                false => PluginState::Failed(reason),
-            };
+        if let Err(state) = self.fill(&mut entry, &manifest) {
+            entry.info.state = state;
         }
         entry
     }
@@ -227,7 +218,7 @@ impl Loader {
         Limits::new(manifest.role, manifest.wasi, &manifest.limits, config.grants.get(&manifest.name))
     }
 
-    fn fill(&self, entry: &mut Entry, manifest: &Manifest) -> Result<(), String> {
+    fn fill(&self, entry: &mut Entry, manifest: &Manifest) -> Result<(), PluginState> {
         let (bytes, hash) = read_component_file(&entry.info.dir.join(COMPONENT_FILE))?;
         entry.info.size_bytes = bytes.len() as u64;
         entry.info.id.sha256 = hash.to_string();
@@ -238,7 +229,8 @@ impl Loader {
                 "`plugins.grants.{}.sha256` in the config is that of another component: write \"{hash}\" there if you \
                  trust this one",
                 manifest.name
-            ));
+            )
+            .into());
         }
         let (component, origin) =
             self.cache.load(self.engine.wasm(), &manifest.name, &hash.0, &bytes).map_err(|error| {
@@ -254,7 +246,7 @@ impl Loader {
         let common = Common {
             id: entry.info.id.clone(),
             limits: self.limits(manifest),
-            models: entry.models.clone().ok_or("no model files")?,
+            models: entry.models.clone().ok_or_else(|| "no model files".to_owned())?,
             egress: self.egress(manifest, grants),
             wasi: manifest.wasi,
             stats: entry.stats.clone(),

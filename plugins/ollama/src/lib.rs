@@ -4,18 +4,22 @@
 //! Written from Ollama's published description of `/api/chat`, `/api/tags` and `/api/show`.
 
 mod chat;
-mod config;
 mod server;
 mod stream;
 
 use smartrag_sdk::generator::{Generator, ModelInfo, Request};
 use smartrag_sdk::{Annotation, Descriptor, Error, Result, describe};
 
-pub use config::Config;
+use smartrag_servers::Config;
 pub use stream::Answer;
 
 use server::Server;
 
+/// Where it usually is.
+const BASE_URL: &str = "http://127.0.0.1:11434";
+
+/// Tokens of the window where nobody says more: Ollama takes memory for all of it.
+const WINDOW: u32 = 8192;
 /// Bytes that make a token, since Ollama counts for nobody: few enough for German.
 const BYTES_A_TOKEN: usize = 3;
 
@@ -38,7 +42,7 @@ impl Ollama {
 
     /// As configured; else what the model can, up to a size that most machines have memory for.
     fn window(&self, model: &str) -> u32 {
-        let usual = || self.server.window(model).unwrap_or(config::WINDOW).min(config::WINDOW);
+        let usual = || self.server.window(model).unwrap_or(WINDOW).min(WINDOW);
         self.config.context_window.unwrap_or_else(usual)
     }
 }
@@ -47,12 +51,12 @@ impl Generator for Ollama {
     type Generation = Answer;
 
     fn describe() -> Descriptor {
-        describe!("ollama").config_schema(config::SCHEMA)
+        describe!("ollama").config_schema(Config::schema("ollama", BASE_URL))
     }
 
     fn load() -> Result<Self> {
         let config: Config = smartrag_sdk::config()?;
-        let server = Server::new(config.endpoint()?);
+        let server = Server::new(config.endpoint(BASE_URL)?);
         Ok(Self { config, server })
     }
 

@@ -4,17 +4,19 @@
 //! answers.
 
 mod chat;
-mod config;
 mod server;
 mod stream;
 
 use smartrag_sdk::generator::{Generator, ModelInfo, Request};
 use smartrag_sdk::{Annotation, Descriptor, Result, describe};
 
-pub use config::Config;
+use smartrag_servers::Config;
 pub use stream::Answer;
 
 use server::Server;
+
+/// Where it usually is.
+const BASE_URL: &str = "http://127.0.0.1:8080/v1";
 
 /// The generator.
 pub struct OpenAi {
@@ -26,12 +28,12 @@ impl Generator for OpenAi {
     type Generation = Answer;
 
     fn describe() -> Descriptor {
-        describe!("openai").config_schema(config::SCHEMA)
+        describe!("openai").config_schema(Config::schema("openai", BASE_URL))
     }
 
     fn load() -> Result<Self> {
         let config: Config = smartrag_sdk::config()?;
-        let server = Server::new(config.endpoint()?);
+        let server = Server::new(config.endpoint(BASE_URL)?);
         Ok(Self { config, server })
     }
 

@@ -62,7 +62,9 @@ pub async fn files(house: &House) {
         assert_eq!(document["error"]["code"], shown, "{document:#}");
     }
     let metrics = house.daemon.get("/metrics").await.body;
-    assert!(!metrics.contains("evil_") && !metrics.contains("Evil"), "{metrics}");
+    // The backend of this house has such a name, too.
+    let mut other = metrics.lines().filter(|line| !line.starts_with("smartrag_backend_up{"));
+    assert!(other.all(|line| !line.contains("evil")), "{metrics}");
 }
 
 /// The last two columns: the answer's code, and how the breach is counted.

@@ -9,15 +9,15 @@ use axum::response::{IntoResponse, Response};
 
 use super::chunks;
 use super::models::{Chosen, choose};
-use crate::answer::{AnswerEvent, Question, Thread};
+use crate::answer::{Question, SearchRequest, Thread};
 use crate::api::blocking::blocking;
 use crate::api::caller::{Unknown, now_ms, resolve};
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Json;
-use crate::api::query::{ask_for, options};
+use crate::api::query::{ask_for, end_of, options};
 use crate::api::search::Checked;
 use crate::app::App;
-use crate::types::{FinishReason, MessageRole};
+use crate::types::{FinishReason, MessageRole, Scope, UserId};
 use crate::wire::{self, ChatAnswer, ChatBody, ChatChoice, ChatCompletion, ChatMessage};
 
 /// How web pages begin what they want for themselves: titles, tags, follow-up questions.
@@ -50,34 +50,26 @@ pub(in crate::api) async fn complete(
         model: body.model.clone(),
     };
     let question = question(body, chosen, who.user())?;
-    let (begin, mut events) = ask_for(&app, who.caller, question).await?;
+    let (begin, events) = ask_for(&app, who.caller, question).await?;
     if streams {
         return Ok(chunks::stream(head, begin, events, with_usage));
     }
-    while let Some(event) = events.recv().await {
-        match event {
-            AnswerEvent::End(end) => {
-                let message = ChatAnswer { role: "assistant".into(), content: end.answer };
-                let choice = ChatChoice { index: 0, message, finish_reason: finish(end.finish).into() };
-                return Ok(Answer(ChatCompletion {
-                    id: head.id,
-                    object: "chat.completion".into(),
-                    created: head.created,
-                    model: head.model,
-                    choices: vec![choice],
-                    usage: end.usage.into(),
-                    citations: wire::sources(begin.sources),
-                })
-                .into_response());
-            }
-            AnswerEvent::Failed(error) => return Err(error.into()),
-            AnswerEvent::Begin(_) | AnswerEvent::Text(_) => {}
-        }
-    }
-    Err(ApiError::internal("the answer ended without an end"))
+    let end = end_of(events).await?;
+    let message = ChatAnswer { role: "assistant".into(), content: end.answer };
+    let choice = ChatChoice { index: 0, message, finish_reason: finish(end.finish).into() };
+    Ok(Answer(ChatCompletion {
+        id: head.id,
+        object: "chat.completion".into(),
+        created: head.created,
+        model: head.model,
+        choices: vec![choice],
+        usage: end.usage.into(),
+        citations: wire::sources(begin.sources),
+    })
+    .into_response())
 }
 
-fn question(body: ChatBody, chosen: Chosen, user: &crate::types::UserId) -> Result<Question> {
+fn question(body: ChatBody, chosen: Chosen, user: &UserId) -> Result<Question> {
     let stop = body.stop.map(wire::OneOrMany::into_vec).unwrap_or_default();
     let given = wire::QueryOptions {
         temperature: body.temperature,
@@ -103,7 +95,7 @@ fn question(body: ChatBody, chosen: Chosen, user: &crate::types::UserId) -> Resu
         true => Checked::new(&asked, wire::TOP_K_DEFAULT, None, collection.as_deref())
             .map_err(|error| ApiError { errors: Vec::new(), ..error })?
             .request(user),
-        false => crate::answer::SearchRequest::new(asked, 1, crate::types::Scope::All),
+        false => SearchRequest::new(asked, 1, Scope::All),
     };
     Ok(Question {
         search,

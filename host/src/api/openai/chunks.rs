@@ -2,11 +2,9 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::time::Duration;
 
-use axum::http::{HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
@@ -14,9 +12,8 @@ use super::chat::finish;
 use super::said;
 use crate::answer::{AnswerEvent, Begin, End};
 use crate::api::error::ApiError;
+use crate::api::stream::{alive, log_failure, unbuffered};
 use crate::wire::{self, ChatChunk, ChunkChoice, Delta};
-
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What every chunk begins with.
 pub(super) struct Head {
@@ -49,11 +46,7 @@ pub(super) fn stream(
         let event = answer.next().await?;
         Some((Ok::<_, Infallible>(event), answer))
     });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
+    unbuffered(alive(events))
 }
 
 impl Answer {
@@ -83,8 +76,7 @@ impl Answer {
 
     /// The status is sent already: the failure becomes the last event, and a line in the log.
     fn fail(&mut self, error: &ApiError) {
-        let source = error.source.as_deref().unwrap_or(&error.detail);
-        tracing::error!(target: "api", code = %error.code, "a streamed answer failed: {source}");
+        log_failure(error);
         self.ready.extend(Event::default().json_data(said(error)).ok());
         self.is_over = true;
     }

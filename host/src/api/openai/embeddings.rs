@@ -9,14 +9,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::api::blocking::blocking;
+use crate::api::embed::check_count;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Json;
 use crate::app::App;
 use crate::wire::{
     Embedding, EmbeddingValue, EmbeddingsAnswer, EmbeddingsBody, EmbeddingsInput, EmbeddingsUsage,
 };
-
-const TEXTS_MAX: usize = 2048;
 
 /// Make vectors in OpenAI's form
 ///
@@ -33,12 +32,7 @@ pub(in crate::api) async fn embed(
         EmbeddingsInput::Many(texts) => texts,
         EmbeddingsInput::Tokens(_) | EmbeddingsInput::ManyTokens(_) => return Err(tokens_instead_of_text()),
     };
-    if !(1..=TEXTS_MAX).contains(&texts.len()) {
-        return Err(ApiError::invalid(
-            "/input",
-            format!("must be 1 to {TEXTS_MAX} texts, not {}", texts.len()),
-        ));
-    }
+    check_count(texts.len())?;
     let base64 = match body.encoding_format.as_deref() {
         None | Some("float") => false,
         Some("base64") => true,

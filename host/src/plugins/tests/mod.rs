@@ -32,10 +32,7 @@ fn state(plugins: &Plugins, name: &str) -> PluginState {
 }
 
 fn reason(plugins: &Plugins, name: &str) -> String {
-    match state(plugins, name) {
-        PluginState::Ungranted(reason) | PluginState::Failed(reason) => reason,
-        PluginState::Ready => panic!("{name} is ready"),
-    }
+    state(plugins, name).problem().unwrap_or_else(|| panic!("{name} is ready")).to_owned()
 }
 
 #[test]

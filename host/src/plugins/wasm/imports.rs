@@ -4,6 +4,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::plugins::grants::{Capability, Decision, Grants, Request};
+use crate::plugins::info::PluginState;
 use crate::plugins::manifest::WIT_VERSION;
 use crate::types::Role;
 
@@ -77,23 +78,25 @@ pub struct Importer<'a> {
 
 impl Importer<'_> {
     /// Refuses the first import that the role's world, the manifest or the grants do not allow; the sentence names it.
-    pub fn check(&self, imports: &[String]) -> Result<(), String> {
+    pub fn check(&self, imports: &[String]) -> Result<(), PluginState> {
         imports.iter().try_for_each(|import| self.check_one(import))
     }
 
-    fn check_one(&self, import: &str) -> Result<(), String> {
+    fn check_one(&self, import: &str) -> Result<(), PluginState> {
         let Self { name, role, wasi, grants } = *self;
         let Some(kind) = Import::of(role, import) else {
             return Err(format!(
                 "it imports `{import}`, which the world of a {role} does not have: build it against wit/{WIT_VERSION}, \
                  world `{role}-plugin`, and look for a dependency that brings the import in"
-            ));
+            )
+            .into());
         };
         if kind.is_wasi() && !wasi {
             return Err(format!(
                 "it imports `{import}`, but its plugin.toml does not ask for WASI: add `wasi = true` if the plugin is \
                  made from Python or JavaScript; else look for the dependency that brings the import in"
-            ));
+            )
+            .into());
         }
         let Import::Granted { capability, .. } = kind else { return Ok(()) };
         let capability_name = capability.as_str();
@@ -102,15 +105,16 @@ impl Importer<'_> {
             Decision::NotAsked => Err(format!(
                 "it imports `{import}`, but its plugin.toml does not ask for it: add \
                  `{capability_name} = {{ why = \"…\" }}` to [capabilities]"
-            )),
+            )
+            .into()),
             Decision::OtherComponent => {
-                Err(format!("it imports `{import}`, which another build was granted"))
+                Err(format!("it imports `{import}`, which another build was granted").into())
             }
-            Decision::NotGranted => Err(format!(
+            Decision::NotGranted => Err(PluginState::Ungranted(format!(
                 "it imports `{import}`, which is not granted: \
                  `plugins.grants.{name}.{capability_name}: [\"host:port\"]` in the config would grant it, or a `base_url` \
                  where the plugin is named"
-            )),
+            ))),
         }
     }
 }
@@ -138,7 +142,11 @@ mod tests {
     ) -> Option<String> {
         let http = if granted { vec!["localhost:80".to_owned()] } else { Vec::new() };
         let grants = Grants::new(asked.to_vec(), Some(&GrantConfig { http, ..GrantConfig::default() }), "");
-        Importer { name: "p", role, wasi, grants: &grants }.check(&[import.to_owned()]).err()
+        let checked = Importer { name: "p", role, wasi, grants: &grants }.check(&[import.to_owned()]);
+        let lacks_grant = matches!(checked, Err(PluginState::Ungranted(_)));
+        let reason = checked.err()?.problem()?.to_owned();
+        assert_eq!(lacks_grant, reason.contains("plugins.grants.p.http"), "{reason}");
+        Some(reason)
     }
 
     #[test]
