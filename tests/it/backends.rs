@@ -285,6 +285,9 @@ async fn a_changed_file_is_noticed_and_what_needs_a_restart_is_named() {
     }
     let report = daemon.post("/api/v1/admin/reload", &json!({})).await.ok();
     assert_eq!(report["needs_restart"], json!(["search"]));
+    assert_eq!(report["plugins"]["refused"], json!({}));
+    let plugin = daemon.get("/api/v1/plugins/openai").await.ok();
+    assert_eq!((&plugin["state"], &plugin["capabilities"]["granted"]), (&json!("ungranted"), &json!([])));
     assert_eq!(daemon.post("/api/v1/query", &json!({"query": "heron?"})).await.ok()["backend"], "extractive");
     assert!(!daemon.get("/metrics").await.body.contains("backend=\"server\""));
 }

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use super::{Error, ModelStatus, Result};
 use crate::config::{BackendConfig, BackendsConfig};
 use crate::plugins::{Generator, Plugins};
-use crate::telemetry::metrics;
 use crate::types::{FaultKind, PluginError, Role};
 
 /// How often the backends are looked through.
@@ -75,9 +74,6 @@ impl Backends {
                 scope.spawn(|| backend.probe());
             }
         });
-        for name in self.named.keys().filter(|name| !named.contains_key(*name)) {
-            metrics().forget_backend(name);
-        }
         Self::watched(config.default.clone(), named)
     }
 
@@ -195,7 +191,6 @@ impl Backend {
             (Some(_), None) => tracing::info!(backend = name, "backend can be used again"),
             _ => {}
         }
-        metrics().backend(name, problem.is_none());
         if problem.is_none() {
             state.alone_until = None;
         }

@@ -10,6 +10,7 @@ use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use crate::app::App;
 use crate::telemetry::metrics as registry;
+use crate::types::Role;
 
 /// Version of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,6 +22,9 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResp
     let text = blocking(move || {
         let totals = app.store.totals()?;
         registry().set_totals(totals.ready, totals.failed, totals.queued, totals.chunks, totals.sessions);
+        let models = app.answers.models();
+        let backends = models.iter().filter(|model| model.role == Role::Generator);
+        registry().set_backends(backends.map(|backend| (backend.name.as_str(), backend.problem.is_none())));
         Ok::<_, ApiError>(registry().encode())
     });
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text.await?))

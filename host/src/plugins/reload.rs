@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::Error;
+use super::info::PluginState;
 use super::live::{Commit, Exchange};
 use super::load::{COMPONENT_FILE, Entry, MANIFEST_FILE};
 use super::registry::{Registry, State};
@@ -80,6 +81,10 @@ impl Registry {
     /// Tries a build out in every place where the plugin is in use.
     fn prepare(&self, name: &str, old: Option<&Arc<Entry>>, entry: &Entry) -> Result<Vec<Prepared>, String> {
         if let Some(problem) = entry.problem() {
+            // What lost its grant and is used nowhere any more has lost it at once.
+            if matches!(entry.info.state, PluginState::Ungranted(_)) && !self.in_use.release(name) {
+                return Ok(Vec::new());
+            }
             return Err(problem.to_owned());
         }
         let of_other_role = old.filter(|old| old.info.role != entry.info.role);

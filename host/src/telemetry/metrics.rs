@@ -282,15 +282,10 @@ impl Metrics {
         self.plugin_memory.with_label_values(&[plugin]).set(signed(bytes));
     }
 
-    /// Whether a backend of the config can be asked.
-    pub fn backend(&self, name: &str, is_up: bool) {
-        self.backends.with_label_values(&[name]).set(is_up.into());
-    }
-
-    /// The config does not name this backend any more.
-    pub fn forget_backend(&self, name: &str) {
-        // It may never have been set.
-        let _ = self.backends.remove_label_values(&[name]);
+    /// Which backends there are, and whether each can be asked; told before a scrape.
+    pub fn set_backends<'a>(&self, backends: impl Iterator<Item = (&'a str, bool)>) {
+        self.backends.reset();
+        backends.for_each(|(name, is_up)| self.backends.with_label_values(&[name]).set(is_up.into()));
     }
 
     /// A request was answered. `route` is the pattern, never the path itself: paths have no end.
