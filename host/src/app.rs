@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 
-use crate::answer::{Answers, ModelStatus};
+use crate::answer::{Answers, ModelStatus, Prompts};
 use crate::config::{self, Config, Options, places};
 use crate::ingest::{self, Ingest};
 use crate::plugins::{Embedder, Embedders, Places, Plugins, Reload};
@@ -64,6 +64,7 @@ impl App {
             model_dirs: found.model_dirs,
             cache_dir: found.cache_dir,
         };
+        let prompts = Prompts::load(config.prompts.dir.as_deref())?;
         let store = Store::open(&config.data_dir)?;
         let search = Search::open(&found.indexes_dir)?;
         let plugins = Plugins::load(&places, &config.plugins)?;
@@ -86,6 +87,7 @@ impl App {
             plugins.clone(),
             embedders,
             config.backends.clone(),
+            prompts,
             config.search.clone(),
         );
         let ms = started.elapsed().as_millis() as u64;
@@ -117,9 +119,11 @@ impl App {
             let (plugin, settings) = (&backend.plugin.plugin, &backend.plugin.settings);
             self.plugins.check_generator(plugin, settings).with_context(|| format!("backends.{name}"))?;
         }
+        let prompts = Prompts::load(next.prompts.dir.as_deref())?;
         let generators = next.backends.named.values().map(|backend| &backend.plugin);
         let generators: Vec<_> = generators.map(|used| (used.plugin.as_str(), &used.settings)).collect();
         let plugins = self.plugins.reconfigure(&next.plugins, &generators)?;
+        self.answers.use_prompts(prompts);
         self.answers.use_backends(&next.backends);
         let needs_restart = self.config.needs_restart(&next);
         if !needs_restart.is_empty() {

@@ -1,5 +1,7 @@
 //! Backends with a server: what it may do wrong, and what becomes of the question.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -152,6 +154,28 @@ async fn a_client_that_leaves_ends_the_answer_at_the_server() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     eprintln!("the server saw it after {:?}", left.saturating_duration_since(gone));
+    ask(&daemon, "plain").await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hardly_reads_makes_the_server_wait_and_nobody_else() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    let body = json!({"query": "Where does the heron stand?", "model": "flood"}).to_string();
+    let mut slow = TcpStream::connect(daemon.url.trim_start_matches("http://")).unwrap();
+    let head = "POST /api/v1/query/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+    write!(slow, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let (until, mut before) = (Instant::now() + PATIENCE, 0);
+    loop {
+        slow.read_exact(&mut [0]).unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let flooded = server.flooded();
+        if flooded > 0 && flooded == before {
+            break;
+        }
+        before = flooded;
+        assert!(Instant::now() < until, "{flooded} pieces were taken, and there is no end to it");
+    }
     ask(&daemon, "plain").await.ok();
 }
 

@@ -8,9 +8,11 @@ use tokio::sync::mpsc::Sender;
 
 use super::backends::Backend;
 use super::cite::Citations;
-use super::condense::standalone;
+use super::condense::{by_model, standalone};
+use super::prompt::Material;
 use super::retrieve::Clock;
-use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, Thread, prompt};
+use super::templates::{Prompts, Use};
+use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, Thread, evidence, prompt};
 use crate::plugins::{Cancel, GenerateEvent, GenerateRequest, Generation, Generator};
 use crate::telemetry::metrics;
 use crate::text;
@@ -22,6 +24,8 @@ const HISTORY_MAX: usize = 10;
 const TITLE_CHARS: usize = 60;
 /// Tokens kept free for the answer when the request names no number.
 const ANSWER_TOKENS: u32 = 512;
+/// Tokens of what stands around a message or a passage.
+const FRAME_TOKENS: u32 = 16;
 
 /// For how long a server that is starting, or has too much to do, is asked again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,15 +68,15 @@ impl Core {
         let mut clock = Clock::start();
         let chain = self.backends.load().chain(question.backend.as_deref())?;
         let (conversation, history) = self.conversation(caller, &question)?;
+        let (prompts, cancel) = (self.prompts.load_full(), when_closed(events));
         let mut search = question.search.clone();
-        let found = if question.retrieve {
-            search.query = standalone(&question.search.query, &history);
-            self.passages(caller, &search, &mut clock)?
-        } else {
-            Vec::new()
-        };
-        let cancel = when_closed(events);
-        let started = self.start(&chain, &question, &search.query, &history, found, &cancel)?;
+        let mut found = Vec::new();
+        if question.retrieve {
+            search.query = condensed(&chain, &question, &history, &prompts, &cancel);
+            clock.lap("condense");
+            found = self.passages(caller, &search, &mut clock)?;
+        }
+        let started = self.start(&chain, &question, &search.query, &history, found, &prompts, &cancel)?;
         clock.lap("prepare");
         let turn = Turn {
             question: message(MessageRole::User, question.search.query.clone(), JsonMap::new()),
@@ -81,6 +85,7 @@ impl Core {
                 conversation_id: conversation.as_ref().map_or_else(ConversationId::new, |kept| kept.id),
                 sources: started.sources,
                 rewritten: Some(search.query).filter(|query| *query != question.search.query),
+                weak_evidence: started.weak,
                 backend: started.backend.name.clone(),
                 model: started.model,
             },
@@ -88,7 +93,11 @@ impl Core {
             truncated: started.truncated,
         };
         let heard = match events.blocking_send(AnswerEvent::Begin(Box::new(turn.begin.clone()))) {
-            Ok(()) => listen(started.generation, &turn.begin, started.backend.plugin(), events),
+            Ok(()) => {
+                let mut heard = Heard::new(&turn.begin);
+                heard.say(started.note, events);
+                listen(heard, started.generation, started.backend.plugin(), events)
+            }
             Err(_) => Heard { interrupted: true, ..Heard::new(&turn.begin) },
         };
         // Whoever left before the end says nothing about the backend.
@@ -127,6 +136,7 @@ impl Core {
     }
 
     /// The first backend of the chain that begins an answer. The last one gets some time if it is starting.
+    #[allow(clippy::too_many_arguments)]
     fn start(
         &self,
         chain: &[Arc<Backend>],
@@ -134,9 +144,12 @@ impl Core {
         standalone: &str,
         history: &[Message],
         found: Vec<Passage>,
+        prompts: &Prompts,
         cancel: &Cancel,
     ) -> Result<Started> {
-        let language = answer_language(question.language.as_deref(), &question.search.query, &found);
+        let asked = &question.search.query;
+        let language = answer_language(question.language.as_deref(), asked, &found);
+        let weak = question.retrieve && evidence::is_weak(&found);
         let mut failure = None;
         for (at, backend) in chain.iter().enumerate() {
             let generator = match backend.generator() {
@@ -148,27 +161,43 @@ impl Core {
                 }
             };
             let info = generator.info();
-            let window = info.context_window;
-            let (sources, truncated) = fit(generator.as_ref(), window, question, found.clone());
-            let context = prompt::context(&sources);
+            let all = Material { language: &language, question: asked, passages: &found, history, weak };
+            let fitting = match info.context_window.filter(|_| question.retrieve) {
+                Some(window) => {
+                    let room = window.saturating_sub(question.options.max_tokens.unwrap_or(ANSWER_TOKENS));
+                    fit(generator.as_ref(), room, &all, prompts)?
+                }
+                None => all,
+            };
             let request = GenerateRequest {
                 model: question.model.clone(),
                 question: standalone.to_owned(),
                 language: language.clone(),
                 messages: match question.retrieve {
-                    true => prompt::messages(&language, &question.search.query, &context, history),
-                    false => prompt::plain(&question.search.query, history),
+                    true => fitting.messages(prompts)?,
+                    false => prompt::plain(asked, history),
                 },
-                passages: self.evidence(standalone, &sources, info.wants_sentences),
+                passages: self.evidence(standalone, fitting.passages, info.wants_sentences),
                 options: question.options.clone(),
                 cancel: cancel.clone(),
             };
             let patience = if at + 1 == chain.len() { PATIENCE } else { Duration::ZERO };
             match begin(generator.as_ref(), &request, patience) {
                 Ok(generation) => {
-                    let model = question.model.clone().unwrap_or(info.model);
-                    let backend = backend.clone();
-                    return Ok(Started { generation, sources, truncated, backend, model });
+                    // A generator that judges the sentences itself says it itself.
+                    let note = match weak && !info.wants_sentences {
+                        true => fitting.render(prompts, Use::Weak)? + "\n\n",
+                        false => String::new(),
+                    };
+                    return Ok(Started {
+                        generation,
+                        sources: fitting.passages.to_vec(),
+                        truncated: fitting.passages.len() < found.len(),
+                        weak,
+                        note,
+                        backend: backend.clone(),
+                        model: question.model.clone().unwrap_or(info.model),
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(backend = backend.name, %error, "backend did not begin an answer");
@@ -210,6 +239,24 @@ impl Core {
     }
 }
 
+/// What to search for: the question, made to stand alone where there was something before it.
+fn condensed(
+    chain: &[Arc<Backend>],
+    question: &Question,
+    history: &[Message],
+    prompts: &Prompts,
+    cancel: &Cancel,
+) -> String {
+    let asked = &question.search.query;
+    let follows = history.iter().any(|message| message.role == MessageRole::User);
+    let first = chain.first().filter(|_| follows);
+    let language = answer_language(question.language.as_deref(), asked, &[]);
+    let material = Material { language: &language, question: asked, passages: &[], history, weak: false };
+    first
+        .and_then(|backend| by_model(backend, question.model.clone(), prompts, &material, cancel))
+        .unwrap_or_else(|| standalone(asked, history))
+}
+
 /// What a client sent along; beside the documents there is room for the last of it only.
 fn given(said: &[(MessageRole, String)], retrieve: bool) -> Vec<Message> {
     let (system, rest): (Vec<_>, Vec<_>) = said.iter().partition(|(role, _)| *role == MessageRole::System);
@@ -222,6 +269,9 @@ struct Started {
     generation: Generation,
     sources: Vec<Passage>,
     truncated: bool,
+    weak: bool,
+    /// What the answer begins with.
+    note: String,
     backend: Arc<Backend>,
     model: String,
 }
@@ -271,8 +321,8 @@ fn when_closed(events: &Sender<AnswerEvent>) -> Cancel {
 }
 
 /// Passes text on until the generation ends or fails, or the client is gone.
-fn listen(generation: Generation, begin: &Begin, plugin: &str, events: &Sender<AnswerEvent>) -> Heard {
-    let mut heard = Heard::new(begin);
+fn listen(mut heard: Heard, generation: Generation, plugin: &str, events: &Sender<AnswerEvent>) -> Heard {
+    let note = heard.answer.len();
     for batch in generation {
         match batch {
             Ok(batch) => batch.into_iter().for_each(|event| heard.take(event, events)),
@@ -285,7 +335,7 @@ fn listen(generation: Generation, begin: &Begin, plugin: &str, events: &Sender<A
     }
     let rest = heard.citations.end();
     heard.say(rest, events);
-    heard.failure = heard.is_empty().then(|| nothing_said(plugin));
+    heard.failure = heard.is_empty(note).then(|| nothing_said(plugin));
     heard
 }
 
@@ -311,12 +361,12 @@ impl Heard {
         }
     }
 
-    /// An answer of no words is none, unless there is a reason for it.
-    fn is_empty(&self) -> bool {
+    /// An answer of no words behind the note is none, unless there is a reason for it.
+    fn is_empty(&self, note: usize) -> bool {
         let reason = |finish| {
             matches!(finish, FinishReason::Abstained | FinishReason::Cancelled | FinishReason::Filtered)
         };
-        self.answer.trim().is_empty() && !self.finish.is_some_and(reason)
+        self.answer[note..].trim().is_empty() && !self.finish.is_some_and(reason)
     }
 
     fn say(&mut self, text: String, events: &Sender<AnswerEvent>) {
@@ -340,29 +390,42 @@ impl Heard {
     }
 }
 
-/// As many passages, best first, as the model's window has room for; at least one.
-fn fit(
+/// As many of the passages, best first, and of the conversation, newest first, as there is room for, in tokens: the
+/// conversation gets half of it at most, one passage stays in any case.
+fn fit<'a>(
     generator: &dyn Generator,
-    window: Option<u32>,
-    question: &Question,
-    mut found: Vec<Passage>,
-) -> (Vec<Passage>, bool) {
-    let Some(window) = window else { return (found, false) };
-    let room = window.saturating_sub(question.options.max_tokens.unwrap_or(ANSWER_TOKENS));
-    let fixed = prompt::enhanced("en", &question.search.query, "");
-    let mut texts = vec![fixed.as_str()];
-    texts.extend(found.iter().map(|passage| passage.text.as_str()));
+    room: u32,
+    all: &Material<'a>,
+    prompts: &Prompts,
+) -> Result<Material<'a>> {
+    let fixed = Material { passages: &[], history: &[], ..*all }.messages(prompts)?;
+    let fixed: Vec<&str> = fixed.iter().map(|(_, text)| text.as_str()).collect();
+    let said = all.history.iter().map(|message| message.content.as_str());
+    let found = all.passages.iter().map(|passage| passage.text.as_str());
+    let texts: Vec<&str> = fixed.iter().copied().chain(said).chain(found).collect();
     // Whoever can't count now says so again when asked to answer.
-    let Ok(tokens) = generator.count_tokens(&texts) else { return (found, false) };
-    let mut used: u32 = 0;
-    let fitting = tokens.iter().take_while(|tokens| {
-        used = used.saturating_add(tokens.saturating_add(16));
-        used <= room
-    });
-    let keep = fitting.count().saturating_sub(1).max(1);
-    let truncated = keep < found.len();
-    found.truncate(keep);
-    (found, truncated)
+    let Ok(tokens) = generator.count_tokens(&texts) else { return Ok(*all) };
+    let (fixed, rest) = tokens.split_at(fixed.len().min(tokens.len()));
+    let (said, found) = rest.split_at(all.history.len().min(rest.len()));
+    let room = room.saturating_sub(fixed.iter().sum::<u32>() + FRAME_TOKENS);
+    let (history, used) = as_many(said.iter().rev(), room / 2);
+    let (passages, _) = as_many(found.iter(), room - used);
+    let passages = passages.max(1).min(all.passages.len());
+    let history = &all.history[all.history.len() - history..];
+    Ok(Material { passages: &all.passages[..passages], history, ..*all })
+}
+
+/// How many of them go into so much room, and what they use of it.
+fn as_many<'a>(tokens: impl Iterator<Item = &'a u32>, room: u32) -> (usize, u32) {
+    let (mut count, mut used) = (0, 0);
+    for tokens in tokens {
+        let with = u32::saturating_add(used, tokens.saturating_add(FRAME_TOKENS));
+        if with > room {
+            break;
+        }
+        (count, used) = (count + 1, with);
+    }
+    (count, used)
 }
 
 /// The language asked for, else the question's own, else that of the best passage, else English.
@@ -385,6 +448,7 @@ fn facts(turn: &Turn, heard: &Heard) -> JsonMap {
         "query_id": turn.begin.query_id.to_string(), "backend": turn.begin.backend, "model": turn.begin.model,
         "sources": sources, "finish": heard.finish.map(FinishReason::as_str), "interrupted": heard.interrupted,
         "citations": heard.citations.cited(), "invented_citations": heard.citations.invented(),
+        "weak_evidence": turn.begin.weak_evidence,
         "usage": {"prompt_tokens": heard.usage.prompt_tokens, "completion_tokens": heard.usage.completion_tokens},
     });
     match facts {

@@ -1,8 +1,22 @@
-//! A follow-up question as one that stands alone, without a model: the words that it leaves out are carried over.
+//! A follow-up question as one that stands alone: by a model where the config says that it is able to, else the words that
+//! the question leaves out are carried over.
+
+use std::time::{Duration, Instant};
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::backends::Backend;
+use super::prompt::Material;
+use super::templates::{Prompts, Use};
+use crate::plugins::{Cancel, GenerateEvent, GenerateOptions, GenerateRequest};
 use crate::types::{Message, MessageRole};
+
+/// Tokens of a rewritten question at most.
+const TOKENS_MAX: u32 = 128;
+/// Longer ones are no questions.
+const CHARS_MAX: usize = 1000;
+/// For how long a model may think about it.
+const TIME_MAX: Duration = Duration::from_secs(15);
 
 /// A question with fewer content words than this, or with a reference back, leans on the one before.
 const CONTENT_WORDS_MIN: usize = 3;
@@ -22,6 +36,50 @@ pub(super) fn standalone(question: &str, history: &[Message]) -> String {
         Some(last) if leans_back(question) => format!("{} {question}", last.content),
         _ => question.to_owned(),
     }
+}
+
+/// The question as the model rewrites it; `None` if it does not, in time, with a usable text.
+pub(super) fn by_model(
+    backend: &Backend,
+    model: Option<String>,
+    prompts: &Prompts,
+    material: &Material<'_>,
+    cancel: &Cancel,
+) -> Option<String> {
+    let generator = backend.generator().ok().filter(|generator| generator.info().strong)?;
+    let (until, asked) = (Instant::now() + TIME_MAX, cancel.clone());
+    let request = GenerateRequest {
+        model,
+        question: material.question.to_owned(),
+        language: material.language.to_owned(),
+        messages: vec![(MessageRole::User, material.render(prompts, Use::Condense).ok()?)],
+        passages: Vec::new(),
+        options: GenerateOptions {
+            temperature: Some(0.0),
+            max_tokens: Some(TOKENS_MAX),
+            ..Default::default()
+        },
+        cancel: Cancel::when(move || asked.is_cancelled() || Instant::now() > until),
+    };
+    let mut text = String::new();
+    for batch in generator.generate(&request).ok()? {
+        for event in batch.ok()? {
+            if let GenerateEvent::Text(piece) = event {
+                text.push_str(&piece);
+            }
+        }
+        if request.cancel.is_cancelled() || text.chars().count() > CHARS_MAX {
+            return None;
+        }
+    }
+    bare(&text)
+}
+
+/// A line of text without quotation marks around it.
+fn bare(text: &str) -> Option<String> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let bare = line.trim_matches(['"', '“', '”', '„', '»', '«', '`']).trim();
+    (!bare.is_empty()).then(|| bare.to_owned())
 }
 
 fn leans_back(question: &str) -> bool {
@@ -55,6 +113,12 @@ mod tests {
             "Who built the Eiffel Tower? When was it finished?"
         );
         assert_eq!(standalone("Und wann?", &history), "Who built the Eiffel Tower? Und wann?");
+    }
+
+    #[test]
+    fn what_a_model_says_becomes_a_bare_question() {
+        assert_eq!(bare("\n „Wann wurde er gebaut?“ \nErklärung: …").unwrap(), "Wann wurde er gebaut?");
+        assert_eq!(bare(" \n\"\" "), None);
     }
 
     #[test]

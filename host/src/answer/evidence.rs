@@ -8,6 +8,11 @@ use crate::types::Passage;
 /// Sentences of one answer that are embedded, at most.
 const SENTENCES_MAX: usize = 256;
 
+/// Whether passages hardly support an answer.
+pub(super) fn is_weak(passages: &[Passage]) -> bool {
+    passages.is_empty()
+}
+
 impl Core {
     /// Passages with their citation numbers, and with their sentences if they are wanted.
     pub(super) fn evidence(

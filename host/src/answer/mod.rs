@@ -10,6 +10,7 @@ mod fold;
 mod fusion;
 mod prompt;
 mod retrieve;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ use crate::store::Store;
 use crate::types::*;
 
 use backends::Backends;
+use templates::Use;
+
+pub use templates::{PromptProblems, Prompts, SHIPPED};
 
 /// What can go wrong, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,8 @@ pub enum Error {
     UnknownCollection(String),
     #[error("not found")]
     NotFound,
+    #[error("a prompt can't be made: {0}")]
+    Prompt(String),
     #[error(transparent)]
     Backend(#[from] PluginError),
     #[error(transparent)]
@@ -178,6 +184,8 @@ pub struct Begin {
     pub sources: Vec<Passage>,
     /// What was searched for, where it is not the question as it was asked.
     pub rewritten: Option<String>,
+    /// Whether the sources hardly support an answer, by their scores.
+    pub weak_evidence: bool,
     pub backend: String,
     pub model: String,
 }
@@ -249,6 +257,7 @@ struct Core {
     embedder: Arc<dyn Embedder>,
     embedders: Embedders,
     backends: ArcSwap<Backends>,
+    prompts: ArcSwap<Prompts>,
     config: SearchConfig,
 }
 
@@ -264,11 +273,13 @@ impl Answers {
         plugins: Plugins,
         embedders: Embedders,
         backends: BackendsConfig,
+        prompts: Prompts,
         config: SearchConfig,
     ) -> Self {
         let backends = ArcSwap::new(Backends::load(&plugins, &backends));
+        let prompts = ArcSwap::from_pointee(prompts);
         let embedder = embedders.main().clone();
-        Self(Arc::new(Core { store, search, plugins, embedder, embedders, backends, config }))
+        Self(Arc::new(Core { store, search, plugins, embedder, embedders, backends, prompts, config }))
     }
 
     /// Searches. Blocks.
@@ -309,9 +320,15 @@ impl Answers {
     /// As for [`Self::search`].
     pub fn enhance(&self, caller: &Caller, request: &SearchRequest) -> Result<EnhancedPrompt> {
         let sources = self.0.search(caller, request)?.passages;
-        let language = ask::answer_language(None, &request.query, &sources);
-        let context = prompt::context(&sources);
-        let prompt = prompt::enhanced(&language, &request.query, &context);
+        let material = prompt::Material {
+            language: &ask::answer_language(None, &request.query, &sources),
+            question: &request.query,
+            passages: &sources,
+            history: &[],
+            weak: evidence::is_weak(&sources),
+        };
+        let prompt = material.render(&self.0.prompts.load(), Use::Enrich)?;
+        let context = prompt::fenced(&sources);
         let total_tokens = self.0.embedder.count_tokens(&[&prompt])?.into_iter().sum();
         Ok(EnhancedPrompt { prompt, context, sources, total_tokens })
     }
@@ -346,6 +363,11 @@ impl Answers {
     pub fn use_backends(&self, backends: &BackendsConfig) {
         let next = self.0.backends.load().followed_by(&self.0.plugins, backends);
         self.0.backends.store(next);
+    }
+
+    /// Uses other prompts from now on.
+    pub fn use_prompts(&self, prompts: Prompts) {
+        self.0.prompts.store(Arc::new(prompts));
     }
 
     /// How well each text answers a query, 0 to 1, in order, by the configured reranker, else by the shipped one. With the

@@ -67,6 +67,7 @@ impl From<answer::Error> for ApiError {
             Error::UnknownBackend(..) => Self::new(unprocessable, "unknown_backend", sentence),
             Error::UnknownCollection(_) => Self::new(unprocessable, "unknown_collection", sentence),
             Error::NotFound => Self::not_found("such thing"),
+            Error::Prompt(_) => Self::internal(sentence),
             Error::Backend(error) => error.into(),
             Error::Store(error) => error.into(),
             Error::Search(error) => error.into(),

@@ -30,6 +30,7 @@ mod sample;
 mod search;
 mod serve;
 mod sessions;
+mod socket;
 mod stream;
 
 pub(crate) use admin::{optimized, reindexed};

@@ -13,7 +13,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::router::{PREFIX, contents, dialects, operations};
+use super::router::{PREFIX, contents, dialects, operations, sockets};
 use crate::app::App;
 use crate::wire::{FieldError, Problem};
 
@@ -25,6 +25,7 @@ pub fn document() -> OpenApi {
         OpenApiBuilder::new().info(info()).servers(Some([Server::new("/")])).tags(Some(tags())).build();
     document = document.nest(PREFIX, contents().into_openapi());
     document.merge(bare(operations().into_openapi()));
+    document.merge(sockets().into_openapi());
     document.merge(dialects().into_openapi());
     for item in document.paths.paths.values_mut() {
         each_operation(item).for_each(add_problem);

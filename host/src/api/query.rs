@@ -66,7 +66,7 @@ pub(super) async fn stream(
 }
 
 /// Waits for the first event: what fails before it is still a problem with a status of its own.
-async fn begin(
+pub(super) async fn begin(
     app: &Arc<App>,
     headers: &HeaderMap,
     body: wire::QueryBody,
@@ -140,6 +140,7 @@ pub(super) fn answer(begin: Begin, end: End) -> wire::QueryAnswer {
         citations: end.cited,
         invented_citations: end.invented,
         rewritten_query: begin.rewritten,
+        weak_evidence: begin.weak_evidence,
         conversation_id: begin.conversation_id.to_string(),
         message_id: end.message_id.to_string(),
         backend: begin.backend,

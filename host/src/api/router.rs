@@ -15,7 +15,7 @@ use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
     admin, conversations, documents, embed, enrich, health, metrics, models, openai, openapi, plugins, query,
-    search, sessions,
+    search, sessions, socket,
 };
 use crate::app::App;
 
@@ -67,6 +67,11 @@ pub(super) fn operations() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(metrics::metrics))
 }
 
+/// What answers on sockets.
+pub(super) fn sockets() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default().routes(routes!(socket::query))
+}
+
 /// What existing clients speak.
 pub(super) fn dialects() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
@@ -88,6 +93,7 @@ fn routes() -> Router<Arc<App>> {
     Router::new()
         .nest(PREFIX, contents().into())
         .merge(Router::from(operations()))
+        .merge(Router::from(sockets()))
         .merge(Router::from(dialects()))
         .route("/", get(health::about))
         .merge(openapi::routes())

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::{Extension, Router};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::linger::Lingering;
 use super::router::router;
+use super::socket::Ending;
 use crate::app::App;
 use crate::config::AuthMode;
 
@@ -36,14 +37,17 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     check(&app, &listener)?;
-    let router = router(app);
+    // Sockets outlive the connections that they came on.
+    let ending = Ending::new();
+    let end = ending.clone().drop_guard();
+    let router = router(app).layer(Extension(ending));
     let connections = GracefulShutdown::new();
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     tokio::select! {
         () = accept(&listener, &router, &connections, &seats) => {}
         () = shutdown => {}
     }
-    drop(listener);
+    drop((listener, end));
     if tokio::time::timeout(DRAIN_MAX, connections.shutdown()).await.is_err() {
         tracing::warn!(target: "api", "some requests did not end within {DRAIN_MAX:?}; they are cut off");
     }
@@ -89,10 +93,10 @@ async fn connection(stream: TcpStream, router: Router, watcher: Watcher, _seat: 
         tracing::debug!(target: "api", "TCP_NODELAY: {error}");
     }
     let service = TowerToHyperService::new(router);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(Lingering::new(stream)), service);
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let connection =
+        builder.serve_connection_with_upgrades(TokioIo::new(Lingering::new(stream)), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         // clients go away all the time; it matters only to who looks for it
         tracing::debug!(target: "api", "connection: {error}");

@@ -66,7 +66,8 @@ enum Place {
     End,
 }
 
-fn wire_events(
+/// The events of an answer as clients read them. Dropping them ends the generation.
+pub(super) fn wire_events(
     begin: Begin,
     events: mpsc::Receiver<AnswerEvent>,
 ) -> impl Stream<Item = QueryEvent> + Send + 'static {
@@ -86,6 +87,7 @@ fn first(begin: &Begin) -> QueryEvent {
         conversation_id: begin.conversation_id.to_string(),
         sources: sources(begin.sources.clone()),
         rewritten_query: begin.rewritten.clone(),
+        weak_evidence: begin.weak_evidence,
         backend: begin.backend.clone(),
         model: begin.model.clone(),
     };
@@ -109,7 +111,7 @@ async fn next(begin: Box<Begin>, events: &mut mpsc::Receiver<AnswerEvent>) -> (Q
 }
 
 /// The status is sent already: the failure becomes the last event, and a line in the log.
-fn failed(error: ApiError) -> QueryEvent {
+pub(super) fn failed(error: ApiError) -> QueryEvent {
     log_failure(&error);
     QueryEvent::Error { chunk: String::new(), code: error.code.into(), detail: error.detail }
 }
@@ -132,6 +134,7 @@ mod tests {
             conversation_id: ConversationId::new(),
             sources: vec![],
             rewritten: None,
+            weak_evidence: false,
             backend: "b".into(),
             model: "m".into(),
         }

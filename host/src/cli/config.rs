@@ -1,10 +1,14 @@
-use std::path::PathBuf;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use serde::Serialize;
 
 use super::backends::{self, Probed};
 use super::remote::Remote;
 use super::{Outcome, Result, output, wait_for};
+use crate::answer::{Prompts, SHIPPED};
 use crate::config::{self, Loaded, Options};
 
 #[derive(Debug, clap::Subcommand)]
@@ -17,6 +21,8 @@ pub(super) enum Command {
     Reload(Reload),
     /// Print the JSON Schema of the config file
     Schema,
+    /// Print the shipped prompts, or write them out to be changed
+    Prompts(PromptsArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +46,13 @@ pub(super) struct Reload {
     remote: Remote,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct PromptsArgs {
+    /// Write them below this directory, such as /etc/smartrag/prompts; files that are there already stay
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
 /// Which configuration.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Place {
@@ -60,6 +73,7 @@ pub(super) fn run(command: Command) -> Result {
         Command::Check(args) => return check(&args),
         Command::Reload(args) => return reload(&args),
         Command::Schema => output::json(&config::schema())?,
+        Command::Prompts(args) => return prompts(args.write.as_deref()),
     }
     Ok(Outcome::Done)
 }
@@ -73,6 +87,7 @@ struct Checked {
 
 fn check(args: &Check) -> Result {
     let Loaded { config, file, .. } = args.place.load()?;
+    Prompts::load(config.prompts.dir.as_deref())?;
     let backends = if args.offline { Vec::new() } else { backends::probe(&config)? };
     let all_there = backends.iter().all(|backend| backend.ready);
     if args.json {
@@ -88,6 +103,26 @@ fn check(args: &Check) -> Result {
         output::line(&format!("backend {name} is {state}: {detail}"))?;
     }
     Ok(Outcome::of(all_there))
+}
+
+fn prompts(dir: Option<&Path>) -> Result {
+    for (name, text) in SHIPPED {
+        let Some(dir) = dir else {
+            output::line(&format!("# {name}.j2\n{text}"))?;
+            continue;
+        };
+        let path = dir.join(format!("{name}.j2"));
+        let context = || format!("{} can't be written", path.display());
+        path.parent().map_or(Ok(()), fs::create_dir_all).with_context(context)?;
+        match fs::File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())) {
+            Ok(()) => eprintln!("wrote {}", path.display()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                eprintln!("{} is there already: left as it is", path.display());
+            }
+            Err(error) => return Err(error).with_context(context),
+        }
+    }
+    Ok(Outcome::Done)
 }
 
 fn reload(args: &Reload) -> Result {

@@ -133,6 +133,7 @@ mod tests {
             citations: vec![],
             invented_citations: vec![],
             rewritten_query: None,
+            weak_evidence: false,
             query_id: "q".into(),
             answer: "x [1]".into(),
             sources,

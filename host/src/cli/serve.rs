@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -134,27 +135,41 @@ fn reload_on_hangup(app: Arc<App>) -> io::Result<()> {
     Ok(())
 }
 
-/// So does a change of the config file, once it has been left alone for a moment: editors write in several steps.
+/// So does a change of the config file or of a prompt, once they have been left alone for a moment: editors write in
+/// several steps.
 async fn reload_on_change(app: Arc<App>, file: PathBuf) {
-    let mut in_use = stamp(&file).await;
+    let prompts = config::usual_prompts(&file).into_iter().chain(app.config.prompts.dir.clone());
+    let watched: Arc<[PathBuf]> = std::iter::once(file).chain(prompts).collect();
+    let mut in_use = stamps(&watched).await;
     loop {
         tokio::time::sleep(LOOK).await;
-        let seen = stamp(&file).await;
-        if seen.is_none() || seen == in_use {
+        let seen = stamps(&watched).await;
+        if !seen.contains_key(&watched[0]) || seen == in_use {
             continue;
         }
         tokio::time::sleep(LOOK / 2).await;
-        if stamp(&file).await == seen {
+        if stamps(&watched).await == seen {
             in_use = seen;
             reload(&app).await;
         }
     }
 }
 
-/// Tells one state of a file from another.
-async fn stamp(file: &Path) -> Option<(SystemTime, u64, u64)> {
-    let metadata = tokio::fs::metadata(file).await.ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+/// Tells one state of files, and of those below directories, from another.
+type Stamps = BTreeMap<PathBuf, (Option<SystemTime>, u64, u64)>;
+
+async fn stamps(paths: &Arc<[PathBuf]>) -> Stamps {
+    let paths = Arc::clone(paths);
+    let look = move || {
+        let entries = paths.iter().flat_map(|path| walkdir::WalkDir::new(path).follow_links(true)).flatten();
+        let files = entries.filter(|entry| entry.file_type().is_file());
+        let stamp = |entry: walkdir::DirEntry| {
+            let metadata = entry.metadata().ok()?;
+            Some((entry.into_path(), (metadata.modified().ok(), metadata.len(), metadata.ino())))
+        };
+        files.filter_map(stamp).collect()
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
 }
 
 async fn reload(app: &Arc<App>) {

@@ -36,6 +36,7 @@ impl<'a> Checker<'a> {
         Config {
             api: self.api(raw.api, auth.mode),
             backends,
+            prompts: PromptsConfig { dir: self.path("prompts.dir", raw.prompts.dir) },
             embedder,
             ingest: self.ingest(raw.ingest),
             search: self.search(raw.search),

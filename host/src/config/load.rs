@@ -12,6 +12,8 @@ use super::{Config, shape};
 
 /// Read if nothing else names a file.
 const USUAL_FILE: &str = "/etc/smartrag/config.yaml";
+/// Templates, beside the file.
+const USUAL_PROMPTS: &str = "prompts";
 const SERVICE_DATA_DIR: &str = "/var/lib/smartrag";
 
 /// What the command line says.
@@ -55,9 +57,16 @@ pub fn load_with(options: &Options, env: &BTreeMap<String, String>) -> Result<Lo
         overlay_env(&mut tree, env, &mut problems);
         overlay_flags(&mut tree, options);
     }
-    let config = check(&tree, &default_data_dir(env), problems)?;
+    let mut config = check(&tree, &default_data_dir(env), problems)?;
+    let beside = file.as_deref().and_then(usual_prompts).filter(|dir| dir.is_dir());
+    config.prompts.dir = config.prompts.dir.or(beside);
     let origins = tree.settings().map(|(key, origin)| (key.to_owned(), origin.clone())).collect();
     Ok(Loaded { config, file, origins })
+}
+
+/// Where templates are looked for if the file names no other place.
+pub fn usual_prompts(file: &Path) -> Option<PathBuf> {
+    file.parent().map(|dir| dir.join(USUAL_PROMPTS))
 }
 
 fn check(tree: &Tree, data_dir: &Path, mut problems: Vec<Problem>) -> Result<Config, Error> {

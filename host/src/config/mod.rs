@@ -13,7 +13,7 @@ mod tests;
 mod tree;
 mod units;
 
-pub use load::{Loaded, Options, load, load_with};
+pub use load::{Loaded, Options, load, load_with, usual_prompts};
 pub use places::{Places, places};
 pub use problem::{Error, Origin, Problem};
 pub use show::{schema, show};
@@ -40,6 +40,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// What answers.
     pub backends: BackendsConfig,
+    /// What models get to read.
+    pub prompts: PromptsConfig,
     /// What makes vectors.
     pub embedder: PluginRef,
     /// How documents become chunks.
@@ -146,6 +148,13 @@ pub struct BackendsConfig {
     pub default: String,
     /// By name.
     pub named: BTreeMap<String, BackendConfig>,
+}
+
+/// What models get to read.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct PromptsConfig {
+    /// Templates in place of the shipped ones; `None` if there are none.
+    pub dir: Option<PathBuf>,
 }
 
 /// How documents become chunks.

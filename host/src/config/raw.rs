@@ -26,6 +26,8 @@ pub(super) struct Raw {
     pub data_dir: Option<PathBuf>,
     /// What answers, by name. `default` names the one that is used otherwise; `extractive` always exists.
     pub backends: BTreeMap<String, RawPlugin>,
+    /// What models get to read.
+    pub prompts: RawPrompts,
     /// What makes vectors. Default: static-embed.
     pub embedder: Option<RawPlugin>,
     /// How documents become chunks.
@@ -78,6 +80,14 @@ pub(super) struct RawAuth {
 pub(super) enum RawAuthMode {
     Local,
     Keys,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Prompts")]
+pub(super) struct RawPrompts {
+    /// Templates `LANGUAGE/USE.j2` in place of the shipped ones. Default: `prompts` beside this file, if it exists.
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]

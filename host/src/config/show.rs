@@ -80,6 +80,7 @@ fn raw(config: &Config) -> Raw {
             }),
         },
         data_dir: Some(config.data_dir.clone()),
+        prompts: RawPrompts { dir: config.prompts.dir.clone() },
         backends: backends(&config.backends),
         embedder: Some(plugin(&config.embedder)),
         ingest: ingest(&config.ingest),

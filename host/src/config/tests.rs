@@ -322,6 +322,7 @@ fn some_config() -> impl Strategy<Value = Config> {
                 BackendConfig { plugin: plugin.clone(), fallback: Some("extractive".into()) },
             );
             config.backends.default = "other".into();
+            config.prompts.dir = keys.then(|| "/own prompts".into());
             config.ingest.workers = workers;
             config.ingest.chunk_tokens = tokens;
             config.ingest.enrichers = keys.then(|| vec![plugin.clone()]);

@@ -142,6 +142,8 @@ pub struct QueryAnswer {
     /// What was searched for, where a follow-up question does not stand alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewritten_query: Option<String>,
+    /// Whether the sources hardly support an answer, by their scores.
+    pub weak_evidence: bool,
     /// Give it with the next question to go on.
     pub conversation_id: String,
     /// The assistant's message.
@@ -173,6 +175,8 @@ pub struct QueryBegin {
     /// What was searched for, where a follow-up question does not stand alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewritten_query: Option<String>,
+    /// Whether the sources hardly support an answer, by their scores.
+    pub weak_evidence: bool,
     /// The backend that answers.
     pub backend: String,
     /// Its model.
@@ -227,6 +231,52 @@ impl QueryEvent {
     }
 }
 
+/// A message of an answer on a WebSocket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SocketEvent {
+    /// The first message.
+    Sources {
+        /// What is known already.
+        #[serde(flatten)]
+        begin: QueryBegin,
+    },
+    /// A piece of the answer.
+    Chunk {
+        /// The text that follows what came before.
+        content: String,
+    },
+    /// The last message of a finished answer.
+    Done {
+        /// All of it again.
+        #[serde(flatten)]
+        answer: Box<QueryAnswer>,
+    },
+    /// The last message of a failed answer, or what is wrong with the client's message.
+    Error {
+        /// Stable, as in problems.
+        code: String,
+        /// For people; says what to do.
+        detail: String,
+    },
+    /// The last message of an answer that the client stopped.
+    Cancelled {
+        /// Of the question; null if there was none, or nothing was known of it yet.
+        query_id: Option<String>,
+    },
+}
+
+impl From<QueryEvent> for SocketEvent {
+    fn from(event: QueryEvent) -> Self {
+        match event {
+            QueryEvent::Sources { begin, .. } => Self::Sources { begin },
+            QueryEvent::Chunk { chunk } => Self::Chunk { content: chunk },
+            QueryEvent::Done { answer, .. } => Self::Done { answer },
+            QueryEvent::Error { code, detail, .. } => Self::Error { code, detail },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +285,7 @@ mod tests {
     fn every_event_has_type_and_chunk_and_reads_back() {
         let begin = QueryBegin {
             rewritten_query: None,
+            weak_evidence: false,
             query_id: "q".into(),
             conversation_id: "c".into(),
             sources: vec![],

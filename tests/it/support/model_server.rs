@@ -23,6 +23,8 @@ struct Shared {
     chats: Mutex<Vec<Value>>,
     /// When the other side went away in the middle of an answer.
     left: Mutex<Vec<Instant>>,
+    /// Pieces that `flood` could send.
+    flooded: AtomicUsize,
 }
 
 impl ModelServer {
@@ -60,6 +62,11 @@ impl ModelServer {
     pub fn left(&self) -> Vec<Instant> {
         std::mem::take(&mut self.shared.left.lock().unwrap())
     }
+
+    /// Pieces that `flood` could send so far.
+    pub fn flooded(&self) -> usize {
+        self.shared.flooded.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for ModelServer {
@@ -79,8 +86,11 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
         }
         "/v1/chat/completions" => {
             let model = body["model"].as_str().unwrap_or_default().to_owned();
+            let alone = body["messages"].as_array().is_some_and(|messages| messages.len() == 1);
             shared.chats.lock().unwrap().push(body);
-            chat(&mut stream, &model, shared)
+            // Answers questions, but does not rewrite them.
+            let model = if model == "stubborn" && alone { "broken" } else { &model };
+            chat(&mut stream, model, shared)
         }
         "/api/tags" => whole(&mut stream, "200 OK", "", &json!({"models": [{"name": "plain:latest"}]})),
         "/api/show" => {
@@ -162,6 +172,10 @@ fn events(stream: &mut TcpStream, model: &str, shared: &Shared) -> std::io::Resu
                 return sent;
             }
             std::thread::sleep(Duration::from_millis(5));
+        },
+        "flood" => loop {
+            stream.write_all(delta("and on and on and on and on ").as_bytes())?;
+            shared.flooded.fetch_add(1, Ordering::Relaxed);
         },
         "numbers" => {
             for number in 0..200 {

@@ -1,0 +1,198 @@
+//! `/ws/v1/query/{session_id}`: questions and answers on a WebSocket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use futures_util::stream::{self, BoxStream, SplitSink};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
+
+use super::caller::session_id;
+use super::error::{ApiError, Result};
+use super::extract::{NamePath, parse_json};
+use super::query;
+use super::stream::{failed, wire_events};
+use crate::app::App;
+use crate::types::JsonMap;
+use crate::wire::{QueryBody, QueryEvent, SocketEvent};
+
+/// Open sockets at most.
+static SEATS: Semaphore = Semaphore::const_new(1024);
+/// How long a client may take to read what was sent.
+const SEND_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at whether the other end is still there.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+/// Messages that are larger by this factor than a body may be end the connection; smaller ones are told so.
+const OVERSIZE: usize = 4;
+
+/// Is cancelled when the service ends.
+pub(super) type Ending = CancellationToken;
+
+/// Ask on a WebSocket
+///
+/// The client sends the body of `/query` as text; the answer comes as messages of the types `sources`, `chunk`…, `done` or
+/// `error`. Several questions may follow each other. `{"type": "cancel"}` stops the current one.
+#[utoipa::path(get, path = "/ws/v1/query/{session_id}", tag = "answers", operation_id = "query_socket",
+    params(("session_id" = String, Path, description = "The session on whose behalf; an unknown one is created")),
+    responses((status = 101, description = "Messages as described", body = SocketEvent)))]
+pub(super) async fn query(
+    State(app): State<Arc<App>>,
+    NamePath(session): NamePath,
+    headers: HeaderMap,
+    ending: Option<Extension<Ending>>,
+    upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response> {
+    session_id(&session)?;
+    let upgrade = upgrade.map_err(|rejection| {
+        let detail = format!("connect with a WebSocket client, or POST to /api/v1/query: {rejection}");
+        ApiError::new(StatusCode::UPGRADE_REQUIRED, "invalid_value", detail)
+    })?;
+    let seat = SEATS.try_acquire().map_err(|_| {
+        let detail = "too many open sockets: close some, or try again in a second";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(1)
+    })?;
+    let bytes_max = usize::try_from(app.config.api.body_bytes_max).unwrap_or(usize::MAX / OVERSIZE);
+    let asker = Asker { app, session, headers, bytes_max };
+    let ending = ending.map(|Extension(ending)| ending).unwrap_or_default();
+    let hard_max = bytes_max.saturating_mul(OVERSIZE);
+    let upgrade = upgrade.max_message_size(hard_max).max_frame_size(hard_max);
+    Ok(upgrade.on_upgrade(move |socket| converse(socket, asker, ending, seat)))
+}
+
+/// Who asks, and how much at once.
+struct Asker {
+    app: Arc<App>,
+    session: String,
+    headers: HeaderMap,
+    bytes_max: usize,
+}
+
+/// What a message asks for.
+enum Wish {
+    Answer(Box<QueryBody>),
+    Cancel,
+}
+
+/// An answer under way. Dropping it ends the generation.
+struct Current {
+    events: BoxStream<'static, QueryEvent>,
+    query_id: Option<String>,
+}
+
+async fn converse(socket: WebSocket, asker: Asker, ending: Ending, _seat: SemaphorePermit<'static>) {
+    let (mut to, mut from) = socket.split();
+    let mut current: Option<Current> = None;
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    let goodbye = loop {
+        let reply = tokio::select! {
+            message = from.next() => match message {
+                Some(Ok(Message::Text(text))) => asker.take(text.as_bytes(), &mut current),
+                Some(Ok(Message::Binary(bytes))) => asker.take(&bytes, &mut current),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
+                Some(Ok(Message::Close(_))) | None => return,
+                Some(Err(error)) => {
+                    tracing::debug!(target: "api", "socket: {error}");
+                    break (close_code::PROTOCOL, "the message can't be read, or is far too large");
+                }
+            },
+            event = next(&mut current) => Some(event),
+            _ = heartbeat.tick() => {
+                if send(&mut to, Message::Ping(Default::default())).await.is_none() {
+                    return;
+                }
+                None
+            }
+            () = ending.cancelled() => break (close_code::AWAY, "the service ends"),
+        };
+        let Some(reply) = reply else { continue };
+        let text = serde_json::to_string(&reply).unwrap_or_default();
+        if send(&mut to, Message::Text(text.into())).await.is_none() {
+            break (close_code::POLICY, "messages are not read fast enough");
+        }
+    };
+    let (code, reason) = goodbye;
+    let frame = CloseFrame { code, reason: reason.into() };
+    // Whoever is gone already does not hear it.
+    let _ = tokio::time::timeout(Duration::from_secs(1), to.send(Message::Close(Some(frame)))).await;
+}
+
+/// `None` if the client is gone, or does not read.
+async fn send(to: &mut SplitSink<WebSocket, Message>, message: Message) -> Option<()> {
+    tokio::time::timeout(SEND_MAX, to.send(message)).await.ok()?.ok()
+}
+
+/// The next event of the answer under way; waits for ever while there is none.
+async fn next(current: &mut Option<Current>) -> SocketEvent {
+    let Some(answer) = current else { return std::future::pending().await };
+    let event = answer.events.next().await;
+    let event = event.unwrap_or_else(|| failed(ApiError::internal("the answer ended without an end")));
+    match &event {
+        QueryEvent::Sources { begin, .. } => answer.query_id = Some(begin.query_id.clone()),
+        QueryEvent::Done { .. } | QueryEvent::Error { .. } => *current = None,
+        QueryEvent::Chunk { .. } => {}
+    }
+    event.into()
+}
+
+impl Asker {
+    /// Takes a message; what is to be said at once.
+    fn take(&self, message: &[u8], current: &mut Option<Current>) -> Option<SocketEvent> {
+        match self.read(message) {
+            Ok(Wish::Cancel) => {
+                Some(SocketEvent::Cancelled { query_id: current.take().and_then(|answer| answer.query_id) })
+            }
+            Ok(Wish::Answer(_)) if current.is_some() => {
+                let detail = "an answer is under way: wait for its end, or send {\"type\": \"cancel\"}";
+                Some(fault(ApiError::new(StatusCode::CONFLICT, "conflict", detail)))
+            }
+            Ok(Wish::Answer(body)) => {
+                *current = Some(Current { events: self.ask(*body), query_id: None });
+                None
+            }
+            Err(error) => Some(fault(error)),
+        }
+    }
+
+    fn read(&self, message: &[u8]) -> Result<Wish> {
+        if message.len() > self.bytes_max {
+            return Err(ApiError::too_large("the message", self.bytes_max as u64));
+        }
+        let mut fields: JsonMap = parse_json(message)?;
+        match fields.remove("type") {
+            None => {}
+            Some(kind) if kind == "query" => {}
+            Some(kind) if kind == "cancel" => return Ok(Wish::Cancel),
+            Some(_) => return Err(ApiError::invalid("/type", "must be \"query\" or \"cancel\"")),
+        }
+        let mut body: QueryBody = parse_json(&serde_json::to_vec(&fields).unwrap_or_default())?;
+        if body.session_id.as_ref().is_some_and(|other| *other != self.session) {
+            return Err(ApiError::invalid(
+                "/session_id",
+                "is another one than that of this socket: leave it out",
+            ));
+        }
+        body.session_id = Some(self.session.clone());
+        Ok(Wish::Answer(Box::new(body)))
+    }
+
+    fn ask(&self, body: QueryBody) -> BoxStream<'static, QueryEvent> {
+        let (app, headers) = (self.app.clone(), self.headers.clone());
+        let begun = stream::once(async move { query::begin(&app, &headers, body).await });
+        let events = begun.flat_map(|begun| match begun {
+            Ok((begin, events)) => wire_events(begin, events).boxed(),
+            Err(error) => stream::once(async { failed(error) }).boxed(),
+        });
+        events.boxed()
+    }
+}
+
+fn fault(error: ApiError) -> SocketEvent {
+    SocketEvent::Error { code: error.code.into(), detail: error.detail }
+}
