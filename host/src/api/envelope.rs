@@ -4,14 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::error::ApiError;
-use super::openai;
+use super::{mcp, ollama, openai};
 use crate::telemetry::metrics;
 use crate::wire::Problem;
 
@@ -20,8 +20,18 @@ const PROBLEM_TYPE: &str = "application/problem+json";
 /// A client's own request id is kept up to this length.
 const REQUEST_ID_LEN_MAX: usize = 128;
 
+/// Whose programs come in at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// Our own, and those that speak OpenAI's API.
+    Native,
+    /// Ollama's.
+    Ollama,
+}
+
 /// What the log says of a request.
 struct Line {
+    door: Door,
     method: Method,
     path: String,
     /// The pattern, so that ids do not multiply the metrics.
@@ -31,8 +41,8 @@ struct Line {
 }
 
 /// The outermost layer.
-pub(super) async fn envelope(request: Request, next: Next) -> Response {
-    let line = Line::new(&request);
+pub(super) async fn envelope(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let line = Line::new(door, &request);
     let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => ApiError::internal(panic_message(&*panic)).into_response(),
@@ -43,9 +53,10 @@ pub(super) async fn envelope(request: Request, next: Next) -> Response {
 }
 
 impl Line {
-    fn new(request: &Request) -> Self {
+    fn new(door: Door, request: &Request) -> Self {
         let route = request.extensions().get::<MatchedPath>();
         Self {
+            door,
             method: request.method().clone(),
             path: request.uri().path().to_string(),
             route: route.map_or_else(|| "unmatched".into(), |path| path.as_str().into()),
@@ -56,7 +67,9 @@ impl Line {
 
     /// Makes a problem of a failure and names the request.
     fn dress(&self, mut response: Response) -> Response {
-        let fault = response.extensions_mut().remove::<ApiError>().or_else(|| plain_failure(&response));
+        let fault = response.extensions_mut().remove::<ApiError>();
+        // That protocol has failures of its own.
+        let fault = fault.or_else(|| if self.path == mcp::PATH { None } else { plain_failure(&response) });
         self.log(response.status(), fault.as_ref());
         if let Some(fault) = fault {
             response = self.problem(response, fault);
@@ -71,6 +84,9 @@ impl Line {
     fn problem(&self, mut response: Response, fault: ApiError) -> Response {
         if self.path.starts_with(openai::PREFIX) {
             return openai::failure(response, &fault);
+        }
+        if self.door == Door::Ollama {
+            return ollama::failure(response, &fault);
         }
         let problem = Problem {
             kind: "about:blank".into(),
@@ -163,7 +179,7 @@ mod tests {
                 "/busy",
                 get(async || ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", "x").retry_after(5)),
             )
-            .layer(axum::middleware::from_fn(envelope));
+            .layer(axum::middleware::from_fn_with_state(Door::Native, envelope));
         let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         (Response::from_parts(parts, Body::empty()), serde_json::from_slice(&bytes).unwrap())

@@ -17,6 +17,9 @@ use crate::types::DocumentId;
 /// A JSON body of at most `body_bytes_max`.
 pub(super) struct Json<T>(pub T);
 
+/// The same from programs that do not say that it is JSON, as those of Ollama.
+pub(super) struct LooseJson<T>(pub T);
+
 /// A JSON body that carries a document's text: of at most the upload limit and what stands around it.
 pub(super) struct TextJson<T>(pub T);
 
@@ -25,6 +28,14 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
         read_json(request, app.config.api.body_bytes_max).await.map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for LooseJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
+        parse_json(&read_all(request.into_body(), app.config.api.body_bytes_max).await?).map(Self)
     }
 }
 

@@ -13,7 +13,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::router::{PREFIX, contents, dialects, operations, sockets};
+use super::router::{PREFIX, contents, dialects, ollama, operations, sockets};
 use crate::app::App;
 use crate::wire::{FieldError, Problem};
 
@@ -27,6 +27,7 @@ pub fn document() -> OpenApi {
     document.merge(bare(operations().into_openapi()));
     document.merge(sockets().into_openapi());
     document.merge(dialects().into_openapi());
+    document.merge(ollama().into_openapi());
     for item in document.paths.paths.values_mut() {
         each_operation(item).for_each(add_problem);
     }
@@ -58,7 +59,7 @@ fn info() -> utoipa::openapi::Info {
         .build()
 }
 
-fn tags() -> [Tag; 8] {
+fn tags() -> [Tag; 9] {
     let tag = |name, description| {
         let mut tag = Tag::new(name);
         tag.description = Some(String::from(description));
@@ -72,6 +73,7 @@ fn tags() -> [Tag; 8] {
         tag("conversations", "What was asked and answered"),
         tag("models", "Backends, embedder and plugins"),
         tag("openai", "What OpenAI's clients speak: a collection is a model"),
+        tag("ollama", "What Ollama's clients speak, on the port `api.ollama_port`"),
         tag("operation", "Health and metrics"),
     ]
 }

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::envelope::envelope;
+use super::envelope::{Door, envelope};
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
-    admin, conversations, documents, embed, enrich, health, metrics, models, openai, openapi, plugins, query,
-    search, sessions, socket,
+    admin, conversations, documents, embed, enrich, health, mcp, metrics, models, ollama, openai, openapi,
+    plugins, query, search, sessions, socket,
 };
 use crate::app::App;
 
@@ -82,10 +82,30 @@ pub(super) fn dialects() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(openai::rerank::rerank))
 }
 
-/// The whole API of a running product.
-pub fn router(app: Arc<App>) -> Router {
+/// What Ollama's programs look for, at a door of their own.
+pub(super) fn ollama() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(ollama::models::version))
+        .routes(routes!(ollama::models::tags))
+        .routes(routes!(ollama::models::running))
+        .routes(routes!(ollama::models::show))
+        .routes(routes!(ollama::chat::chat))
+        .routes(routes!(ollama::chat::generate))
+        .routes(routes!(ollama::embed::embed))
+        .routes(routes!(ollama::embed::embedding))
+}
+
+/// The whole API of a running product at one of its doors.
+pub(super) fn router(app: Arc<App>, door: Door) -> Router {
     let guard_list = Guard::new(&app.config.api);
-    layers(routes().with_state(app), guard_list)
+    let routes = match door {
+        Door::Native => routes().merge(mcp::routes(&app)),
+        Door::Ollama => Router::new()
+            .merge(Router::from(ollama()))
+            .merge(Router::from(dialects()))
+            .route("/", get(ollama::models::greeting)),
+    };
+    layers(routes.with_state(app), guard_list, door)
 }
 
 /// Everything that answers at this door.
@@ -100,14 +120,14 @@ fn routes() -> Router<Arc<App>> {
 }
 
 /// What is common to all requests, innermost first.
-fn layers(router: Router, guard_list: Guard) -> Router {
+fn layers(router: Router, guard_list: Guard, door: Door) -> Router {
     let seats = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     router
         // bodies have limits of their own: see `extract` and `documents::upload`
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(seats, in_flight))
         .layer(from_fn_with_state(Arc::new(guard_list), guard))
-        .layer(from_fn(envelope))
+        .layer(from_fn_with_state(door, envelope))
 }
 
 #[cfg(test)]
@@ -122,6 +142,7 @@ mod tests {
     #[test]
     fn routes_go_together() {
         let _ = routes();
+        let _ = Router::from(ollama().merge(dialects()));
     }
 
     #[tokio::test]
@@ -137,7 +158,7 @@ mod tests {
             open_metrics: false,
         };
         let inner = Router::new().route("/", get(async || "x"));
-        let router = layers(inner, Guard::new(&config));
+        let router = layers(inner, Guard::new(&config), Door::Native);
         let cases = [
             ("localhost:8765", None, "/", StatusCode::OK),
             ("rag.lan", Some("https://notes.example"), "/", StatusCode::OK),

@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::envelope::Door;
 use super::linger::Lingering;
 use super::router::router;
 use super::socket::Ending;
@@ -27,31 +28,53 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// Pause after an error of `accept` such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where the API is to be found.
+pub struct Doors {
+    /// Our own, and the dialects beside it.
+    pub native: TcpListener,
+    /// Ollama's dialect.
+    pub ollama: Option<TcpListener>,
+}
+
 /// Serves the API until `shutdown`, then lets requests in progress finish.
 ///
 /// # Errors
-/// If the config asks for what this door can't keep: keys, or a public address without them.
+/// If the config asks for what these doors can't keep: keys, or a public address without them.
 pub async fn serve(
     app: Arc<App>,
-    listener: TcpListener,
+    doors: Doors,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    check(&app, &listener)?;
+    check(&app, &doors.native)?;
+    doors.ollama.iter().try_for_each(|listener| check(&app, listener))?;
     // Sockets outlive the connections that they came on.
     let ending = Ending::new();
-    let end = ending.clone().drop_guard();
-    let router = router(app).layer(Extension(ending));
+    let native = serve_door(doors.native, router(app.clone(), Door::Native), &ending);
+    let ollama = async {
+        if let Some(listener) = doors.ollama {
+            serve_door(listener, router(app, Door::Ollama), &ending).await;
+        }
+    };
+    let end = async {
+        shutdown.await;
+        ending.cancel();
+    };
+    tokio::join!(native, ollama, end);
+    Ok(())
+}
+
+async fn serve_door(listener: TcpListener, router: Router, ending: &Ending) {
+    let router = router.layer(Extension(ending.clone()));
     let connections = GracefulShutdown::new();
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     tokio::select! {
         () = accept(&listener, &router, &connections, &seats) => {}
-        () = shutdown => {}
+        () = ending.cancelled() => {}
     }
-    drop((listener, end));
+    drop(listener);
     if tokio::time::timeout(DRAIN_MAX, connections.shutdown()).await.is_err() {
         tracing::warn!(target: "api", "some requests did not end within {DRAIN_MAX:?}; they are cut off");
     }
-    Ok(())
 }
 
 fn check(app: &App, listener: &TcpListener) -> io::Result<()> {

@@ -8,10 +8,12 @@ mod chat;
 mod collection;
 mod completions;
 mod config;
+mod conversations;
 mod doctor;
 mod documents;
 mod eval;
 mod failure;
+mod mcp;
 #[cfg(target_env = "gnu")]
 mod memory;
 mod models;
@@ -59,6 +61,11 @@ enum Command {
     /// List, show and delete sessions
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// List and export conversations
+    #[command(subcommand)]
+    Conversations(conversations::Command),
+    /// Serve the documents to a model's host over MCP on standard input and output
+    Mcp(mcp::Args),
     /// List the backends and the embedder
     #[command(subcommand)]
     Models(models::Command),
@@ -133,6 +140,8 @@ fn run(command: Command) -> Result {
         Command::Search(args) => wait_for(search::run(args)),
         Command::Documents(command) => wait_for(documents::run(command)),
         Command::Sessions(command) => wait_for(sessions::run(command)),
+        Command::Conversations(command) => wait_for(conversations::run(command)),
+        Command::Mcp(args) => mcp::run(&args),
         Command::Models(command) => wait_for(models::run(command)),
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(command),
@@ -209,6 +218,10 @@ mod tests {
             "documents show 1 --chunks --json",
             "documents delete 1 2 3",
             "sessions list",
+            "conversations list --limit 3 --json",
+            "conversations export 1 --format json",
+            "config prompts --write /tmp/prompts",
+            "mcp --user ann",
             "models list --url http://127.0.0.1:9",
             "plugin list --json",
             "plugin inspect ./a/plugin.wasm --json",

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::failure::Failure;
 use super::{Outcome, Result};
+use crate::api::Doors;
 use crate::app::App;
 use crate::config::{self, Config, Loaded, LogFormat, Options};
 use crate::telemetry::{self, Logging};
@@ -72,13 +73,21 @@ async fn serve(config: Config, options: Options, file: Option<PathBuf>) -> Resul
     // Bound first: a port in use is known before the store is opened, and early clients wait instead of failing.
     let listener = bind(config.api.bind).await?;
     let address = listener.local_addr()?;
+    let ollama = match config.api.ollama_port {
+        Some(port) => Some(bind(SocketAddr::new(config.api.bind.ip(), port)).await?),
+        None => None,
+    };
+    let doors = Doors { native: listener, ollama };
     let app = tokio::task::spawn_blocking(move || App::start(config, options)).await??;
+    if let Some(ollama) = &doors.ollama {
+        tracing::info!("Ollama's API is at http://{}", ollama.local_addr()?);
+    }
     announce(address);
     reload_on_hangup(Arc::clone(&app))?;
     if let Some(file) = file {
         tokio::spawn(reload_on_change(Arc::clone(&app), file));
     }
-    let served = drain(stop.clone(), crate::api::serve(Arc::clone(&app), listener, stopped(stop))).await;
+    let served = drain(stop.clone(), crate::api::serve(Arc::clone(&app), doors, stopped(stop))).await;
     tracing::info!("shutting down");
     tokio::task::spawn_blocking(move || app.shutdown()).await?;
     served.context("the HTTP server failed")?;

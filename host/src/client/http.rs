@@ -3,6 +3,7 @@ use std::time::Duration;
 use reqwest::{RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{Error, Result};
 use crate::wire::{List, Problem};
@@ -115,6 +116,25 @@ impl Client {
     fn with_session<'a>(&'a self, query: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let session = self.session_id().map(|id| ("session_id", id));
         query.iter().copied().chain(session).collect()
+    }
+
+    /// Any call, as JSON or text as it comes; a session of the caller goes along.
+    pub async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Result<Value> {
+        let session = if body.is_none() { self.with_session(&[]) } else { Vec::new() };
+        let mut request = self.request(method, path, &session);
+        if let Some(mut body) = body {
+            if let (Some(fields), Some(session)) = (body.as_object_mut(), self.session_id()) {
+                fields.insert("session_id".into(), session.into());
+            }
+            request = request.json(&body);
+        }
+        let response = self.send(request).await?;
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        match kind.is_some_and(|kind| kind.starts_with("text/")) {
+            true => response.text().await.map(Value::String),
+            false => response.json().await,
+        }
+        .map_err(|error| self.broken(error))
     }
 
     /// `GET`.

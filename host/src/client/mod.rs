@@ -104,6 +104,11 @@ impl Client {
         self.delete(&["/sessions/", &segment(id)].concat()).await.map(|_| ())
     }
 
+    /// Conversations of the caller, newest first.
+    pub async fn conversations(&self, limit: Option<usize>) -> Result<Vec<Conversation>> {
+        self.all("/conversations", &[], limit).await
+    }
+
     /// Takes in a text.
     pub async fn create_document(&self, body: &DocumentCreate, wait: bool) -> Result<UploadItem> {
         let wait: &[(&str, &str)] = if wait { &[("wait", "true")] } else { &[] };
@@ -161,7 +166,7 @@ impl Client {
 }
 
 /// A name as one segment of a path.
-fn segment(name: &str) -> String {
+pub fn segment(name: &str) -> String {
     let mut segment = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {

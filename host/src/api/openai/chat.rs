@@ -8,20 +8,14 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::chunks;
-use super::models::{Chosen, choose};
-use crate::answer::{Question, SearchRequest, Thread};
-use crate::api::blocking::blocking;
-use crate::api::caller::{Unknown, now_ms, resolve};
+use crate::api::caller::now_ms;
+use crate::api::chats::{self, Chat};
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Json;
-use crate::api::query::{ask_for, end_of, options};
-use crate::api::search::Checked;
+use crate::api::query::{ask_for, end_of};
 use crate::app::App;
-use crate::types::{FinishReason, MessageRole, Scope, UserId};
+use crate::types::{FinishReason, MessageRole};
 use crate::wire::{self, ChatAnswer, ChatBody, ChatChoice, ChatCompletion, ChatMessage};
-
-/// How web pages begin what they want for themselves: titles, tags, follow-up questions.
-const TASK: &str = "### Task:";
 
 /// Chat in OpenAI's form
 ///
@@ -39,9 +33,6 @@ pub(in crate::api) async fn complete(
     if body.n.is_some_and(|n| n != 1) {
         return Err(ApiError::invalid("/n", "only one answer is given: leave n out"));
     }
-    let who = resolve(&app, &headers, None, Unknown::Refuse).await?;
-    let (name, user, of_app) = (body.model.clone(), who.user().clone(), Arc::clone(&app));
-    let chosen = blocking(move || choose(&of_app, &user, &name)).await?;
     let streams = body.stream.unwrap_or(false);
     let with_usage = body.stream_options.as_ref().is_some_and(|options| options.include_usage);
     let head = chunks::Head {
@@ -49,7 +40,7 @@ pub(in crate::api) async fn complete(
         created: now_ms() / 1000,
         model: body.model.clone(),
     };
-    let question = question(body, chosen, who.user())?;
+    let (who, question) = chats::question(&app, &headers, chat(body)).await?;
     let (begin, events) = ask_for(&app, who.caller, question).await?;
     if streams {
         return Ok(chunks::stream(head, begin, events, with_usage));
@@ -69,44 +60,17 @@ pub(in crate::api) async fn complete(
     .into_response())
 }
 
-fn question(body: ChatBody, chosen: Chosen, user: &UserId) -> Result<Question> {
-    let stop = body.stop.map(wire::OneOrMany::into_vec).unwrap_or_default();
-    let given = wire::QueryOptions {
+fn chat(body: ChatBody) -> Chat {
+    let options = wire::QueryOptions {
         temperature: body.temperature,
         top_p: body.top_p,
         max_tokens: body.max_completion_tokens.or(body.max_tokens),
         seed: body.seed,
-        stop,
+        stop: body.stop.map(wire::OneOrMany::into_vec).unwrap_or_default(),
         ..Default::default()
     };
-    let options = options(given)?;
-    let mut said: Vec<_> = body.messages.into_iter().filter_map(message).collect();
-    let last = said.pop().filter(|(role, text)| *role == MessageRole::User && !text.trim().is_empty());
-    let Some((_, asked)) = last else {
-        return Err(ApiError::invalid("/messages", "the last message must be a question of the user"));
-    };
-    let is_task = asked.trim_start().starts_with(TASK);
-    let (collection, backend, model) = match chosen {
-        Chosen::Collection(name) => (Some(name.to_string()), None, None),
-        Chosen::Bare(backend, model) => (None, Some(backend), Some(model)),
-    };
-    let retrieve = backend.is_none() && !is_task;
-    let search = match retrieve {
-        true => Checked::new(&asked, wire::TOP_K_DEFAULT, None, collection.as_deref())
-            .map_err(|error| ApiError { errors: Vec::new(), ..error })?
-            .request(user),
-        false => SearchRequest::new(asked, 1, Scope::All),
-    };
-    Ok(Question {
-        search,
-        session: None,
-        thread: Thread::Given(said),
-        retrieve,
-        backend,
-        model,
-        language: None,
-        options,
-    })
+    let messages = body.messages.into_iter().filter_map(message).collect();
+    Chat { model: body.model, messages, options }
 }
 
 fn message(message: ChatMessage) -> Option<(MessageRole, String)> {

@@ -8,8 +8,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::api::blocking::blocking;
-use crate::api::embed::check_count;
+use crate::api::embed::embedded;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Json;
 use crate::app::App;
@@ -32,7 +31,6 @@ pub(in crate::api) async fn embed(
         EmbeddingsInput::Many(texts) => texts,
         EmbeddingsInput::Tokens(_) | EmbeddingsInput::ManyTokens(_) => return Err(tokens_instead_of_text()),
     };
-    check_count(texts.len())?;
     let base64 = match body.encoding_format.as_deref() {
         None | Some("float") => false,
         Some("base64") => true,
@@ -43,43 +41,23 @@ pub(in crate::api) async fn embed(
             ));
         }
     };
-    let dimension = app.embedder.info().dimension;
-    let wanted = body.dimensions.unwrap_or(dimension);
-    if !(1..=dimension).contains(&wanted) {
-        return Err(ApiError::invalid("/dimensions", format!("must be 1 to {dimension}")));
-    }
-    let (vectors, model, tokens) = blocking(move || {
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let (vectors, model, _) = app.answers.embed(&texts)?;
-        let tokens: u32 = app.embedder.count_tokens(&texts)?.into_iter().sum();
-        Ok::<_, crate::answer::Error>((vectors, model, tokens))
-    })
-    .await?;
-    let vector = |(index, vector): (usize, &[f32])| {
-        let embedding = shortened(vector, wanted);
-        let embedding = if base64 {
-            EmbeddingValue::Base64(encoded(&embedding))
-        } else {
-            EmbeddingValue::Floats(embedding)
+    let made = embedded(app, texts, body.dimensions).await?;
+    let vector = |(index, vector): (usize, Vec<f32>)| {
+        let embedding = match base64 {
+            true => EmbeddingValue::Base64(encoded(&vector)),
+            false => EmbeddingValue::Floats(vector),
         };
         Embedding { object: "embedding".into(), index, embedding }
     };
-    let data = vectors.chunks_exact(dimension.max(1)).enumerate().map(vector).collect();
-    let usage = EmbeddingsUsage { prompt_tokens: tokens, total_tokens: tokens };
-    Ok(Answer(EmbeddingsAnswer { object: "list".into(), data, model, usage }))
+    let data = made.vectors.into_iter().enumerate().map(vector).collect();
+    let usage = EmbeddingsUsage { prompt_tokens: made.tokens, total_tokens: made.tokens };
+    Ok(Answer(EmbeddingsAnswer { object: "list".into(), data, model: made.model, usage }))
 }
 
 fn tokens_instead_of_text() -> ApiError {
     let detail = "token ids of another model's tokenizer can't be embedded: send texts; in LangChain set \
                   check_embedding_ctx_length=False";
     ApiError { status: StatusCode::BAD_REQUEST, ..ApiError::invalid("/input", detail) }
-}
-
-fn shortened(vector: &[f32], dimension: usize) -> Vec<f32> {
-    let part = &vector[..dimension];
-    let length = part.iter().map(|value| value * value).sum::<f32>().sqrt();
-    let scale = if dimension == vector.len() || length == 0.0 { 1.0 } else { 1.0 / length };
-    part.iter().map(|value| value * scale).collect()
 }
 
 fn encoded(vector: &[f32]) -> String {
@@ -91,10 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shorter_vectors_have_length_1_again() {
-        assert_eq!(shortened(&[0.6, 0.0, 0.8], 3), [0.6, 0.0, 0.8]);
-        assert_eq!(shortened(&[0.6, 0.0, 0.8], 2), [1.0, 0.0]);
-        assert_eq!(shortened(&[0.0, 0.0, 1.0], 2), [0.0, 0.0]);
+    fn base64_is_of_little_endian_numbers() {
         assert_eq!(encoded(&[1.0, -2.0]), "AACAPwAAAMA=");
     }
 }

@@ -43,13 +43,3 @@ fn said(fault: &ApiError) -> OpenAiFailure {
         },
     }
 }
-
-/// There is no such model.
-fn unknown_model(name: &str) -> ApiError {
-    let detail = format!("there is no model {name:?}: GET /v1/models lists them");
-    ApiError {
-        status: StatusCode::NOT_FOUND,
-        code: "model_not_found".into(),
-        ..ApiError::invalid("/model", detail)
-    }
-}

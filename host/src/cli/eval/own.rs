@@ -154,7 +154,11 @@ impl Served {
         let url = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async move { drop(stopped.await) };
-        let ended = runtime.spawn(crate::api::serve(app.clone(), listener, shutdown));
+        let ended = runtime.spawn(crate::api::serve(
+            app.clone(),
+            crate::api::Doors { native: listener, ollama: None },
+            shutdown,
+        ));
         Ok(Self { app, url, stop, ended })
     }
 

@@ -1,0 +1,150 @@
+//! Chats of programs made for others: the name of the model chooses what answers, and the client sends along what was
+//! said. Nothing of it is kept.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode};
+
+use super::blocking::blocking;
+use super::caller::{Unknown, Who, resolve};
+use super::error::{ApiError, Result};
+use super::query::options;
+use super::search::Checked;
+use crate::answer::{Question, SearchRequest, Thread};
+use crate::app::App;
+use crate::types::{CollectionName, MessageRole, Role, Scope, UserId};
+use crate::wire;
+
+/// The model that answers from the default collection; other collections follow behind a slash.
+pub(super) const OURS: &str = "smartrag";
+/// How web pages begin what they want for themselves: titles, tags, follow-up questions.
+const TASK: &str = "### Task:";
+
+/// A model that a client may name.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Model {
+    pub id: String,
+    /// `smartrag`, or the backend.
+    pub owner: String,
+}
+
+/// What was said, oldest first, and how to go on.
+pub(super) struct Chat {
+    pub model: String,
+    pub messages: Vec<(MessageRole, String)>,
+    pub options: wire::QueryOptions,
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq)]
+enum Chosen {
+    /// The documents of a collection, answered by the default backend.
+    Collection(CollectionName),
+    /// A backend and its model, without documents.
+    Bare(String, String),
+}
+
+/// Who chats, and the question that the chat ends with.
+pub(super) async fn question(app: &Arc<App>, headers: &HeaderMap, chat: Chat) -> Result<(Who, Question)> {
+    let who = resolve(app, headers, None, Unknown::Refuse).await?;
+    let (name, user, of_app) = (chat.model.clone(), who.user().clone(), Arc::clone(app));
+    let chosen = blocking(move || choose(&of_app, &user, &name)).await?;
+    let question = checked(chat, chosen, who.user())?;
+    Ok((who, question))
+}
+
+fn checked(chat: Chat, chosen: Chosen, user: &UserId) -> Result<Question> {
+    let mut said = chat.messages;
+    let last = said.pop().filter(|(role, text)| *role == MessageRole::User && !text.trim().is_empty());
+    let Some((_, asked)) = last else {
+        return Err(ApiError::invalid("/messages", "the last message must be a question of the user"));
+    };
+    let is_task = asked.trim_start().starts_with(TASK);
+    let (collection, backend, model) = match chosen {
+        Chosen::Collection(name) => (Some(name.to_string()), None, None),
+        Chosen::Bare(backend, model) => (None, Some(backend), Some(model)),
+    };
+    let retrieve = backend.is_none() && !is_task;
+    let search = match retrieve {
+        true => Checked::new(&asked, wire::TOP_K_DEFAULT, None, collection.as_deref())
+            .map_err(|error| ApiError { errors: Vec::new(), ..error })?
+            .request(user),
+        false => SearchRequest::new(asked, 1, Scope::All),
+    };
+    Ok(Question {
+        search,
+        session: None,
+        thread: Thread::Given(said),
+        retrieve,
+        backend,
+        model,
+        language: None,
+        options: options(chat.options)?,
+    })
+}
+
+/// What a name stands for, among what there is. Blocks.
+fn choose(app: &App, user: &UserId, name: &str) -> Result<Chosen> {
+    let name = untagged(name);
+    let collection = match name.split_once('/') {
+        None if name == OURS => return Ok(Chosen::Collection(CollectionName::default())),
+        Some((OURS, collection)) => collection,
+        Some((backend, model)) => {
+            let generators = app.answers.models().into_iter().filter(|known| known.role == Role::Generator);
+            return match generators.into_iter().any(|known| known.name == backend) {
+                true => Ok(Chosen::Bare(backend.into(), model.into())),
+                false => Err(unknown_model(name)),
+            };
+        }
+        None => return Err(unknown_model(name)),
+    };
+    let wanted = CollectionName::new(collection).map_err(|_| unknown_model(name))?;
+    let known = app.store.collections(Some(user))?.into_iter().any(|known| known.key.name == wanted);
+    if known || wanted == CollectionName::default() {
+        Ok(Chosen::Collection(wanted))
+    } else {
+        Err(unknown_model(name))
+    }
+}
+
+/// `smartrag:latest` is what some clients make of `smartrag`.
+pub(super) fn untagged(name: &str) -> &str {
+    name.strip_suffix(":latest").unwrap_or(name)
+}
+
+/// Every model that the caller may name: collections first.
+pub(super) async fn models(app: &Arc<App>, headers: &HeaderMap) -> Result<Vec<Model>> {
+    let who = resolve(app, headers, None, Unknown::Refuse).await?;
+    let app = Arc::clone(app);
+    blocking(move || all(&app, who.user())).await
+}
+
+/// The model of this name.
+pub(super) async fn model(app: &Arc<App>, headers: &HeaderMap, name: &str) -> Result<Model> {
+    let models = models(app, headers).await?;
+    models.into_iter().find(|model| model.id == untagged(name)).ok_or_else(|| unknown_model(name))
+}
+
+fn all(app: &App, user: &UserId) -> Result<Vec<Model>> {
+    let model = |id: String, owner: &str| Model { id, owner: owner.to_owned() };
+    let mut models = vec![model(OURS.into(), OURS)];
+    let collections = app.store.collections(Some(user)).map_err(ApiError::from)?;
+    let others = collections.into_iter().map(|collection| collection.key.name);
+    let others = others.filter(|name| *name != CollectionName::default());
+    models.extend(others.map(|name| model(format!("{OURS}/{name}"), OURS)));
+    for backend in app.answers.models().into_iter().filter(|backend| backend.role == Role::Generator) {
+        models.extend(
+            backend.models.iter().map(|name| model(format!("{}/{name}", backend.name), &backend.name)),
+        );
+    }
+    Ok(models)
+}
+
+fn unknown_model(name: &str) -> ApiError {
+    let detail = format!("there is no model {name:?}: GET /v1/models lists them");
+    ApiError {
+        status: StatusCode::NOT_FOUND,
+        code: "model_not_found".into(),
+        ..ApiError::invalid("/model", detail)
+    }
+}

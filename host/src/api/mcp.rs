@@ -1,0 +1,93 @@
+//! `POST /mcp`: the Model Context Protocol over HTTP. No sessions are kept: each request stands alone.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, HeaderName, Request, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use futures_util::FutureExt;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::Value;
+use tower::ServiceExt;
+use tower_http::limit::RequestBodyLimitLayer;
+
+use super::caller::USER_HEADER;
+use super::envelope::{Door, envelope};
+use super::router::{PREFIX, contents};
+use crate::app::App;
+use crate::mcp::{Api, Call, Tools};
+
+/// Where it is found.
+pub(super) const PATH: &str = "/mcp";
+
+/// The route.
+pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let tools = Tools::new(within(app));
+    let mut config = StreamableHttpServerConfig::default().disable_allowed_hosts();
+    // Host and Origin are checked by the guard, for this route as for all.
+    config.legacy_session_mode = false;
+    config.json_response = true;
+    let sessions = Arc::new(NeverSessionManager::default());
+    let service = StreamableHttpService::new(move || Ok(tools.clone()), sessions, config);
+    let api = &app.config.api;
+    let bytes_max = api.upload_bytes_max.saturating_add(api.body_bytes_max);
+    let limit = RequestBodyLimitLayer::new(usize::try_from(bytes_max).unwrap_or(usize::MAX));
+    Router::new().route_service(PATH, service).layer(limit)
+}
+
+/// Calls the API of this very process.
+fn within(app: &Arc<App>) -> Api {
+    let router = Router::new().nest(PREFIX, contents().into());
+    let router = router.layer(from_fn_with_state(Door::Native, envelope)).with_state(app.clone());
+    Arc::new(move |call: Call| {
+        let router = router.clone();
+        async move {
+            let response = match router.oneshot(request(call)?).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+            read(response).await
+        }
+        .boxed()
+    })
+}
+
+fn request(call: Call) -> Result<Request<Body>, String> {
+    let mut request = Request::builder().method(call.method).uri(format!("{PREFIX}{}", call.path));
+    for (name, value) in caller(&call.headers) {
+        request = request.header(name, value);
+    }
+    let body = match call.body {
+        Some(body) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            Body::from(body.to_string())
+        }
+        None => Body::empty(),
+    };
+    request.body(body).map_err(|error| error.to_string())
+}
+
+/// The headers that say who calls.
+fn caller(headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, &axum::http::HeaderValue)> {
+    let names =
+        [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static(USER_HEADER)];
+    names.into_iter().filter_map(|name| headers.get(&name).map(|value| (name.clone(), value)))
+}
+
+async fn read(response: Response) -> Result<Value, String> {
+    let (head, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.map_err(|error| error.to_string())?;
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let value = match kind.starts_with("text/") {
+        true => Value::String(String::from_utf8_lossy(&bytes).into_owned()),
+        false => serde_json::from_slice(&bytes).map_err(|error| error.to_string())?,
+    };
+    if head.status.is_success() {
+        return Ok(value);
+    }
+    let said = |key: &str| value[key].as_str().unwrap_or_default();
+    Err(format!("{}: {}", said("code"), said("detail")))
+}
