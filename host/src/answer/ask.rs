@@ -12,7 +12,7 @@ use super::condense::{by_model, standalone};
 use super::prompt::Material;
 use super::retrieve::Clock;
 use super::templates::{Prompts, Use};
-use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, Thread, evidence, prompt};
+use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, Thread, prompt};
 use crate::plugins::{Cancel, GenerateEvent, GenerateRequest, Generation, Generator};
 use crate::telemetry::metrics;
 use crate::text;
@@ -149,7 +149,7 @@ impl Core {
     ) -> Result<Started> {
         let asked = &question.search.query;
         let language = answer_language(question.language.as_deref(), asked, &found);
-        let weak = question.retrieve && evidence::is_weak(&found);
+        let mut judged = None;
         let mut failure = None;
         for (at, backend) in chain.iter().enumerate() {
             let generator = match backend.generator() {
@@ -161,6 +161,12 @@ impl Core {
                 }
             };
             let info = generator.info();
+            // A generator that judges the sentences itself says it itself.
+            let weak = question.retrieve
+                && match info.wants_sentences {
+                    true => found.is_empty(),
+                    false => *judged.get_or_insert_with(|| self.is_weak(standalone, &found, cancel)),
+                };
             let all = Material { language: &language, question: asked, passages: &found, history, weak };
             let fitting = match info.context_window.filter(|_| question.retrieve) {
                 Some(window) => {
@@ -184,7 +190,6 @@ impl Core {
             let patience = if at + 1 == chain.len() { PATIENCE } else { Duration::ZERO };
             match begin(generator.as_ref(), &request, patience) {
                 Ok(generation) => {
-                    // A generator that judges the sentences itself says it itself.
                     let note = match weak && !info.wants_sentences {
                         true => fitting.render(prompts, Use::Weak)? + "\n\n",
                         false => String::new(),

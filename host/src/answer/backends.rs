@@ -102,6 +102,14 @@ impl Backends {
         Ok(chain)
     }
 
+    /// A generator of this house that judges sentences instead of reading prompts.
+    pub(super) fn judge(&self) -> Option<Arc<dyn Generator>> {
+        let local = self.named.values().filter(|backend| !backend.config.has_server());
+        local
+            .filter_map(|backend| backend.generator().ok())
+            .find(|generator| generator.info().wants_sentences)
+    }
+
     fn unknown(&self, name: &str) -> Error {
         let known: Vec<&str> = self.named.keys().map(String::as_str).collect();
         Error::UnknownBackend(name.to_owned(), known.join(", "))

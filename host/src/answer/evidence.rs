@@ -1,19 +1,43 @@
 //! What a generator that reads no prompt needs to know of the passages.
 
 use super::Core;
-use crate::plugins::{GeneratorPassage, Purpose, SentenceEvidence};
-use crate::text::sentences;
-use crate::types::Passage;
+use crate::plugins::{
+    Cancel, GenerateEvent, GenerateOptions, GenerateRequest, GeneratorPassage, Purpose, SentenceEvidence,
+};
+use crate::text::{language, sentences};
+use crate::types::{FinishReason, Passage};
 
 /// Sentences of one answer that are embedded, at most.
 const SENTENCES_MAX: usize = 256;
 
-/// Whether passages hardly support an answer.
-pub(super) fn is_weak(passages: &[Passage]) -> bool {
-    passages.is_empty()
-}
-
 impl Core {
+    /// Whether passages hardly support an answer: there are none, or the extractive backend, which was tuned to tell, finds
+    /// no sentence to answer with. It compares words, so that it is not asked where question and passages differ in
+    /// language.
+    pub(super) fn is_weak(&self, question: &str, passages: &[Passage], cancel: &Cancel) -> bool {
+        let Some(best) = passages.first() else { return true };
+        let languages = language(question).zip(best.language.as_deref());
+        let comparable = languages.is_none_or(|(asked, found)| found.starts_with(asked));
+        comparable && self.abstains(question, passages, cancel).unwrap_or(false)
+    }
+
+    /// `None` if there is nobody to judge.
+    fn abstains(&self, question: &str, passages: &[Passage], cancel: &Cancel) -> Option<bool> {
+        let judge = self.backends.load().judge()?;
+        let request = GenerateRequest {
+            model: None,
+            question: question.to_owned(),
+            language: "en".into(),
+            messages: Vec::new(),
+            passages: self.evidence(question, passages, true),
+            options: GenerateOptions::default(),
+            cancel: cancel.clone(),
+        };
+        let mut batches = judge.generate(&request).ok()?;
+        let abstained = GenerateEvent::Finish(FinishReason::Abstained);
+        Some(batches.any(|batch| batch.is_ok_and(|events| events.contains(&abstained))))
+    }
+
     /// Passages with their citation numbers, and with their sentences if they are wanted.
     pub(super) fn evidence(
         &self,

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::config::{BackendsConfig, SearchConfig};
-use crate::plugins::{Embedder, Embedders, EnrichDocument, GenerateOptions, Plugins, Purpose};
+use crate::plugins::{Cancel, Embedder, Embedders, EnrichDocument, GenerateOptions, Plugins, Purpose};
 use crate::search::Search;
 use crate::store::Store;
 use crate::types::*;
@@ -325,7 +325,7 @@ impl Answers {
             question: &request.query,
             passages: &sources,
             history: &[],
-            weak: evidence::is_weak(&sources),
+            weak: self.0.is_weak(&request.query, &sources, &Cancel::default()),
         };
         let prompt = material.render(&self.0.prompts.load(), Use::Enrich)?;
         let context = prompt::fenced(&sources);

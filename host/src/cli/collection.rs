@@ -48,6 +48,26 @@ struct RawQuery {
     text: String,
 }
 
+/// A question with what its answer should hold.
+#[derive(Clone, Debug)]
+pub(super) struct GoldAnswer {
+    pub text: String,
+    /// Each is right.
+    pub answers: Vec<String>,
+    /// The document that holds them.
+    pub doc: String,
+    /// Whether the article of the document, its id up to the last hyphen, is the first, third, … of the set.
+    pub is_even: bool,
+}
+
+#[derive(Deserialize)]
+struct RawAnswer {
+    #[serde(rename = "_id")]
+    id: String,
+    answers: Vec<String>,
+    doc: String,
+}
+
 /// All documents of the set in `dir`.
 pub(super) fn corpus(dir: &Path) -> anyhow::Result<Vec<CorpusDocument>> {
     json_lines(&dir.join("corpus.jsonl.gz"))
@@ -66,6 +86,27 @@ pub(super) fn queries(dir: &Path) -> anyhow::Result<Vec<JudgedQuery>> {
         bail!("{}: no query has a judgement", dir.display());
     }
     Ok(queries)
+}
+
+/// The questions of the set in `dir` that have answers, in the order of `answers.jsonl.gz`.
+pub(super) fn answers(dir: &Path) -> anyhow::Result<Vec<GoldAnswer>> {
+    let queries: Vec<RawQuery> = json_lines(&dir.join("queries.jsonl.gz"))?;
+    let texts: HashMap<String, String> = queries.into_iter().map(|query| (query.id, query.text)).collect();
+    let raw: Vec<RawAnswer> = json_lines(&dir.join("answers.jsonl.gz"))?;
+    let mut articles: Vec<String> = Vec::new();
+    let answers = raw.into_iter().filter_map(|RawAnswer { id, answers, doc }| {
+        let article = doc.rsplit_once('-').map_or(doc.as_str(), |(article, _)| article);
+        let at = articles.iter().position(|known| known == article).unwrap_or_else(|| {
+            articles.push(article.to_owned());
+            articles.len() - 1
+        });
+        Some(GoldAnswer { text: texts.get(&id)?.clone(), answers, doc, is_even: at % 2 == 0 })
+    });
+    let answers: Vec<_> = answers.collect();
+    if answers.is_empty() {
+        bail!("{}: no question has an answer", dir.display());
+    }
+    Ok(answers)
 }
 
 fn escaped(text: &str) -> String {

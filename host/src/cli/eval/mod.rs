@@ -1,5 +1,6 @@
 //! Measures retrieval: on sets with ground truth, each in a data directory of its own, or on the user's collection.
 
+mod answers;
 mod judged;
 mod own;
 mod questions;
@@ -16,7 +17,10 @@ use super::{Outcome, Result};
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["sets", "questions"]))]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// A retrieval set: corpus.jsonl.gz, queries.jsonl.gz, qrels.tsv.gz
     #[arg(value_name = "DIR")]
     sets: Vec<PathBuf>,
@@ -42,6 +46,12 @@ pub(super) struct Args {
     remote: Remote,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Measure answers on sets that have them
+    Answers(answers::Args),
+}
+
 /// A weight on the command line.
 fn weight(text: &str) -> std::result::Result<f32, String> {
     match text.trim().parse() {
@@ -51,6 +61,9 @@ fn weight(text: &str) -> std::result::Result<f32, String> {
 }
 
 pub(super) fn run(args: Args) -> Result {
+    if let Some(Other::Answers(args)) = &args.other {
+        return answers::run(args);
+    }
     let variants = Variant::all(&args.alphas);
     let mut measured = Vec::new();
     for set in &args.sets {

@@ -5,38 +5,58 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use tempfile::TempDir;
 
 use super::judged::{self, CHUNKS, Measured, Variant};
 use crate::answer::SearchRequest;
 use crate::app::App;
 use crate::cli::collection::{self, CorpusDocument};
-use crate::config::{self, Options};
+use crate::config::{self, Config, Options};
 use crate::ingest::Upload;
 use crate::types::*;
 
 /// Documents that are handed over at once.
 const BATCH: usize = 256;
+
+/// A set that was taken in.
+pub(super) struct Prepared {
+    /// That of its directory.
+    pub name: String,
+    pub documents: usize,
+    pub app: Arc<App>,
+    pub config: Config,
+    _data: TempDir,
+}
+
 pub(super) fn measure(
     set: &Path,
     config: Option<PathBuf>,
     variants: &[Variant],
 ) -> anyhow::Result<Vec<Measured>> {
-    let name = set.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let (corpus, queries) = (collection::corpus(set)?, collection::queries(set)?);
-    let data = tempfile::tempdir().context("no temporary directory")?;
-    let data_dir = ("--data-dir", "data_dir", data.path().to_string_lossy().into_owned());
-    let config = config::load(&Options { file: config, overrides: vec![data_dir] })?.config;
-    let app = App::start(config, Default::default())?;
-    eprintln!("{name}: taking in {} documents", corpus.len());
-    take_in(&app, &corpus)?;
-    let measured = judged::measure(&name, corpus.len(), &queries, variants, |query, variant| {
-        ranking(&app, &query.text, variant)
+    let queries = collection::queries(set)?;
+    let Prepared { name, documents, app, .. } = &prepare(set, config)?;
+    let measured = judged::measure(name, *documents, &queries, variants, |query, variant| {
+        ranking(app, &query.text, variant)
     });
     app.shutdown();
     measured
 }
 
-fn key() -> CollectionKey {
+/// Takes a set in.
+pub(super) fn prepare(set: &Path, config: Option<PathBuf>) -> anyhow::Result<Prepared> {
+    let name = set.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let corpus = collection::corpus(set)?;
+    let data = tempfile::tempdir().context("no temporary directory")?;
+    let data_dir = ("--data-dir", "data_dir", data.path().to_string_lossy().into_owned());
+    let config = config::load(&Options { file: config, overrides: vec![data_dir] })?.config;
+    let app = App::start(config.clone(), Default::default())?;
+    eprintln!("{name}: taking in {} documents", corpus.len());
+    take_in(&app, &corpus)?;
+    Ok(Prepared { name, documents: corpus.len(), app, config, _data: data })
+}
+
+/// Where its documents are.
+pub(super) fn key() -> CollectionKey {
     CollectionKey { owner: UserId::anonymous(), name: CollectionName::default() }
 }
 
