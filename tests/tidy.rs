@@ -11,18 +11,26 @@ const LAYERS: &[&[&str]] = &[
     &["store", "search", "plugins"],
     &["ingest", "answer"],
     &["app"],
-    &["api", "client"],
+    &["client"],
+    &["mcp"],
+    &["api"],
     &["cli"],
 ];
 
 /// Imports that the layers would allow but that must not be.
 const FORBIDDEN: &[(&str, &str)] = &[
+    ("api", "client"),
     ("client", "app"),
     ("client", "answer"),
     ("client", "ingest"),
     ("client", "store"),
     ("client", "search"),
     ("client", "plugins"),
+    ("mcp", "app"),
+    ("mcp", "answer"),
+    ("mcp", "store"),
+    ("mcp", "search"),
+    ("mcp", "plugins"),
 ];
 
 /// The one home of each package.
@@ -36,6 +44,7 @@ const HOMES: &[(&str, &str)] = &[
     ("libloading", "plugins"),
     ("tokio_rustls", "plugins"),
     ("axum", "api"),
+    ("rmcp", "mcp"),
     ("clap", "cli"),
 ];
 

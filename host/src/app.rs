@@ -12,6 +12,7 @@ use crate::ingest::{self, Ingest};
 use crate::plugins::{Embedder, Embedders, Places, Plugins, Reload};
 use crate::search::Search;
 use crate::store::Store;
+use crate::telemetry::{NoticeKind, notify};
 use crate::types::Role;
 
 /// The running product, without its door.
@@ -114,6 +115,15 @@ impl App {
     /// A configuration that does not check, with line and reason: nothing is changed then.
     pub fn reload(&self) -> Result<Reloaded> {
         let _one = self.reloading.lock();
+        let reloaded = self.take_up();
+        match &reloaded {
+            Ok(_) => notify(NoticeKind::ConfigReloaded, "", "a changed configuration is in use"),
+            Err(error) => notify(NoticeKind::ConfigRefused, "", format!("{error:#}")),
+        }
+        reloaded
+    }
+
+    fn take_up(&self) -> Result<Reloaded> {
         let next = config::load(&self.options)?.config;
         for (name, backend) in &next.backends.named {
             let (plugin, settings) = (&backend.plugin.plugin, &backend.plugin.settings);

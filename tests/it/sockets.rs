@@ -16,8 +16,22 @@ struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
     async fn open(daemon: &TestDaemon, session: &str) -> Self {
-        let url = format!("{}/ws/v1/query/{session}", daemon.url.replace("http", "ws"));
+        Self::open_at(daemon, &format!("/ws/v1/query/{session}")).await
+    }
+
+    async fn open_at(daemon: &TestDaemon, path: &str) -> Self {
+        let url = format!("{}{path}", daemon.url.replace("http", "ws"));
         Self(connect_async(url).await.unwrap().0)
+    }
+
+    /// The next message of this type.
+    async fn next_of(&mut self, kind: &str) -> Value {
+        loop {
+            let heard = self.hear().await;
+            if heard["type"] == kind {
+                return heard;
+            }
+        }
     }
 
     async fn say(&mut self, message: &Value) {
@@ -188,4 +202,30 @@ async fn only_those_who_may_get_a_socket_and_it_ends_with_the_service() {
     };
     assert_eq!(code, 1001);
     stopped.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_are_told_of_backends_and_reloads() {
+    let server = ModelServer::start();
+    let port = server.port;
+    let daemon = daemon(&server).await;
+    let mut notices = Socket::open_at(&daemon, "/ws/v1/notifications").await;
+    // The upgrade is answered a moment before the socket listens.
+    loop {
+        daemon.post("/api/v1/admin/reload", &json!({})).await.ok();
+        if let Ok(first) = tokio::time::timeout(Duration::from_millis(500), notices.hear()).await {
+            assert_eq!((&first["type"], &first["subject"]), (&json!("config_reloaded"), &Value::Null));
+            break;
+        }
+    }
+    drop(server);
+    daemon.post("/api/v1/query", &question("plain")).await.problem(503, "backend_unavailable");
+    let down = notices.next_of("backend_down").await;
+    assert_eq!(down["subject"], "server");
+    assert!(!down["detail"].as_str().unwrap().is_empty() && down["at"].is_string());
+    let _server = ModelServer::start_on(port);
+    assert_eq!(notices.next_of("backend_up").await["subject"], "server");
+    std::fs::write(daemon.data().join("config.yaml"), "backends: {default: nobody}").unwrap();
+    let refused = notices.next_of("config_refused").await;
+    assert!(refused["detail"].as_str().unwrap().contains("config.yaml:1"), "{refused}");
 }

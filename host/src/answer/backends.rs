@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::{Error, ModelStatus, Result};
 use crate::config::{BackendConfig, BackendsConfig};
 use crate::plugins::{Generator, Plugins};
+use crate::telemetry::{NoticeKind, notify};
 use crate::types::{FaultKind, PluginError, Role};
 
 /// How often the backends are looked through.
@@ -195,8 +196,14 @@ impl Backend {
     fn set_problem(&self, state: &mut State, problem: Option<PluginError>) {
         let name = &self.name;
         match (&state.problem, &problem) {
-            (None, Some(error)) => tracing::warn!(backend = name, %error, "backend can't be used"),
-            (Some(_), None) => tracing::info!(backend = name, "backend can be used again"),
+            (None, Some(error)) => {
+                tracing::warn!(backend = name, %error, "backend can't be used");
+                notify(NoticeKind::BackendDown, name, error.to_string());
+            }
+            (Some(_), None) => {
+                tracing::info!(backend = name, "backend can be used again");
+                notify(NoticeKind::BackendUp, name, "it can be used again");
+            }
             _ => {}
         }
         if problem.is_none() {

@@ -1,4 +1,4 @@
-//! `POST /mcp`: the Model Context Protocol over HTTP. No sessions are kept: each request stands alone.
+//! `POST /mcp`: the Model Context Protocol over HTTP.
 
 use std::sync::Arc;
 
@@ -8,8 +8,6 @@ use axum::http::{HeaderMap, HeaderName, Request, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures_util::FutureExt;
-use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
 use tower::ServiceExt;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -18,24 +16,18 @@ use super::caller::USER_HEADER;
 use super::envelope::{Door, envelope};
 use super::router::{PREFIX, contents};
 use crate::app::App;
-use crate::mcp::{Api, Call, Tools};
+use crate::mcp::{Api, Call, http_service};
 
 /// Where it is found.
 pub(super) const PATH: &str = "/mcp";
 
 /// The route.
 pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
-    let tools = Tools::new(within(app));
-    let mut config = StreamableHttpServerConfig::default().disable_allowed_hosts();
-    // Host and Origin are checked by the guard, for this route as for all.
-    config.legacy_session_mode = false;
-    config.json_response = true;
-    let sessions = Arc::new(NeverSessionManager::default());
-    let service = StreamableHttpService::new(move || Ok(tools.clone()), sessions, config);
     let api = &app.config.api;
     let bytes_max = api.upload_bytes_max.saturating_add(api.body_bytes_max);
     let limit = RequestBodyLimitLayer::new(usize::try_from(bytes_max).unwrap_or(usize::MAX));
-    Router::new().route_service(PATH, service).layer(limit)
+    // Host and Origin are checked by the guard, for this route as for all.
+    Router::new().route_service(PATH, http_service(within(app))).layer(limit)
 }
 
 /// Calls the API of this very process.

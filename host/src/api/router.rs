@@ -69,7 +69,9 @@ pub(super) fn operations() -> OpenApiRouter<Arc<App>> {
 
 /// What answers on sockets.
 pub(super) fn sockets() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::default().routes(routes!(socket::query))
+    OpenApiRouter::default()
+        .routes(routes!(socket::query::ask))
+        .routes(routes!(socket::notifications::listen))
 }
 
 /// What existing clients speak.

@@ -2,13 +2,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures_util::FutureExt;
-use rmcp::ServiceExt;
 
 use super::failure::describe;
 use super::remote::Remote;
 use super::{Outcome, Result, wait_for};
 use crate::client::Client;
-use crate::mcp::{Api, Call, Tools};
+use crate::mcp::{Api, Call, serve_stdio};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -18,11 +17,9 @@ pub(super) struct Args {
 
 /// Speaks the protocol on standard input and output until the input ends.
 pub(super) fn run(args: &Args) -> Result {
-    let tools = Tools::new(over(args.remote.client()?));
+    let api = over(args.remote.client()?);
     wait_for(async {
-        let service =
-            tools.serve(rmcp::transport::stdio()).await.context("the other side does not speak MCP")?;
-        service.waiting().await?;
+        serve_stdio(api).await.context("the other side does not speak MCP")?;
         Ok(Outcome::Done)
     })
 }

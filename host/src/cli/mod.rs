@@ -216,6 +216,7 @@ mod tests {
             "eval --questions q.jsonl --collection notes --url http://127.0.0.1:9",
             "eval --questions q.yaml --data-dir /d",
             "eval answers a b --backend server --vary support_min=0,0.1 --questions 100 --details d.jsonl",
+            "bench answer --documents 10 --streams 2 --json",
             "bench search --corpus c.ndjson --documents 10 --clients 2 --svg a.svg --json",
             "documents list --status failed --limit 5",
             "documents show 1 --chunks --json",

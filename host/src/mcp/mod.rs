@@ -8,11 +8,14 @@ mod tools;
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, Method};
 use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method};
+use rmcp::ServiceExt;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
 
-pub use tools::Tools;
+use tools::Tools;
 
 /// A call of the native API.
 #[derive(Clone, Debug)]
@@ -29,3 +32,25 @@ pub struct Call {
 
 /// Makes a call of the native API: its answer, or what went wrong in a sentence that says what to do.
 pub type Api = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Value, String>> + Send + Sync>;
+
+/// The tools over HTTP. No sessions are kept: each request stands alone.
+pub type HttpService = StreamableHttpService<Tools, NeverSessionManager>;
+
+/// The protocol over HTTP; `Host` and `Origin` are for whoever routes to it to check.
+pub fn http_service(api: Api) -> HttpService {
+    let tools = Tools::new(api);
+    let mut config = StreamableHttpServerConfig::default().disable_allowed_hosts();
+    config.legacy_session_mode = false;
+    config.json_response = true;
+    let sessions = Arc::new(NeverSessionManager::default());
+    StreamableHttpService::new(move || Ok(tools.clone()), sessions, config)
+}
+
+/// The protocol on standard input and output, until the input ends.
+///
+/// # Errors
+/// If the other side begins with something else.
+pub async fn serve_stdio(api: Api) -> std::io::Result<()> {
+    let served = Tools::new(api).serve(rmcp::transport::stdio()).await.map_err(std::io::Error::other)?;
+    served.waiting().await.map(drop).map_err(std::io::Error::other)
+}

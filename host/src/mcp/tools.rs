@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use http::request::Parts;
+use http::{HeaderMap, Method};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{CallToolResult, ContentBlock, Implementation, ServerCapabilities, ServerConfig};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::fault::fault;
+use crate::telemetry::{NoticeKind, notify};
 use crate::types::{FaultKind, PluginError, Role};
 
 /// A new build is on probation for so long.
@@ -90,6 +91,11 @@ impl Health {
             record.crashes = CRASHES - 1;
             let seconds = pause.as_secs();
             tracing::error!(plugin = self.plugin, seconds, "quarantined: it keeps crashing");
+            notify(
+                NoticeKind::PluginQuarantined,
+                &self.plugin,
+                format!("it keeps crashing; left alone for {seconds} s"),
+            );
         }
         false
     }

@@ -1,6 +1,6 @@
 //! A daemon of our own on a free port, over a data directory that goes with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
@@ -18,7 +18,14 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Starts it and waits until it answers.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&serde_json::json!({})).await
+    }
+
+    /// The same with a configuration.
+    pub async fn start_with(config: &serde_json::Value) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
+        // JSON is YAML.
+        std::fs::write(config_of(data.path()), config.to_string())?;
         let mut child = command(data.path())?.spawn().context("the daemon did not start")?;
         let url = ready_line(&mut child).await?;
         Ok(Self { child, data, url })
@@ -60,9 +67,14 @@ impl Daemon {
     }
 }
 
+fn config_of(data: &Path) -> PathBuf {
+    data.join("config.yaml")
+}
+
 fn command(data: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["serve", "--bind", "127.0.0.1:0", "--data-dir"]).arg(data);
+    command.arg("--config").arg(config_of(data));
     command.env("SMARTRAG_LOG__LEVEL", "error").stdout(Stdio::piped()).kill_on_drop(true);
     Ok(command)
 }

@@ -1,5 +1,6 @@
 //! Measures the product as its users meet it: a daemon of its own over HTTP, and plugin calls in process.
 
+mod answer;
 mod corpus;
 mod curve;
 mod daemon;
@@ -41,6 +42,8 @@ pub(super) struct Args {
 enum Part {
     /// Calls into plugins only, beside the same with nothing but wasmtime
     Plugins(PluginArgs),
+    /// Answers: what is added to the time of a model's server, many streams at once, and answers without a model
+    Answer(answer::Args),
     /// Ingestion and search over HTTP with a large corpus, restarts included
     Search(search::Args),
     /// Graphs of vector search: recall against time, and what building costs
@@ -118,6 +121,7 @@ pub(super) async fn run(args: Args) -> Result {
             let json = args.json;
             return show(tokio::task::spawn_blocking(move || plugins::costs(&args)).await??, json);
         }
+        Some(Part::Answer(args)) => return show(answer::run(&args).await?, args.json),
         Some(Part::Search(args)) => return show(search::run(&args).await?, args.json),
         Some(Part::Vectors(args)) => return tokio::task::spawn_blocking(move || vectors::run(&args)).await?,
         Some(Part::Reopen(args)) => return tokio::task::spawn_blocking(move || reopen::run(&args)).await?,

@@ -48,7 +48,7 @@ pub(super) fn ms(since: Instant) -> f64 {
 }
 
 /// `/documents/batch?wait=true`: from the first byte sent to the last document searchable.
-async fn bulk(http: &reqwest::Client, url: &str, texts: &[String]) -> anyhow::Result<Vec<Figure>> {
+pub(super) async fn bulk(http: &reqwest::Client, url: &str, texts: &[String]) -> anyhow::Result<Vec<Figure>> {
     let mut body = String::new();
     for (text, number) in texts.iter().zip(1..) {
         writeln!(body, "{}", json!({"text": text, "filename": format!("{number}.txt")}))?;

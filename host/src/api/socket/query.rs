@@ -1,39 +1,28 @@
 //! `/ws/v1/query/{session_id}`: questions and answers on a WebSocket.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{Message, WebSocket};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use futures_util::stream::{self, BoxStream, SplitSink};
-use futures_util::{SinkExt, StreamExt};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio_util::sync::CancellationToken;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::SemaphorePermit;
 
-use super::caller::session_id;
-use super::error::{ApiError, Result};
-use super::extract::{NamePath, parse_json};
-use super::query;
-use super::stream::{failed, wire_events};
+use super::{Ending, HEARTBEAT, Line, SERVICE_ENDS, UNREADABLE, Upgrade, seated};
+use crate::api::caller::session_id;
+use crate::api::error::{ApiError, Result};
+use crate::api::extract::{NamePath, parse_json};
+use crate::api::query;
+use crate::api::stream::{failed, wire_events};
 use crate::app::App;
 use crate::types::JsonMap;
 use crate::wire::{QueryBody, QueryEvent, SocketEvent};
 
-/// Open sockets at most.
-static SEATS: Semaphore = Semaphore::const_new(1024);
-/// How long a client may take to read what was sent.
-const SEND_MAX: Duration = Duration::from_secs(30);
-/// Between two looks at whether the other end is still there.
-const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Messages that are larger by this factor than a body may be end the connection; smaller ones are told so.
 const OVERSIZE: usize = 4;
-
-/// Is cancelled when the service ends.
-pub(super) type Ending = CancellationToken;
 
 /// Ask on a WebSocket
 ///
@@ -42,22 +31,15 @@ pub(super) type Ending = CancellationToken;
 #[utoipa::path(get, path = "/ws/v1/query/{session_id}", tag = "answers", operation_id = "query_socket",
     params(("session_id" = String, Path, description = "The session on whose behalf; an unknown one is created")),
     responses((status = 101, description = "Messages as described", body = SocketEvent)))]
-pub(super) async fn query(
+pub(in crate::api) async fn ask(
     State(app): State<Arc<App>>,
     NamePath(session): NamePath,
     headers: HeaderMap,
     ending: Option<Extension<Ending>>,
-    upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response> {
     session_id(&session)?;
-    let upgrade = upgrade.map_err(|rejection| {
-        let detail = format!("connect with a WebSocket client, or POST to /api/v1/query: {rejection}");
-        ApiError::new(StatusCode::UPGRADE_REQUIRED, "invalid_value", detail)
-    })?;
-    let seat = SEATS.try_acquire().map_err(|_| {
-        let detail = "too many open sockets: close some, or try again in a second";
-        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(1)
-    })?;
+    let (upgrade, seat) = seated(upgrade, ", or POST to /api/v1/query")?;
     let bytes_max = usize::try_from(app.config.api.body_bytes_max).unwrap_or(usize::MAX / OVERSIZE);
     let asker = Asker { app, session, headers, bytes_max };
     let ending = ending.map(|Extension(ending)| ending).unwrap_or_default();
@@ -87,8 +69,8 @@ struct Current {
 }
 
 async fn converse(socket: WebSocket, asker: Asker, ending: Ending, _seat: SemaphorePermit<'static>) {
-    let (mut to, mut from) = socket.split();
-    let mut current: Option<Current> = None;
+    let (to, mut from) = socket.split();
+    let (mut line, mut current) = (Line(to), None);
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     let goodbye = loop {
         let reply = tokio::select! {
@@ -97,35 +79,21 @@ async fn converse(socket: WebSocket, asker: Asker, ending: Ending, _seat: Semaph
                 Some(Ok(Message::Binary(bytes))) => asker.take(&bytes, &mut current),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
                 Some(Ok(Message::Close(_))) | None => return,
-                Some(Err(error)) => {
-                    tracing::debug!(target: "api", "socket: {error}");
-                    break (close_code::PROTOCOL, "the message can't be read, or is far too large");
-                }
+                Some(Err(_)) => break UNREADABLE,
             },
             event = next(&mut current) => Some(event),
-            _ = heartbeat.tick() => {
-                if send(&mut to, Message::Ping(Default::default())).await.is_none() {
-                    return;
-                }
-                None
-            }
-            () = ending.cancelled() => break (close_code::AWAY, "the service ends"),
+            _ = heartbeat.tick() => match line.ping().await {
+                Ok(()) => None,
+                Err(goodbye) => break goodbye,
+            },
+            () = ending.cancelled() => break SERVICE_ENDS,
         };
         let Some(reply) = reply else { continue };
-        let text = serde_json::to_string(&reply).unwrap_or_default();
-        if send(&mut to, Message::Text(text.into())).await.is_none() {
-            break (close_code::POLICY, "messages are not read fast enough");
+        if let Err(goodbye) = line.say(&reply).await {
+            break goodbye;
         }
     };
-    let (code, reason) = goodbye;
-    let frame = CloseFrame { code, reason: reason.into() };
-    // Whoever is gone already does not hear it.
-    let _ = tokio::time::timeout(Duration::from_secs(1), to.send(Message::Close(Some(frame)))).await;
-}
-
-/// `None` if the client is gone, or does not read.
-async fn send(to: &mut SplitSink<WebSocket, Message>, message: Message) -> Option<()> {
-    tokio::time::timeout(SEND_MAX, to.send(message)).await.ok()?.ok()
+    line.close(goodbye).await;
 }
 
 /// The next event of the answer under way; waits for ever while there is none.

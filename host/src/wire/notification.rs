@@ -1,0 +1,36 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Timestamp;
+
+/// Something that operators want to be told at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Notification {
+    /// `backend_down`, `backend_up`, `config_reloaded`, `config_refused` or `plugin_quarantined`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The backend or the plugin.
+    #[schema(required = true)]
+    pub subject: Option<String>,
+    /// For people.
+    pub detail: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a client is told that reads too slowly, before its socket is closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Lagged {
+    /// `lagged`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Messages that it did not get.
+    pub missed: u64,
+}
+
+impl Lagged {
+    /// So many were missed.
+    pub fn new(missed: u64) -> Self {
+        Self { kind: "lagged".into(), missed }
+    }
+}
