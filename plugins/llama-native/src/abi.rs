@@ -10,8 +10,8 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use smartrag_native::{
-    ABI_VERSION, Error, Event as RawEvent, Generator, GeneratorInfo, Message, Plugin, Request as RawRequest, Status, Str,
-    event_kind, message_role, role, status,
+    ABI_VERSION, Error, Event as RawEvent, Generator, GeneratorInfo, Message, Plugin, Request as RawRequest,
+    Status, Str, event_kind, message_role, role, status,
 };
 
 use crate::answer::Event;
@@ -78,7 +78,7 @@ unsafe extern "C" fn info(instance: *mut c_void, info: *mut GeneratorInfo, error
     guarded(error, || {
         // SAFETY: the host passes a struct of at least the size of version 1.
         let (engine, info) = unsafe { (engine(instance), &mut *info) };
-        info.context_window = engine.config().context;
+        info.context_window = engine.window() as u32;
         info.strong = u32::from(engine.config().strong);
         info.wants_sentences = 0;
         info.model = Str::new(engine.model().name());
@@ -172,7 +172,8 @@ unsafe fn engine<'a>(instance: *mut c_void) -> &'a mut Engine {
 /// The request and all that it points to must be valid for as long as the result is used.
 unsafe fn borrowed(raw: &RawRequest) -> Request<'_> {
     // SAFETY: the host says how many there are.
-    let (messages, stop) = unsafe { (slice(raw.messages, raw.message_count), slice(raw.stop, raw.stop_count)) };
+    let (messages, stop) =
+        unsafe { (slice(raw.messages, raw.message_count), slice(raw.stop, raw.stop_count)) };
     Request {
         // SAFETY: of this and those below: the host promises texts.
         model: (!raw.model.data.is_null()).then(|| unsafe { text(&raw.model) }),

@@ -29,6 +29,8 @@ pub struct Engine {
     /// Those without a sequence, first come first served.
     waiting: VecDeque<usize>,
     pace: Pace,
+    /// Tokens of one conversation.
+    window: usize,
     last_id: usize,
 }
 
@@ -51,7 +53,10 @@ impl Engine {
         let session = Session::new(Arc::clone(model.inner()), &config)?;
         let can_share = !model.inner().is_recurrent() && !model.inner().is_hybrid();
         let sequences = Sequences::new(config.parallel as usize, config.context as usize, can_share);
+        // A model that was trained on less makes no sense beyond; 0 says nothing.
+        let trained = Some(model.inner().n_ctx_train()).filter(|tokens| *tokens > 0).unwrap_or(u32::MAX);
         Ok(Self {
+            window: config.context.min(trained) as usize,
             session,
             model,
             config,
@@ -68,6 +73,11 @@ impl Engine {
         &self.model
     }
 
+    /// Tokens of prompt and answer together.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
     /// What the operator wrote.
     pub fn config(&self) -> &Config {
         &self.config
@@ -80,19 +90,21 @@ impl Engine {
     pub fn begin(&mut self, request: &Request) -> Result<usize, Failure> {
         let name = self.model.name();
         if request.model.is_some_and(|asked| asked != name) {
-            return Err(Failure::unknown_model(format!("there is one model, {name}: ask for it, or for none")));
+            return Err(Failure::unknown_model(format!(
+                "there is one model, {name}: ask for it, or for none"
+            )));
         }
         if request.messages.is_empty() {
             return Err(Failure::input("there is no message: ask something"));
         }
         let prompt = self.model.prompt(&request.messages)?;
-        let window = self.config.context as usize;
+        let window = self.window;
         let left = window.saturating_sub(prompt.len());
         if left == 0 {
             let tokens = prompt.len();
             return Err(Failure::context(format!(
-                "the prompt is longer than the model's window: {tokens} tokens, and `context` is {window}; ask with \
-                 less, or set `context` higher"
+                "the prompt is longer than the model's window: {tokens} tokens of {window}; ask with less, or set \
+                 `context` higher if the model was made for more"
             )));
         }
         let wanted = request.max_tokens.unwrap_or(self.config.max_tokens).max(1) as usize;
@@ -191,7 +203,10 @@ impl Engine {
         }
         for part in &mut parts {
             let from = self.sequences.tokens(part.sequence).len();
-            let is_read = self.answers.get(&part.id).is_some_and(|answer| from + part.tokens.len() >= answer.prompt.len());
+            let is_read = self
+                .answers
+                .get(&part.id)
+                .is_some_and(|answer| from + part.tokens.len() >= answer.prompt.len());
             for (at, token) in part.tokens.iter().enumerate() {
                 let asks = is_read && at + 1 == part.tokens.len();
                 let row = self.session.add(*token, from + at, part.sequence, asks)?;

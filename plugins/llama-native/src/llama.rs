@@ -114,7 +114,13 @@ impl Session {
     ///
     /// # Errors
     /// If the batch is full.
-    pub fn add(&mut self, token: LlamaToken, position: usize, sequence: usize, asks: bool) -> Result<i32, Failure> {
+    pub fn add(
+        &mut self,
+        token: LlamaToken,
+        position: usize,
+        sequence: usize,
+        asks: bool,
+    ) -> Result<i32, Failure> {
         let row = self.batch.n_tokens();
         self.batch
             .add(token, position as i32, &[sequence as i32], asks)

@@ -134,7 +134,8 @@ fn template(model: &LlamaModel, named: Option<&str>) -> Result<LlamaChatTemplate
 }
 
 fn applied(model: &LlamaModel, template: &LlamaChatTemplate, messages: &[(&str, String)]) -> Option<String> {
-    let messages = messages.iter().map(|(role, text)| LlamaChatMessage::new((*role).to_owned(), text.clone()));
+    let messages =
+        messages.iter().map(|(role, text)| LlamaChatMessage::new((*role).to_owned(), text.clone()));
     let messages: Vec<_> = messages.collect::<Result<_, _>>().ok()?;
     model.apply_chat_template(template, &messages, true).ok()
 }

@@ -49,7 +49,9 @@ impl Request<'_> {
     pub fn sampler(&self, words: i32) -> Result<LlamaSampler, Failure> {
         let extra: Extra = match self.extra {
             "" => Extra::default(),
-            json => serde_json::from_str(json).map_err(|error| Failure::input(format!("options: {error}")))?,
+            json => {
+                serde_json::from_str(json).map_err(|error| Failure::input(format!("options: {error}")))?
+            }
         };
         let mut chain = Vec::new();
         if let Some(penalty) = extra.repeat_penalty {

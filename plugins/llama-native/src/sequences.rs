@@ -113,7 +113,8 @@ impl Sequences {
         let size = |at: usize| self.all[at].tokens.len().max(self.all[at].reserved);
         let others = || (0..self.all.len()).filter(|at| *at != sequence);
         let mut used: usize = reserved + others().map(size).sum::<usize>();
-        let mut idle: Vec<usize> = others().filter(|at| self.all[*at].reserved == 0 && size(*at) > 0).collect();
+        let mut idle: Vec<usize> =
+            others().filter(|at| self.all[*at].reserved == 0 && size(*at) > 0).collect();
         // The source goes last; its tokens were shared before.
         idle.sort_by_key(|at| (*at == source, self.all[*at].used_at));
         let mut forgotten = Vec::new();

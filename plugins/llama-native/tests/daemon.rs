@@ -87,7 +87,15 @@ fn the_daemon_answers_with_it() {
     let models = daemon.run(&["models", "list"]);
     assert!(models.to_lowercase().contains("smollm2"), "{models}");
 
-    let answer = daemon.run(&["query", "--json", "--temperature", "0", "--max-tokens", "24", "Where does the heron stand?"]);
+    let answer = daemon.run(&[
+        "query",
+        "--json",
+        "--temperature",
+        "0",
+        "--max-tokens",
+        "24",
+        "Where does the heron stand?",
+    ]);
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["backend"], "local", "{answer:#}");
     assert!(answer["answer"].as_str().unwrap().to_lowercase().contains("pond"), "{answer:#}");

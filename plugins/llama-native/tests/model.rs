@@ -5,7 +5,8 @@ mod support;
 use smartrag_native::{finish_reason, message_role, status};
 use support::{Ask, Instance, Refusal, Said};
 
-const POND: &str = "The heron stands in the pond and waits for a fish.\n\nQuestion: Where does the heron stand?";
+const POND: &str =
+    "The heron stands in the pond and waits for a fish.\n\nQuestion: Where does the heron stand?";
 
 fn refused(config: &str) -> Refusal {
     Instance::new(config).err().expect("a refusal")
@@ -98,7 +99,7 @@ fn what_is_too_long_is_told_as_by_other_backends() {
     let long = "heron ".repeat(300);
     let (status, detail, message) = model.generate(&Ask::user(&long, 8)).err().unwrap();
     assert_eq!((status, detail.as_str()), (status::LIMIT, "context"));
-    assert!(message.contains("`context` is 256"), "{message}");
+    assert!(message.contains("tokens of 256;"), "{message}");
     // What fits, but leaves little room, is answered as far as the room goes.
     let (_, (prompt, completion), reason) = model.answer(&Ask::user(&"heron ".repeat(90), 200));
     assert!(prompt + completion <= 256, "{prompt} and {completion}");
@@ -124,7 +125,8 @@ fn requests_that_make_no_sense_are_refused() {
 fn answers_at_once_are_those_that_each_would_be_alone() {
     let Some(model) = Instance::with_weights(r#", "parallel": 2, "context": 1024"#) else { return };
     let questions = ["Tell me about herons.", POND, "Name three colours.", "Count to nine."];
-    let alone: Vec<String> = questions.iter().map(|question| model.answer(&Ask::user(question, 16)).0).collect();
+    let alone: Vec<String> =
+        questions.iter().map(|question| model.answer(&Ask::user(question, 16)).0).collect();
     let fresh = Instance::with_weights(r#", "parallel": 2, "context": 1024"#).unwrap();
     // More than there are sequences: two wait.
     let mut open: Vec<_> = questions

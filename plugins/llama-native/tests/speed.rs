@@ -124,8 +124,8 @@ fn ask(model: &Instance, system: &str, user: &str) -> Speed {
 /// Sources of about so many words, different in each round, so that no prompt cache helps.
 fn sources(round: usize, words: usize) -> String {
     const WORDS: [&str; 16] = [
-        "heron", "pond", "river", "water", "gauge", "the", "stands", "quiet", "of", "morning", "fish", "waits", "level",
-        "and", "storm", "reads",
+        "heron", "pond", "river", "water", "gauge", "the", "stands", "quiet", "of", "morning", "fish",
+        "waits", "level", "and", "storm", "reads",
     ];
     let mut state = round as u64 + 1;
     let mut text = format!("Round {round}: ");
@@ -151,7 +151,8 @@ fn main() {
     let rounds: usize = std::env::var("ROUNDS").ok().and_then(|count| count.parse().ok()).unwrap_or(9);
     let threads = std::thread::available_parallelism().unwrap().get();
     let server = Server::start(&python, &weights);
-    let model = Instance::with_weights(&format!(r#", "threads": {threads}"#)).unwrap();
+    let more = std::env::var("LLAMA_NATIVE_SETTINGS").unwrap_or_default();
+    let model = Instance::with_weights(&format!(r#", "threads": {threads}{more}"#)).unwrap();
     let user = "Tell a long story of all this, in many sentences.";
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // The first round warms both up.
@@ -167,18 +168,30 @@ fn main() {
         let (a, b) = (ours[round], theirs[round]);
         eprintln!(
             "round {round}: prompt {:.0} and {:.0} tokens, {:.0} and {:.0} tokens/s; answer {:.0} and {:.0} tokens, {:.1} and {:.1} tokens/s",
-            a.prompt, b.prompt, a.reading(), b.reading(), a.answer, b.answer, a.writing(), b.writing()
+            a.prompt,
+            b.prompt,
+            a.reading(),
+            b.reading(),
+            a.answer,
+            b.answer,
+            a.writing(),
+            b.writing()
         );
     }
-    println!("| {threads} threads, medians of {rounds} | llama-native | xllamacpp | ratio |\n| --- | --- | --- | --- |");
-    for (name, speed) in [("prompt, tokens/s", Speed::reading as fn(&Speed) -> f64), ("answer, tokens/s", Speed::writing)] {
+    println!(
+        "| {threads} threads, medians of {rounds} | llama-native | xllamacpp | ratio |\n| --- | --- | --- | --- |"
+    );
+    for (name, speed) in
+        [("prompt, tokens/s", Speed::reading as fn(&Speed) -> f64), ("answer, tokens/s", Speed::writing)]
+    {
         let of = |all: &[Speed]| median(all[1..].iter().map(speed).collect());
         let (a, b) = (of(&ours), of(&theirs));
         println!("| {name} | {a:.1} | {b:.1} | {:.2} |", a / b);
     }
     // What a second question finds in the prompt cache, on both sides.
     let system = sources(999, 1000);
-    let again = |question: &str| (ask(&model, &system, question).prompt_ms, server.ask(&system, question).prompt_ms);
+    let again =
+        |question: &str| (ask(&model, &system, question).prompt_ms, server.ask(&system, question).prompt_ms);
     let (cold, warm) = (again("What does the heron do?"), again("Where is the gauge?"));
     println!("| first word, ms | {:.0} | {:.0} | |", cold.0, cold.1);
     println!("| first word of a second question, ms | {:.0} | {:.0} | |", warm.0, warm.1);

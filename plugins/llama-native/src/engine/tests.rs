@@ -13,8 +13,12 @@ fn engine(more: &str) -> Option<Engine> {
 
 /// The answer, and how many tokens of the prompt were read for it.
 fn answer(engine: &mut Engine, messages: &[(&str, &str)]) -> (String, usize) {
-    let request =
-        Request { messages: messages.to_vec(), temperature: Some(0.0), max_tokens: Some(12), ..Request::default() };
+    let request = Request {
+        messages: messages.to_vec(),
+        temperature: Some(0.0),
+        max_tokens: Some(12),
+        ..Request::default()
+    };
     let id = engine.begin(&request).unwrap();
     engine.admit();
     let sequence = engine.answers[&id].sequence().unwrap();

@@ -43,7 +43,12 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     /// One question, the likeliest answer.
     pub fn user(text: &'a str, max_tokens: u32) -> Self {
-        Self { messages: vec![(message_role::USER, text)], temperature: Some(0.0), max_tokens, ..Self::default() }
+        Self {
+            messages: vec![(message_role::USER, text)],
+            temperature: Some(0.0),
+            max_tokens,
+            ..Self::default()
+        }
     }
 }
 
@@ -94,7 +99,8 @@ impl Instance {
         let (mut counts, mut error) = (vec![0; texts.len()], Error::empty());
         let call = self.table.count_tokens.unwrap();
         // SAFETY: everything outlives the call and is as long as told.
-        let status = unsafe { call(self.handle, texts.as_ptr(), texts.len(), counts.as_mut_ptr(), &mut error) };
+        let status =
+            unsafe { call(self.handle, texts.as_ptr(), texts.len(), counts.as_mut_ptr(), &mut error) };
         check(status, &error).unwrap();
         counts
     }
@@ -148,7 +154,8 @@ pub struct Generation<'a> {
 
 impl Generation<'_> {
     pub fn next(&mut self) -> Result<Vec<Said>, Refusal> {
-        let none = Event { kind: 99, finish_reason: 0, prompt_tokens: 0, completion_tokens: 0, text: Str::NONE };
+        let none =
+            Event { kind: 99, finish_reason: 0, prompt_tokens: 0, completion_tokens: 0, text: Str::NONE };
         let (mut events, mut count, mut error) = ([none; 16], 0, Error::empty());
         let call = self.instance.table.next.unwrap();
         // SAFETY: everything outlives the call and is as long as told.
