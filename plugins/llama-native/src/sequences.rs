@@ -1,5 +1,6 @@
 //! What the context remembers, sequence by sequence: the prompt cache. Answers run on sequences; what is left of one is
-//! kept for the next that begins the same way, as long as there is room.
+//! kept until the next answer begins, which goes on from where both are the same. It is not kept longer: every token that
+//! the context holds is passed over for each new one, whoever it belongs to.
 
 use llama_cpp_2::token::LlamaToken;
 
@@ -10,8 +11,6 @@ struct Sequence {
     tokens: Vec<LlamaToken>,
     /// Tokens that its answer may take in all; 0: no answer runs on it.
     reserved: usize,
-    /// When it was last used; 0: never.
-    used_at: u64,
 }
 
 /// All sequences of a context.
@@ -21,7 +20,6 @@ pub struct Sequences {
     room: usize,
     /// Whether tokens may be shared between sequences.
     can_share: bool,
-    clock: u64,
 }
 
 /// Where an answer gets its place.
@@ -33,14 +31,14 @@ pub struct Place {
     pub source: usize,
     /// How many tokens those are; fewer than the prompt has.
     pub common: usize,
-    /// Sequences to be forgotten first, for their room.
+    /// What no answer runs on any more.
     pub forgotten: Vec<usize>,
 }
 
 impl Sequences {
     /// So many that share `room` tokens.
     pub fn new(count: usize, room: usize, can_share: bool) -> Self {
-        Self { all: vec![Sequence::default(); count], room, can_share, clock: 0 }
+        Self { all: vec![Sequence::default(); count], room, can_share }
     }
 
     /// Tokens of a sequence.
@@ -65,7 +63,7 @@ impl Sequences {
 
     /// The best place for a prompt whose answer may take `reserved` tokens with it, or none while others have the room.
     pub fn place(&self, prompt: &[LlamaToken], reserved: usize) -> Option<Place> {
-        let sequence = self.free_one(prompt)?;
+        let sequence = self.idle().max_by_key(|at| self.common(*at, prompt))?;
         let mut source = sequence;
         let mut common = self.common(sequence, prompt);
         if self.can_share {
@@ -76,29 +74,25 @@ impl Sequences {
                 }
             }
         }
-        let forgotten = self.make_room(sequence, source, reserved)?;
-        Some(Place { sequence, source, common, forgotten })
+        // Shared tokens count for each that has them: that is more than they take.
+        let used: usize = self.all.iter().map(|sequence| sequence.reserved).sum();
+        let forgotten =
+            self.idle().filter(|at| *at != sequence && !self.all[*at].tokens.is_empty()).collect();
+        (used + reserved <= self.room).then_some(Place { sequence, source, common, forgotten })
     }
 
     /// Carries out what [`Sequences::place`] found, once llama.cpp did: the sequence has its common tokens and no others.
     pub fn take(&mut self, place: &Place, prompt: &[LlamaToken], reserved: usize) {
-        self.clock += 1;
         for sequence in &place.forgotten {
             self.forget(*sequence);
         }
         let tokens = prompt[..place.common].to_vec();
-        self.all[place.sequence] = Sequence { tokens, reserved, used_at: self.clock };
+        self.all[place.sequence] = Sequence { tokens, reserved };
     }
 
-    /// One that no answer runs on: the one that is mostly this prompt, else the one unused for longest.
-    fn free_one(&self, prompt: &[LlamaToken]) -> Option<usize> {
-        let free = || (0..self.all.len()).filter(|at| self.all[*at].reserved == 0);
-        let is_continued = |at: &usize| {
-            let common = self.common(*at, prompt);
-            common > 0 && (2 * common >= self.all[*at].tokens.len() || !self.can_share)
-        };
-        let continued = free().filter(is_continued).max_by_key(|at| self.common(*at, prompt));
-        continued.or_else(|| free().min_by_key(|at| self.all[*at].used_at))
+    /// Those that no answer runs on.
+    fn idle(&self) -> impl Iterator<Item = usize> {
+        (0..self.all.len()).filter(|at| self.all[*at].reserved == 0)
     }
 
     /// At least the last token of the prompt is computed anew: what follows it is asked.
@@ -106,26 +100,6 @@ impl Sequences {
         let there = &self.all[sequence].tokens;
         let same = there.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         same.min(prompt.len().saturating_sub(1))
-    }
-
-    /// Which sequences have to go; `None` if that would not be enough. Shared tokens count for each that has them.
-    fn make_room(&self, sequence: usize, source: usize, reserved: usize) -> Option<Vec<usize>> {
-        let size = |at: usize| self.all[at].tokens.len().max(self.all[at].reserved);
-        let others = || (0..self.all.len()).filter(|at| *at != sequence);
-        let mut used: usize = reserved + others().map(size).sum::<usize>();
-        let mut idle: Vec<usize> =
-            others().filter(|at| self.all[*at].reserved == 0 && size(*at) > 0).collect();
-        // The source goes last; its tokens were shared before.
-        idle.sort_by_key(|at| (*at == source, self.all[*at].used_at));
-        let mut forgotten = Vec::new();
-        for at in idle {
-            if used <= self.room {
-                break;
-            }
-            used -= size(at);
-            forgotten.push(at);
-        }
-        (used <= self.room).then_some(forgotten)
     }
 }
 
@@ -159,38 +133,45 @@ mod tests {
         let mut sequences = Sequences::new(3, 100, true);
         assert_eq!(answer(&mut sequences, "system: a", "b").common, 0);
         let next = answer(&mut sequences, "system: abc", "d");
-        assert_eq!((next.sequence, next.source, next.common), (0, 0, 10));
+        assert_eq!((next.source, next.common), (next.sequence, 10));
         // The same prompt again: its last token is computed anew.
         assert_eq!(answer(&mut sequences, "system: abc", "d").common, 10);
-        assert_eq!(sequences.tokens(0), tokens("system: abcd"));
+        assert_eq!(sequences.tokens(next.sequence), tokens("system: abcd"));
     }
 
     #[test]
-    fn another_conversation_shares_the_beginning_only() {
+    fn another_conversation_begins_where_they_differ() {
         let mut sequences = Sequences::new(3, 100, true);
         answer(&mut sequences, "system: a long first question", "!");
         let other = answer(&mut sequences, "system: why?", "!");
-        assert_eq!((other.sequence, other.source, other.common), (1, 0, 8));
-        assert_eq!(sequences.tokens(0).len(), 30, "the first one stays");
-        assert_eq!(sequences.tokens(1), tokens("system: why?!"));
-        let mut alone = Sequences::new(3, 100, false);
-        answer(&mut alone, "system: a long first question", "!");
-        let other = answer(&mut alone, "system: why?", "!");
-        assert_eq!((other.sequence, other.source, other.common), (0, 0, 8), "what can't share cuts");
+        assert_eq!((other.source, other.common), (other.sequence, 8));
+        assert_eq!(sequences.tokens(other.sequence), tokens("system: why?!"));
     }
 
     #[test]
-    fn room_is_made_by_forgetting_what_was_unused_for_longest() {
-        let mut sequences = Sequences::new(3, 30, true);
-        answer(&mut sequences, "aaaaaaaa", "");
-        answer(&mut sequences, "bbbbbbbb", "");
-        let third = begin(&mut sequences, "cccc", 20).unwrap();
-        assert_eq!((third.sequence, third.forgotten), (2, vec![0]));
-        assert_eq!(begin(&mut sequences, "dddd", 20), None, "the third has the room");
-        let fourth = begin(&mut sequences, "dddd", 10).unwrap();
-        assert_eq!((fourth.sequence, fourth.forgotten), (0, vec![1]));
-        sequences.release(2);
-        assert!(begin(&mut sequences, "eeee", 20).is_some());
+    fn who_comes_beside_another_shares_its_beginning() {
+        for (can_share, expected) in [(true, 8), (false, 0)] {
+            let mut sequences = Sequences::new(3, 100, can_share);
+            let first = begin(&mut sequences, "system: a", 20).unwrap();
+            tokens("system: a").iter().for_each(|token| sequences.push(first.sequence, *token));
+            let second = begin(&mut sequences, "system: b", 20).unwrap();
+            assert_ne!(second.sequence, first.sequence);
+            assert_eq!(second.common, expected);
+            assert_eq!(second.source == first.sequence, can_share);
+        }
+    }
+
+    #[test]
+    fn what_nobody_runs_on_goes_with_the_next_answer() {
+        let mut sequences = Sequences::new(2, 30, true);
+        let first = begin(&mut sequences, "aaaa", 10).unwrap();
+        tokens("aaaa").iter().for_each(|token| sequences.push(first.sequence, *token));
+        let second = answer(&mut sequences, "bbbb", "");
+        assert_eq!(begin(&mut sequences, "cccc", 25), None, "the first has the room");
+        sequences.release(first.sequence);
+        let third = begin(&mut sequences, "aaab", 25).unwrap();
+        assert_eq!((third.sequence, third.common), (first.sequence, 3));
+        assert_eq!(third.forgotten, [second.sequence]);
     }
 
     #[test]
