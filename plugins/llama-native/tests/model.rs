@@ -101,7 +101,8 @@ fn what_is_too_long_is_told_as_by_other_backends() {
     assert_eq!((status, detail.as_str()), (status::LIMIT, "context"));
     assert!(message.contains("tokens of 256;"), "{message}");
     // What fits, but leaves little room, is answered as far as the room goes.
-    let (_, (prompt, completion), reason) = model.answer(&Ask::user(&"heron ".repeat(90), 200));
+    let story = format!("{}Tell me a long story about that.", "The heron stands in the pond. ".repeat(22));
+    let (_, (prompt, completion), reason) = model.answer(&Ask::user(&story, 200));
     assert!(prompt + completion <= 256, "{prompt} and {completion}");
     assert!(completion > 0 && (reason == finish_reason::LENGTH || reason == finish_reason::STOP));
 }
