@@ -9,4 +9,7 @@ if [ -z "$bin" ]; then
     cargo build --bin smartrag
     bin="$target/debug/smartrag"
 fi
-exec "$bin" plugin build plugins/* --out "$target/plugins"
+# Those without a plugin.toml are native and have scripts of their own.
+set --
+for manifest in plugins/*/plugin.toml; do set -- "$@" "${manifest%/plugin.toml}"; done
+exec "$bin" plugin build "$@" --out "$target/plugins"
