@@ -54,7 +54,10 @@ const UNSAFE_HOMES: &[(&str, &str)] = &[
     ("host/src/plugins/wasm/load.rs", "maps machine code that this host compiled and authenticated"),
     ("host/src/plugins/native/ffi.rs", "loads libraries that the operator pinned, and calls C"),
     ("plugins/llama-native/src/abi.rs", "is the C interface of a native plugin"),
-    ("plugins/llama-native/src/llama.rs", "keeps a context beside the model it borrows, and hears llama.cpp's log"),
+    (
+        "plugins/llama-native/src/llama.rs",
+        "keeps a context beside the model it borrows, and hears llama.cpp's log",
+    ),
     ("host/src/search/vector/mapped.rs", "maps segments, which nobody changes once they have their name"),
     ("host/src/search/vector/prefetch.rs", "hints to the processor, which read nothing, have no safe form"),
 ];

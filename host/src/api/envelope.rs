@@ -3,14 +3,13 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
-use super::error::ApiError;
+use super::error::{ApiError, with_body};
 use super::{mcp, ollama, openai};
 use crate::telemetry::metrics;
 use crate::wire::Problem;
@@ -81,7 +80,7 @@ impl Line {
     }
 
     /// Keeps the headers (`Allow`, `Retry-After`), replaces the body.
-    fn problem(&self, mut response: Response, fault: ApiError) -> Response {
+    fn problem(&self, response: Response, fault: ApiError) -> Response {
         if self.path.starts_with(openai::PREFIX) {
             return openai::failure(response, &fault);
         }
@@ -97,12 +96,7 @@ impl Line {
             request_id: self.id.clone(),
             errors: fault.errors,
         };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let headers = response.headers_mut();
-        headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-        *response.body_mut() = Body::from(body);
-        response
+        with_body(response, PROBLEM_TYPE, &problem)
     }
 
     fn log(&self, status: StatusCode, fault: Option<&ApiError>) {
@@ -169,6 +163,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 mod tests {
     use super::*;
     use axum::Router;
+    use axum::body::Body;
+    use axum::http::header;
     use axum::routing::get;
     use tower::ServiceExt;
 

@@ -1,8 +1,10 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
 use crate::wire::FieldError;
 
@@ -60,6 +62,16 @@ impl ApiError {
         self.retry_after_s = Some(seconds);
         self
     }
+}
+
+/// A failure with another body; headers such as `Retry-After` stay.
+pub(super) fn with_body(mut response: Response, kind: &'static str, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    *response.body_mut() = Body::from(body);
+    response
 }
 
 /// The envelope makes the problem out of it: only it knows the request id.

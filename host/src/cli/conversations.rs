@@ -2,6 +2,7 @@ use serde_json::Value;
 
 use super::output::{self, Table};
 use super::remote::Remote;
+use super::sessions::ListArgs;
 use super::{Outcome, Result};
 use crate::client::segment;
 
@@ -11,18 +12,6 @@ pub(super) enum Command {
     List(ListArgs),
     /// Print a whole conversation
     Export(ExportArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct ListArgs {
-    /// At most this many
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    /// For machines
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    remote: Remote,
 }
 
 #[derive(Debug, clap::Args)]

@@ -18,12 +18,12 @@ pub(super) enum Command {
 pub(super) struct ListArgs {
     /// At most this many
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    pub limit: Option<usize>,
     /// For machines
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     #[command(flatten)]
-    remote: Remote,
+    pub remote: Remote,
 }
 
 #[derive(Debug, clap::Args)]

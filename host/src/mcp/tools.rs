@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
+use http::Method;
 use http::request::Parts;
-use http::{HeaderMap, Method};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{CallToolResult, ContentBlock, Implementation, ServerCapabilities, ServerConfig};
@@ -163,7 +163,7 @@ impl Tools {
         body: Option<Value>,
     ) -> Result<Value, String> {
         let headers = context.extensions.get::<Parts>().map(|parts| parts.headers.clone());
-        let headers = headers.unwrap_or_else(HeaderMap::new);
+        let headers = headers.unwrap_or_default();
         (self.api)(Call { method, path, body, headers }).await
     }
 }

@@ -6,24 +6,18 @@ pub(super) mod embeddings;
 pub(super) mod models;
 pub(super) mod rerank;
 
-use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::error::ApiError;
+use super::error::{ApiError, with_body};
 use crate::wire::{OpenAiError, OpenAiFailure};
 
 /// Where it is found.
 pub(super) const PREFIX: &str = "/v1/";
 
 /// A failure as these clients read it; headers stay.
-pub(super) fn failure(mut response: Response, fault: &ApiError) -> Response {
-    let body = serde_json::to_vec(&said(fault)).unwrap_or_default();
-    let headers = response.headers_mut();
-    headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    *response.body_mut() = Body::from(body);
-    response
+pub(super) fn failure(response: Response, fault: &ApiError) -> Response {
+    with_body(response, "application/json", &said(fault))
 }
 
 fn said(fault: &ApiError) -> OpenAiFailure {
