@@ -126,7 +126,7 @@ fn the_benchmark_of_calls_into_plugins_runs() {
     let json: Value = serde_json::from_str(&stdout(&smartrag(&["bench", "plugins", "--json"], ""))).unwrap();
     let figures = json.as_array().unwrap();
     let named = |name: &str| figures.iter().any(|figure| figure["name"].as_str().unwrap().starts_with(name));
-    for name in ["wasmtime alone: typed call", "the same from the pool", "warm start of 12 plugins"] {
+    for name in ["wasmtime alone: typed call", "the same from the pool", "warm start of 14 plugins"] {
         assert!(named(name), "{name}: {json:#}");
     }
     assert!(figures.iter().all(|figure| figure["value"].as_f64().unwrap() >= 0.0), "{json:#}");

@@ -16,10 +16,14 @@ struct LlamaServer {
 impl LlamaServer {
     /// `None` where it is not installed; says so.
     fn start() -> Option<Self> {
+        Self::start_for(&[])
+    }
+
+    fn start_for(purpose: &[&str]) -> Option<Self> {
         let (python, weights) = (llm_tool("python/bin/python")?, llm_tool("smollm2.gguf")?);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/data/llama_server.py");
         let mut command = Command::new(python);
-        command.arg(script).arg(weights);
+        command.arg(script).arg(weights).args(purpose);
         // It ends with its stdin, and so with this test, however that ends.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -100,4 +104,22 @@ async fn a_server_that_dies_is_told_and_replaced() {
     drop(server);
     let answer = daemon.post("/api/v1/query", &question(8)).await.ok();
     assert_eq!(answer["backend"], "extractive");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn llama_cpp_makes_vectors() {
+    let Some(server) = LlamaServer::start_for(&["embeddings"]) else { return };
+    let config = format!("embedder: {{plugin: openai-embed, base_url: \"{}/v1\"}}\n", server.url);
+    let daemon = daemon(&config).await;
+    let models = daemon.get("/api/v1/models").await.ok();
+    let is_embedder = |model: &&Value| model["role"] == "embedder";
+    let embedder = models["items"].as_array().unwrap().iter().find(is_embedder).unwrap();
+    assert_eq!(embedder["model"], "smollm2");
+    // A paragraph of more tokens than the server takes at once: it counts them, so the pieces fit.
+    let long: Vec<String> = (0..50)
+        .map(|nth| format!("Lamp number {nth} of the lighthouse was lit at dusk by its keeper."))
+        .collect();
+    daemon.add("lamps.txt", &long.join(" ")).await;
+    let body = json!({"query": "Where does the heron stand?", "mode": "vector", "top_k": 1});
+    assert_eq!(daemon.search(&body).await[0]["filename"], "pond.md");
 }

@@ -8,6 +8,7 @@ mod clients;
 mod compile;
 mod crash;
 mod documents;
+mod embedders;
 mod hostile;
 mod llama;
 mod migrate;

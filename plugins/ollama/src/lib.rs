@@ -4,29 +4,24 @@
 //! Written from Ollama's published description of `/api/chat`, `/api/tags` and `/api/show`.
 
 mod chat;
-mod server;
 mod stream;
 
 use smartrag_sdk::generator::{Generator, ModelInfo, Request};
 use smartrag_sdk::{Annotation, Descriptor, Error, Result, describe};
 
-use smartrag_servers::Config;
+use smartrag_servers::{Config, OllamaServer, guessed_tokens};
 pub use stream::Answer;
-
-use server::Server;
 
 /// Where it usually is.
 const BASE_URL: &str = "http://127.0.0.1:11434";
 
 /// Tokens of the window where nobody says more: Ollama takes memory for all of it.
 const WINDOW: u32 = 8192;
-/// Bytes that make a token, since Ollama counts for nobody: few enough for German.
-const BYTES_A_TOKEN: usize = 3;
 
 /// The generator.
 pub struct Ollama {
     config: Config,
-    server: Server,
+    server: OllamaServer,
 }
 
 impl Ollama {
@@ -35,9 +30,9 @@ impl Ollama {
             return Ok(model);
         }
         let first = self.server.models()?.into_iter().next();
-        first.ok_or_else(|| {
-            Error::unavailable("Ollama has no model yet: run `ollama pull`, or name one with model")
-        })
+        let none =
+            || Error::unavailable("Ollama has no model yet: run `ollama pull`, or name one with model");
+        first.map(|model| model.name).ok_or_else(none)
     }
 
     /// As configured; else what the model can, up to a size that most machines have memory for.
@@ -56,35 +51,37 @@ impl Generator for Ollama {
 
     fn load() -> Result<Self> {
         let config: Config = smartrag_sdk::config()?;
-        let server = Server::new(config.endpoint(BASE_URL)?);
+        let server = OllamaServer::new(config.endpoint(BASE_URL)?);
         Ok(Self { config, server })
     }
 
     /// Asks the server, so that this also tells whether it is there and has the model.
     fn info(&self) -> Result<ModelInfo> {
         let models = self.server.models()?;
-        let model = self.model(models.first().cloned().filter(|_| self.config.model.is_none()))?;
-        if !models.iter().any(|known| server::is_same(known, &model)) {
+        let first = models.first().map(|model| model.name.clone());
+        let model = self.model(first.filter(|_| self.config.model.is_none()))?;
+        if !models.iter().any(|known| known.is(&model)) {
             let message = format!("Ollama does not have the model {model:?}: run `ollama pull {model}`");
             return Err(Error::other("unknown_model", message));
         }
+        let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
         Ok(ModelInfo {
             context_window: Some(self.window(&model)),
             model,
             strong: self.config.strong,
             wants_sentences: false,
-            properties: vec![Annotation::new("models", &models)],
+            properties: vec![Annotation::new("models", &names)],
         })
     }
 
     fn generate(&self, request: Request) -> Result<Answer> {
         let model = self.model(request.model.clone())?;
         let body = chat::body(&request, &model, self.window(&model));
-        Ok(Answer::new(self.server.chat(&body, self.config.timeouts())?))
+        Ok(Answer::new(self.server.endpoint().start("/api/chat", &body, self.config.timeouts())?))
     }
 
     fn count_tokens(&self, texts: &[String]) -> Result<Vec<u32>> {
-        Ok(texts.iter().map(|text| text.len().div_ceil(BYTES_A_TOKEN) as u32).collect())
+        Ok(guessed_tokens(texts)) // Ollama counts for nobody.
     }
 }
 

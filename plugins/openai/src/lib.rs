@@ -10,10 +10,8 @@ mod stream;
 use smartrag_sdk::generator::{Generator, ModelInfo, Request};
 use smartrag_sdk::{Annotation, Descriptor, Result, describe};
 
-use smartrag_servers::Config;
+use smartrag_servers::{Config, OpenAiServer};
 pub use stream::Answer;
-
-use server::Server;
 
 /// Where it usually is.
 const BASE_URL: &str = "http://127.0.0.1:8080/v1";
@@ -21,7 +19,14 @@ const BASE_URL: &str = "http://127.0.0.1:8080/v1";
 /// The generator.
 pub struct OpenAi {
     config: Config,
-    server: Server,
+    server: OpenAiServer,
+}
+
+impl OpenAi {
+    /// The first model of the list, which is asked for once.
+    fn first_model(&self) -> Option<String> {
+        self.server.known_models().ok()?.into_iter().next().map(|model| model.id)
+    }
 }
 
 impl Generator for OpenAi {
@@ -33,7 +38,7 @@ impl Generator for OpenAi {
 
     fn load() -> Result<Self> {
         let config: Config = smartrag_sdk::config()?;
-        let server = Server::new(config.endpoint(BASE_URL)?);
+        let server = OpenAiServer::new(config.endpoint(BASE_URL)?);
         Ok(Self { config, server })
     }
 
@@ -59,9 +64,9 @@ impl Generator for OpenAi {
 
     fn generate(&self, request: Request) -> Result<Answer> {
         let model = request.model.clone().or_else(|| self.config.model.clone());
-        let model = model.or_else(|| self.server.first_model());
+        let model = model.or_else(|| self.first_model());
         let body = chat::body(&request, model.as_deref());
-        Ok(Answer::new(self.server.chat(body, self.config.timeouts())?))
+        Ok(Answer::new(server::chat(self.server.endpoint(), body, self.config.timeouts())?))
     }
 
     fn count_tokens(&self, texts: &[String]) -> Result<Vec<u32>> {

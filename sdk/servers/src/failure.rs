@@ -26,7 +26,7 @@ pub fn failure(base: &str, response: Response) -> Error {
         404 => {
             Error::upstream(format!("{base} does not know this call (HTTP 404){shown}; is base_url right?"))
         }
-        400 | 413 | 422 if is_too_long(&said) => {
+        400 | 413 | 422 | 500 if is_too_long(status, &said) => {
             Error::limit("context", format!("the prompt is longer than the model's window{shown}"))
         }
         408 | 504 => Error::timeout(format!("{base} took too long (HTTP {status}){shown}")),
@@ -55,10 +55,15 @@ fn is_unknown_model(status: u16, said: &str) -> bool {
             .any(|word| said.contains(word))
 }
 
-fn is_too_long(said: &str) -> bool {
+fn is_too_long(status: u16, said: &str) -> bool {
     let said = said.to_lowercase();
-    said.contains("context")
-        && ["exceed", "length", "too long", "maximum"].iter().any(|word| said.contains(word))
+    let names = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if status == 500 {
+        // llama.cpp, of a text that it is to make a vector of.
+        return names(&["too large to process", "larger than the max context"]);
+    }
+    names(&["context"]) && names(&["exceed", "length", "too long", "maximum"])
+        || names(&["input"]) && names(&["tokens"]) && names(&["less than", "too long", "too large", "exceed"])
 }
 
 /// The message of an error, in whichever of the usual places it stands; nothing of a page for people.
@@ -69,11 +74,20 @@ fn said(body: &[u8]) -> String {
         Err(_) if is_page(body) => String::new(),
         Err(_) => text.into_owned(),
     };
+    short(&message)
+}
+
+fn short(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN_MAX) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
     }
+}
+
+/// What a server says in place of an answer: the value of `error` or all of it.
+pub(crate) fn told(error: &Value) -> Option<String> {
+    (!error.is_null()).then(|| short(&message_of(error).unwrap_or_else(|| error.to_string())))
 }
 
 /// `{"error": {"message", "code"}}`, `{"error": "…"}`, `{"message": "…"}`, `{"detail": "…"}`.
@@ -128,6 +142,21 @@ mod tests {
         assert_eq!((dated.retryable, dated.retry_after_ms), (true, None));
         let long = r#"{"error":{"message":"the request exceeds the available context size"}}"#;
         assert_eq!(of(400, long, None).kind, ErrorKind::Limit("context".into()));
+        for (status, long) in [
+            (
+                500,
+                r#"{"error":{"message":"input (600 tokens) is too large to process. increase the physical batch size"}}"#,
+            ),
+            (
+                413,
+                r#"{"error":"Input validation error: `inputs` must have less than 512 tokens. Given: 600"}"#,
+            ),
+            (400, r#"{"error":"the input length exceeds the context length"}"#),
+        ] {
+            assert_eq!(of(status, long, None).kind, ErrorKind::Limit("context".into()), "{long}");
+        }
+        let memory = r#"{"error":{"message":"no memory: a context of this length exceeds it"}}"#;
+        assert_eq!(of(500, memory, None).kind, ErrorKind::Upstream);
         let model = r#"{"error":{"message":"The model `x` does not exist","code":"model_not_found"}}"#;
         assert_eq!(of(404, model, None).kind, ErrorKind::Other("unknown_model".into()));
         assert!(of(404, "", None).message.contains("base_url"));

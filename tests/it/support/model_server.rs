@@ -1,4 +1,4 @@
-//! A server that speaks OpenAI's chat API, and Ollama's, and behaves as the name of the model says.
+//! A server that speaks OpenAI's API, and Ollama's, of chats and of vectors, and behaves as the name of the model says.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,6 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+/// Numbers of a vector.
+pub const DIMENSION: usize = 64;
+/// The model `shy` has vectors for texts up to this.
+const SHY_BYTES: usize = 20;
 
 /// The server, until it is dropped.
 pub struct ModelServer {
@@ -21,6 +26,10 @@ struct Shared {
     refusals: AtomicUsize,
     /// Bodies of the chats.
     chats: Mutex<Vec<Value>>,
+    /// Bodies of the requests for vectors.
+    embeds: Mutex<Vec<Value>>,
+    /// What those are answered as, whichever model they name.
+    embeds_as: Mutex<Option<String>>,
     /// When the other side went away in the middle of an answer.
     left: Mutex<Vec<Instant>>,
     /// Pieces that `flood` could send.
@@ -58,6 +67,21 @@ impl ModelServer {
         std::mem::take(&mut self.shared.chats.lock().unwrap())
     }
 
+    /// Where it is for Ollama's API.
+    pub fn ollama_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The requests for vectors since the last look.
+    pub fn embeds(&self) -> Vec<Value> {
+        std::mem::take(&mut self.shared.embeds.lock().unwrap())
+    }
+
+    /// Vectors are those of this model from now on, whichever one a request names; `None`: of that one.
+    pub fn embeds_as(&self, model: Option<&str>) {
+        *self.shared.embeds_as.lock().unwrap() = model.map(str::to_owned);
+    }
+
     /// When the other side went away in the middle of an answer, since the last look.
     pub fn left(&self) -> Vec<Instant> {
         std::mem::take(&mut self.shared.left.lock().unwrap())
@@ -92,10 +116,27 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
             let model = if model == "stubborn" && alone { "broken" } else { &model };
             chat(&mut stream, model, shared)
         }
-        "/api/tags" => whole(&mut stream, "200 OK", "", &json!({"models": [{"name": "plain:latest"}]})),
+        "/api/tags" => whole(
+            &mut stream,
+            "200 OK",
+            "",
+            &json!({"models": [{"name": "plain:latest", "digest": "4e9a7c2b51d8f036"}]}),
+        ),
         "/api/show" => {
             whole(&mut stream, "200 OK", "", &json!({"model_info": {"llama.context_length": 4096}}))
         }
+        "/v1/embeddings" => vectors(&mut stream, body, shared, |rows| {
+            // Not in order, as the API allows.
+            let item = |(index, row)| json!({"object": "embedding", "index": index, "embedding": row});
+            let data: Vec<Value> = rows.into_iter().enumerate().map(item).rev().collect();
+            json!({"object": "list", "data": data, "usage": {"prompt_tokens": 7, "total_tokens": 7}})
+        }),
+        "/api/embed" => vectors(
+            &mut stream,
+            body,
+            shared,
+            |rows| json!({"model": "plain", "embeddings": rows, "prompt_eval_count": 7}),
+        ),
         "/api/chat" => {
             shared.chats.lock().unwrap().push(body);
             lines(&mut stream)
@@ -133,8 +174,22 @@ fn text(stream: &mut TcpStream, status: &str, head: &str, body: &str) -> std::io
 }
 
 fn chat(stream: &mut TcpStream, model: &str, shared: &Shared) -> std::io::Result<()> {
+    if let Some(failed) = failure(stream, model, shared) {
+        return failed;
+    }
+    if model == "lying" {
+        // Promises more than it sends.
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n";
+        write!(stream, "{head}")?;
+        return stream.write_all(delta("half ").as_bytes());
+    }
+    events(stream, model, shared)
+}
+
+/// What a model does that fails whatever it is asked for.
+fn failure(stream: &mut TcpStream, model: &str, shared: &Shared) -> Option<std::io::Result<()>> {
     let error = |message: &str| json!({"error": {"message": message}});
-    match model {
+    Some(match model {
         "loading" if shared.refusals.fetch_add(1, Ordering::Relaxed) < 2 => {
             whole(stream, "503 Service Unavailable", "", &error("Loading model"))
         }
@@ -146,16 +201,46 @@ fn chat(stream: &mut TcpStream, model: &str, shared: &Shared) -> std::io::Result
         }
         "page" => text(stream, "200 OK", "Content-Type: text/html\r\n", "<html>Sign in</html>"),
         "silent" => stream.read(&mut [0; 1]).map(drop),
-        "lying" => {
-            // Promises more than it sends.
-            write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n"
-            )?;
-            stream.write_all(delta("half ").as_bytes())
-        }
-        _ => events(stream, model, shared),
+        _ => return None,
+    })
+}
+
+/// Vectors as the name of the model says; `form` makes an answer of them.
+fn vectors(
+    stream: &mut TcpStream,
+    body: Value,
+    shared: &Shared,
+    form: impl Fn(Vec<Value>) -> Value,
+) -> std::io::Result<()> {
+    let named = body["model"].as_str().unwrap_or_default().to_owned();
+    let model = shared.embeds_as.lock().unwrap().clone().unwrap_or(named);
+    let texts = body["input"].as_array().cloned().unwrap_or_default();
+    let texts: Vec<&str> = texts.iter().filter_map(Value::as_str).collect();
+    shared.embeds.lock().unwrap().push(body.clone());
+    let fails = model == "shy" && texts.iter().any(|text| text.len() > SHY_BYTES);
+    if let Some(failed) = failure(stream, if fails { "broken" } else { &model }, shared) {
+        return failed;
     }
+    let mut rows: Vec<Vec<Option<f32>>> = texts.iter().map(|text| words(text)).collect();
+    match model.as_str() {
+        "few" => drop(rows.pop()),
+        "narrow" => rows.iter_mut().for_each(|row| row.truncate(DIMENSION / 2)),
+        "holes" => rows.iter_mut().for_each(|row| row[0] = None),
+        _ => {}
+    }
+    whole(stream, "200 OK", "", &form(rows.into_iter().map(|row| json!(row)).collect()))
+}
+
+/// How often each word is in a text; words share places.
+fn words(text: &str) -> Vec<Option<f32>> {
+    let mut row = vec![0.0; DIMENSION];
+    for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        let hash = word
+            .bytes()
+            .fold(0xcbf2_9ce4_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        row[hash as usize % DIMENSION] += 1.0;
+    }
+    row.into_iter().map(Some).collect()
 }
 
 fn events(stream: &mut TcpStream, model: &str, shared: &Shared) -> std::io::Result<()> {
