@@ -124,7 +124,9 @@ impl App {
     }
 
     fn take_up(&self) -> Result<Reloaded> {
-        let next = config::load(&self.options)?.config;
+        let mut next = config::load(&self.options)?.config;
+        // Another embedder is taken up at the next start: until then this one needs its server.
+        let _ = next.plugins.grant_server(&self.config.embedder);
         for (name, backend) in &next.backends.named {
             let (plugin, settings) = (&backend.plugin.plugin, &backend.plugin.settings);
             self.plugins.check_generator(plugin, settings).with_context(|| format!("backends.{name}"))?;

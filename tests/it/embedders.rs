@@ -230,3 +230,17 @@ async fn a_collection_changes_to_the_vectors_of_a_server_and_back() {
     finish(&daemon).await;
     assert_eq!(embedder(&daemon).await["plugin"], "static-embed");
 }
+
+/// Another embedder is taken up at the next start; until then the one in use keeps what it needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_server_is_none_of_the_running_embedders_business() {
+    let (server, other) = (ModelServer::start(), ModelServer::start());
+    let daemon = TestDaemon::start_with(&config(&server, ""));
+    daemon.add("pond.md", POND).await;
+    std::fs::write(daemon.data().join("config.yaml"), config(&other, "")).unwrap();
+    let report = daemon.post("/api/v1/admin/reload", &json!({})).await.ok();
+    assert_eq!(report["needs_restart"], json!(["embedder"]), "{report}");
+    daemon.add("lamp.md", "# Lamp\n\nThe keeper lights the lamp of the tower at dusk.").await;
+    assert_eq!(first(&daemon, "keeper lights the lamp", "vector").await, "lamp.md");
+    assert!(other.embeds().is_empty());
+}

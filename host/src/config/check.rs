@@ -249,14 +249,9 @@ impl<'a> Checker<'a> {
 
     /// Who names a server where a plugin is used means that the plugin may speak to it.
     fn grant_server(&mut self, key: &str, used: &PluginRef, plugins: &mut PluginsConfig) {
-        let Some(server) = used.settings.get(SERVER) else { return };
-        let Some(origin) = server.as_str().and_then(origin_of) else {
+        if let Err(server) = plugins.grant_server(used) {
             let expected = "expected a URL such as http://127.0.0.1:8080/v1";
-            return self.wrong(&format!("{key}.{SERVER}"), format!("{expected}, found {server}"));
-        };
-        let granted = &mut plugins.grants.entry(used.plugin.clone()).or_default().http;
-        if !granted.contains(&origin) {
-            granted.push(origin);
+            self.wrong(&format!("{key}.{SERVER}"), format!("{expected}, found {server}"));
         }
     }
 
@@ -364,7 +359,7 @@ pub(super) fn secret_source(text: &str) -> Option<SecretSource> {
 }
 
 /// Scheme, host and port of a URL.
-fn origin_of(text: &str) -> Option<String> {
+pub(super) fn origin_of(text: &str) -> Option<String> {
     let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     Some(format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?))
 }

@@ -228,6 +228,19 @@ pub struct PluginsConfig {
     pub compile: CompileLimits,
 }
 
+impl PluginsConfig {
+    /// Lets a plugin speak to the server that it is used with. `Err` with what stands there if that is no URL.
+    pub fn grant_server<'a>(&mut self, used: &'a PluginRef) -> Result<(), &'a serde_json::Value> {
+        let Some(server) = used.settings.get(SERVER) else { return Ok(()) };
+        let origin = server.as_str().and_then(check::origin_of).ok_or(server)?;
+        let granted = &mut self.grants.entry(used.plugin.clone()).or_default().http;
+        if !granted.contains(&origin) {
+            granted.push(origin);
+        }
+        Ok(())
+    }
+}
+
 /// What compiling one component may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
