@@ -13,6 +13,7 @@ mod stages;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -91,6 +92,8 @@ struct Core {
     queue_max: usize,
     events: broadcast::Sender<DocumentEvent>,
     board: Board,
+    /// Whether documents wait for the embedder's server.
+    waits: AtomicBool,
     /// Held by what builds indexes anew or cuts the journal.
     upkeep: Mutex<()>,
 }
@@ -143,6 +146,7 @@ impl Ingest {
             queue_max: config.queue_max,
             events: broadcast::Sender::new(EVENT_BACKLOG),
             board: Board::new(EVENT_BACKLOG),
+            waits: AtomicBool::new(false),
             upkeep: Mutex::new(()),
         });
         let migrates = core.begin_migrations()?;

@@ -1,6 +1,7 @@
 //! The stages of a batch of documents. A document that fails leaves the batch; the others go on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -85,13 +86,35 @@ impl Core {
         for (mut work, result) in now.into_iter().zip(results) {
             match result {
                 Ok(()) => {
+                    self.notice(stage == Stage::Embedding, None);
                     work.stage = following(stage);
                     left.push(work);
+                }
+                Err(error) if self.comes_back(&error) => {
+                    self.notice(true, Some(&error));
+                    self.store.release(work.document.id);
                 }
                 Err(error) => self.fail(&work.document, error)?,
             }
         }
         Ok(left)
+    }
+
+    /// Whether the embedder's server is away: no document can go on, and this one is not to blame.
+    fn comes_back(&self, error: &DocumentError) -> bool {
+        let embedder = self.embedders.main().id().name;
+        error.code == FaultKind::Unavailable.code() && error.plugin.as_ref() == Some(&embedder)
+    }
+
+    /// Says once that documents begin to wait, and once that they go on.
+    fn notice(&self, embedding: bool, error: Option<&DocumentError>) {
+        if !embedding || self.waits.swap(error.is_some(), Ordering::Relaxed) == error.is_some() {
+            return;
+        }
+        match error {
+            Some(error) => tracing::warn!(detail = error.detail, "documents wait for the embedder"),
+            None => tracing::info!("documents go on: the embedder is there again"),
+        }
     }
 
     fn results(&self, stage: Stage, works: &mut [Work]) -> Vec<StageResult> {
@@ -190,7 +213,11 @@ impl Core {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let embedder = self.embedders.main();
         let dimension = embedder.info().dimension;
-        let together = retried(|| embedder.embed(&texts, Purpose::Passage)).ok();
+        let together = retried(|| embedder.embed(&texts, Purpose::Passage));
+        if let Some(error) = together.as_ref().err().filter(|error| error.kind == FaultKind::Unavailable) {
+            return works.iter().map(|_| Err(plugin_error(Stage::Embedding, error.clone()))).collect();
+        }
+        let together = together.ok();
         let mut at = 0;
         let one = |work: &mut Work| {
             let range = at..at + work.chunks.len();
