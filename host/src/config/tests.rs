@@ -289,7 +289,7 @@ fn the_schema_knows_every_section() {
         sections,
         [
             "api", "auth", "backends", "backup", "data_dir", "embedder", "ingest", "log", "models",
-            "plugins", "search"
+            "plugins", "prompts", "search"
         ]
     );
 }

@@ -106,7 +106,11 @@ impl House {
 
     /// What the hostile generator has to tell.
     async fn told(&self, question: &str) -> String {
-        self.ask(question).await.ok()["answer"].as_str().unwrap().to_owned()
+        let answer = self.ask(question).await.ok();
+        let text = answer["answer"].as_str().unwrap();
+        // A sentence on weak evidence stands before what the guest said.
+        let said = if answer["weak_evidence"] == true { text.split_once("\n\n").unwrap().1 } else { text };
+        said.to_owned()
     }
 
     async fn reload(&self) -> Value {
