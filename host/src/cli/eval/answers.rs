@@ -398,7 +398,12 @@ mod tests {
 
     #[test]
     fn shares_are_of_the_part_and_weakness_of_those_that_say_something() {
-        let reply = |abstained, weak| Reply { text: "The heron fishes [1]. The pond is cold.".into(), abstained, weak, scores: vec![] };
+        let reply = |abstained, weak| Reply {
+            text: "The heron fishes [1]. The pond is cold.".into(),
+            abstained,
+            weak,
+            scores: vec![],
+        };
         let asked = |is_even, right, abstained| Asked {
             question: String::new(),
             gold: vec![],
