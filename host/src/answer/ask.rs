@@ -34,6 +34,16 @@ const PAUSE_MIN_MS: u32 = 100;
 /// How often is looked meanwhile whether somebody still waits.
 const LOOK: Duration = Duration::from_millis(25);
 
+/// What was asked, of whom, and after what.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    chain: &'a [Arc<Backend>],
+    question: &'a Question,
+    history: &'a [Message],
+    prompts: &'a Prompts,
+    cancel: &'a Cancel,
+}
+
 /// Everything that is decided before the first word.
 struct Turn {
     /// `None` where nothing is kept.
@@ -69,14 +79,21 @@ impl Core {
         let chain = self.backends.load().chain(question.backend.as_deref())?;
         let (conversation, history) = self.conversation(caller, &question)?;
         let (prompts, cancel) = (self.prompts.load_full(), when_closed(events));
+        let asking = Asking {
+            chain: &chain,
+            question: &question,
+            history: &history,
+            prompts: &prompts,
+            cancel: &cancel,
+        };
         let mut search = question.search.clone();
         let mut found = Vec::new();
         if question.retrieve {
-            search.query = condensed(&chain, &question, &history, &prompts, &cancel);
+            search.query = asking.standalone();
             clock.lap("condense");
             found = self.passages(caller, &search, &mut clock)?;
         }
-        let started = self.start(&chain, &question, &search.query, &history, found, &prompts, &cancel)?;
+        let started = self.start(asking, &search.query, found)?;
         clock.lap("prepare");
         let turn = Turn {
             question: message(MessageRole::User, question.search.query.clone(), JsonMap::new()),
@@ -136,17 +153,8 @@ impl Core {
     }
 
     /// The first backend of the chain that begins an answer. The last one gets some time if it is starting.
-    #[allow(clippy::too_many_arguments)]
-    fn start(
-        &self,
-        chain: &[Arc<Backend>],
-        question: &Question,
-        standalone: &str,
-        history: &[Message],
-        found: Vec<Passage>,
-        prompts: &Prompts,
-        cancel: &Cancel,
-    ) -> Result<Started> {
+    fn start(&self, asking: Asking<'_>, standalone: &str, found: Vec<Passage>) -> Result<Started> {
+        let Asking { chain, question, history, prompts, cancel } = asking;
         let asked = &question.search.query;
         let language = answer_language(question.language.as_deref(), asked, &found);
         let mut judged = None;
@@ -244,22 +252,19 @@ impl Core {
     }
 }
 
-/// What to search for: the question, made to stand alone where there was something before it.
-fn condensed(
-    chain: &[Arc<Backend>],
-    question: &Question,
-    history: &[Message],
-    prompts: &Prompts,
-    cancel: &Cancel,
-) -> String {
-    let asked = &question.search.query;
-    let follows = history.iter().any(|message| message.role == MessageRole::User);
-    let first = chain.first().filter(|_| follows);
-    let language = answer_language(question.language.as_deref(), asked, &[]);
-    let material = Material { language: &language, question: asked, passages: &[], history, weak: false };
-    first
-        .and_then(|backend| by_model(backend, question.model.clone(), prompts, &material, cancel))
-        .unwrap_or_else(|| standalone(asked, history))
+impl Asking<'_> {
+    /// What to search for: the question, made to stand alone where there was something before it.
+    fn standalone(self) -> String {
+        let Self { chain, question, history, prompts, cancel } = self;
+        let asked = &question.search.query;
+        let follows = history.iter().any(|message| message.role == MessageRole::User);
+        let first = chain.first().filter(|_| follows);
+        let language = answer_language(question.language.as_deref(), asked, &[]);
+        let material = Material { language: &language, question: asked, passages: &[], history, weak: false };
+        first
+            .and_then(|backend| by_model(backend, question.model.clone(), prompts, &material, cancel))
+            .unwrap_or_else(|| standalone(asked, history))
+    }
 }
 
 /// What a client sent along; beside the documents there is room for the last of it only.

@@ -10,13 +10,13 @@ use super::caller::{Unknown, Who, resolve};
 use super::error::{ApiError, Result};
 use super::query::options;
 use super::search::Checked;
-use crate::answer::{Question, SearchRequest, Thread};
+use crate::answer::{ModelStatus, Question, SearchRequest, Thread};
 use crate::app::App;
 use crate::types::{CollectionName, MessageRole, Role, Scope, UserId};
 use crate::wire;
 
 /// The model that answers from the default collection; other collections follow behind a slash.
-pub(super) const OURS: &str = "smartrag";
+const OURS: &str = "smartrag";
 /// How web pages begin what they want for themselves: titles, tags, follow-up questions.
 const TASK: &str = "### Task:";
 
@@ -90,8 +90,7 @@ fn choose(app: &App, user: &UserId, name: &str) -> Result<Chosen> {
         None if name == OURS => return Ok(Chosen::Collection(CollectionName::default())),
         Some((OURS, collection)) => collection,
         Some((backend, model)) => {
-            let generators = app.answers.models().into_iter().filter(|known| known.role == Role::Generator);
-            return match generators.into_iter().any(|known| known.name == backend) {
+            return match generators(app).any(|known| known.name == backend) {
                 true => Ok(Chosen::Bare(backend.into(), model.into())),
                 false => Err(unknown_model(name)),
             };
@@ -108,7 +107,7 @@ fn choose(app: &App, user: &UserId, name: &str) -> Result<Chosen> {
 }
 
 /// `smartrag:latest` is what some clients make of `smartrag`.
-pub(super) fn untagged(name: &str) -> &str {
+fn untagged(name: &str) -> &str {
     name.strip_suffix(":latest").unwrap_or(name)
 }
 
@@ -132,12 +131,16 @@ fn all(app: &App, user: &UserId) -> Result<Vec<Model>> {
     let others = collections.into_iter().map(|collection| collection.key.name);
     let others = others.filter(|name| *name != CollectionName::default());
     models.extend(others.map(|name| model(format!("{OURS}/{name}"), OURS)));
-    for backend in app.answers.models().into_iter().filter(|backend| backend.role == Role::Generator) {
+    for backend in generators(app) {
         models.extend(
             backend.models.iter().map(|name| model(format!("{}/{name}", backend.name), &backend.name)),
         );
     }
     Ok(models)
+}
+
+fn generators(app: &App) -> impl Iterator<Item = ModelStatus> {
+    app.answers.models().into_iter().filter(|model| model.role == Role::Generator)
 }
 
 fn unknown_model(name: &str) -> ApiError {

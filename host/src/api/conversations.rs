@@ -269,14 +269,8 @@ fn markdown(whole: &wire::WholeConversation) -> String {
         let _ = write!(text, "\n## {}, {}\n\n{}\n", message.role, message.created_at, message.content.trim());
         let sources = message.metadata.get("sources").and_then(|sources| sources.as_array());
         for (at, source) in sources.into_iter().flatten().enumerate() {
-            let page = source["page_number"].as_u64().map(|page| format!(", p. {page}")).unwrap_or_default();
             let gap = if at == 0 { "\n" } else { "" };
-            let _ = writeln!(
-                text,
-                "{gap}- [{}] {}{page}",
-                source["citation"],
-                source["filename"].as_str().unwrap_or("?")
-            );
+            let _ = writeln!(text, "{gap}- {}", wire::source_line(source));
         }
     }
     text

@@ -22,7 +22,7 @@ pub(super) async fn embed(
 ) -> Result<Answer<wire::EmbedAnswer>> {
     check_model(&app, body.model.as_deref())?;
     let dimension = app.embedder.info().dimension;
-    let Embedded { vectors, model, .. } = embedded(app, body.input.as_slice().to_vec(), None).await?;
+    let Embedded { vectors, model } = embedded(&app, &body.input.as_slice().into(), None).await?;
     Ok(Answer(wire::EmbedAnswer { embeddings: vectors, model, dimension }))
 }
 
@@ -30,14 +30,12 @@ pub(super) async fn embed(
 pub(super) struct Embedded {
     pub vectors: Vec<Vec<f32>>,
     pub model: String,
-    /// Of all texts together.
-    pub tokens: u32,
 }
 
 /// With `dimensions` the first numbers of each vector, at length 1 again.
 pub(super) async fn embedded(
-    app: Arc<App>,
-    texts: Vec<String>,
+    app: &Arc<App>,
+    texts: &Arc<[String]>,
     dimensions: Option<usize>,
 ) -> Result<Embedded> {
     check_count(texts.len())?;
@@ -46,13 +44,23 @@ pub(super) async fn embedded(
     if !(1..=dimension).contains(&wanted) {
         return Err(ApiError::invalid("/dimensions", format!("must be 1 to {dimension}")));
     }
+    let (answers, texts) = (app.answers.clone(), Arc::clone(texts));
     blocking(move || {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let (vectors, model, _) = app.answers.embed(&texts)?;
-        let tokens: u32 = app.embedder.count_tokens(&texts)?.into_iter().sum();
+        let (vectors, model, _) = answers.embed(&texts)?;
         let vectors =
             vectors.chunks_exact(dimension.max(1)).map(|vector| shortened(vector, wanted)).collect();
-        Ok::<_, crate::answer::Error>(Embedded { vectors, model, tokens })
+        Ok::<_, crate::answer::Error>(Embedded { vectors, model })
+    })
+    .await
+}
+
+/// Tokens of all texts together.
+pub(super) async fn counted(app: &Arc<App>, texts: Arc<[String]>) -> Result<u32> {
+    let embedder = app.embedder.clone();
+    blocking(move || {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        embedder.count_tokens(&texts).map(|tokens| tokens.into_iter().sum())
     })
     .await
 }

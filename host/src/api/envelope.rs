@@ -28,9 +28,30 @@ pub(super) enum Door {
     Ollama,
 }
 
+/// In whose form failures are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Native,
+    OpenAi,
+    Ollama,
+    /// Has failures of its own; ours are those before it is reached.
+    Mcp,
+}
+
+impl Dialect {
+    fn of(door: Door, path: &str) -> Self {
+        match door {
+            _ if path.starts_with(openai::PREFIX) => Self::OpenAi,
+            Door::Ollama => Self::Ollama,
+            Door::Native if path == mcp::PATH => Self::Mcp,
+            Door::Native => Self::Native,
+        }
+    }
+}
+
 /// What the log says of a request.
 struct Line {
-    door: Door,
+    dialect: Dialect,
     method: Method,
     path: String,
     /// The pattern, so that ids do not multiply the metrics.
@@ -55,7 +76,7 @@ impl Line {
     fn new(door: Door, request: &Request) -> Self {
         let route = request.extensions().get::<MatchedPath>();
         Self {
-            door,
+            dialect: Dialect::of(door, request.uri().path()),
             method: request.method().clone(),
             path: request.uri().path().to_string(),
             route: route.map_or_else(|| "unmatched".into(), |path| path.as_str().into()),
@@ -66,9 +87,10 @@ impl Line {
 
     /// Makes a problem of a failure and names the request.
     fn dress(&self, mut response: Response) -> Response {
-        let fault = response.extensions_mut().remove::<ApiError>();
-        // That protocol has failures of its own.
-        let fault = fault.or_else(|| if self.path == mcp::PATH { None } else { plain_failure(&response) });
+        let fault = response.extensions_mut().remove::<ApiError>().or_else(|| match self.dialect {
+            Dialect::Mcp => None,
+            _ => plain_failure(&response),
+        });
         self.log(response.status(), fault.as_ref());
         if let Some(fault) = fault {
             response = self.problem(response, fault);
@@ -81,11 +103,10 @@ impl Line {
 
     /// Keeps the headers (`Allow`, `Retry-After`), replaces the body.
     fn problem(&self, response: Response, fault: ApiError) -> Response {
-        if self.path.starts_with(openai::PREFIX) {
-            return openai::failure(response, &fault);
-        }
-        if self.door == Door::Ollama {
-            return ollama::failure(response, &fault);
+        match self.dialect {
+            Dialect::OpenAi => return openai::failure(response, &fault),
+            Dialect::Ollama => return ollama::failure(response, &fault),
+            Dialect::Native | Dialect::Mcp => {}
         }
         let problem = Problem {
             kind: "about:blank".into(),

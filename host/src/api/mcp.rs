@@ -14,26 +14,25 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 use super::caller::USER_HEADER;
 use super::envelope::{Door, envelope};
-use super::router::{PREFIX, contents};
+use super::router::PREFIX;
 use crate::app::App;
 use crate::mcp::{Api, Call, http_service};
 
 /// Where it is found.
 pub(super) const PATH: &str = "/mcp";
 
-/// The route.
-pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
+/// The route, over the native API.
+pub(super) fn routes(app: &Arc<App>, native: Router<Arc<App>>) -> Router<Arc<App>> {
     let api = &app.config.api;
     let bytes_max = api.upload_bytes_max.saturating_add(api.body_bytes_max);
     let limit = RequestBodyLimitLayer::new(usize::try_from(bytes_max).unwrap_or(usize::MAX));
     // Host and Origin are checked by the guard, for this route as for all.
-    Router::new().route_service(PATH, http_service(within(app))).layer(limit)
+    Router::new().route_service(PATH, http_service(within(app, native))).layer(limit)
 }
 
 /// Calls the API of this very process.
-fn within(app: &Arc<App>) -> Api {
-    let router = Router::new().nest(PREFIX, contents().into());
-    let router = router.layer(from_fn_with_state(Door::Native, envelope)).with_state(app.clone());
+fn within(app: &Arc<App>, native: Router<Arc<App>>) -> Api {
+    let router = native.layer(from_fn_with_state(Door::Native, envelope)).with_state(app.clone());
     Arc::new(move |call: Call| {
         let router = router.clone();
         async move {

@@ -101,7 +101,10 @@ pub(super) fn ollama() -> OpenApiRouter<Arc<App>> {
 pub(super) fn router(app: Arc<App>, door: Door) -> Router {
     let guard_list = Guard::new(&app.config.api);
     let routes = match door {
-        Door::Native => routes().merge(mcp::routes(&app)),
+        Door::Native => {
+            let native = Router::new().nest(PREFIX, contents().into());
+            routes(native.clone()).merge(mcp::routes(&app, native))
+        }
         Door::Ollama => Router::new()
             .merge(Router::from(ollama()))
             .merge(Router::from(dialects()))
@@ -110,10 +113,9 @@ pub(super) fn router(app: Arc<App>, door: Door) -> Router {
     layers(routes.with_state(app), guard_list, door)
 }
 
-/// Everything that answers at this door.
-fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .nest(PREFIX, contents().into())
+/// Everything that answers beside the native API.
+fn routes(native: Router<Arc<App>>) -> Router<Arc<App>> {
+    native
         .merge(Router::from(operations()))
         .merge(Router::from(sockets()))
         .merge(Router::from(dialects()))
@@ -143,7 +145,7 @@ mod tests {
     /// axum panics on routes that contradict each other.
     #[test]
     fn routes_go_together() {
-        let _ = routes();
+        let _ = routes(Router::new().nest(PREFIX, contents().into()));
         let _ = Router::from(ollama().merge(dialects()));
     }
 

@@ -86,12 +86,14 @@ impl Core {
         for (mut work, result) in now.into_iter().zip(results) {
             match result {
                 Ok(()) => {
-                    self.notice(stage == Stage::Embedding, None);
+                    if stage == Stage::Embedding {
+                        self.wait_for_embedder(None);
+                    }
                     work.stage = following(stage);
                     left.push(work);
                 }
                 Err(error) if self.comes_back(&error) => {
-                    self.notice(true, Some(&error));
+                    self.wait_for_embedder(Some(&error));
                     self.store.release(work.document.id);
                 }
                 Err(error) => self.fail(&work.document, error)?,
@@ -106,9 +108,9 @@ impl Core {
         error.code == FaultKind::Unavailable.code() && error.plugin.as_ref() == Some(&embedder)
     }
 
-    /// Says once that documents begin to wait, and once that they go on.
-    fn notice(&self, embedding: bool, error: Option<&DocumentError>) {
-        if !embedding || self.waits.swap(error.is_some(), Ordering::Relaxed) == error.is_some() {
+    /// Says once that documents begin to wait, for this reason, and once that they go on.
+    fn wait_for_embedder(&self, error: Option<&DocumentError>) {
+        if self.waits.swap(error.is_some(), Ordering::Relaxed) == error.is_some() {
             return;
         }
         match error {

@@ -1,5 +1,3 @@
-use std::fmt::Write;
-
 use http::Method;
 use http::request::Parts;
 use rmcp::handler::server::router::tool::ToolRouter;
@@ -12,6 +10,7 @@ use serde_json::{Value, json};
 use super::arguments::{Ask, Fetch, IngestText, ListDocuments, Search};
 use super::{Api, Call};
 use crate::client::segment;
+use crate::wire::source_line;
 
 /// Characters of a document that one call of `fetch` returns at most: a model's window is small.
 const FETCH_CHARS_MAX: usize = 50_000;
@@ -212,10 +211,7 @@ fn cited(answer: &Value) -> String {
     let sources = answer["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (at, source) in sources.iter().enumerate() {
         let lead = if at == 0 { "\n\n" } else { "\n" };
-        let page = source["page_number"].as_u64().map(|page| format!(", p. {page}")).unwrap_or_default();
-        let filename = source["filename"].as_str().unwrap_or_default();
-        // Writing into a String does not fail.
-        let _ = write!(text, "{lead}[{}] {filename}{page}", source["citation"]);
+        text.extend([lead, &source_line(source)]);
     }
     text
 }

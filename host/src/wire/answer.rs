@@ -106,6 +106,12 @@ pub fn sources(passages: Vec<types::Passage>) -> Vec<Source> {
     (1..).zip(passages).map(|(citation, passage)| Source { citation, hit: passage.into() }).collect()
 }
 
+/// A source as people read it, `[1] report.pdf, p. 3`, of the JSON of an answer or of a kept message.
+pub fn source_line(source: &serde_json::Value) -> String {
+    let page = source["page_number"].as_u64().map(|page| format!(", p. {page}")).unwrap_or_default();
+    format!("[{}] {}{page}", source["citation"], source["filename"].as_str().unwrap_or("?"))
+}
+
 /// Tokens that an answer used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Usage {

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use smartrag_sdk::embedder::{Embedder, Embeddings, ModelInfo, Purpose};
-use smartrag_sdk::{Descriptor, Error, Result, describe};
+use smartrag_sdk::{Descriptor, Result, describe};
 use smartrag_servers::{
     EmbedConfig, OllamaModel, OllamaServer, Row, Rows, TEXT_WINDOW, Timeouts, Vectors, guessed_tokens,
 };
@@ -44,9 +44,7 @@ impl OllamaEmbed {
 
     fn choose(&self, models: &[OllamaModel]) -> Result<String> {
         let first = models.iter().find(|model| model.embeds()).or(models.first());
-        let none =
-            || Error::unavailable("Ollama has no model yet: run `ollama pull`, or name one with model");
-        let name = first.map(|model| model.name.clone()).ok_or_else(none)?;
+        let name = first.map(|model| model.name.clone()).ok_or_else(OllamaServer::no_model)?;
         Ok(self.chosen.get_or_init(|| name).clone())
     }
 
@@ -89,10 +87,7 @@ impl Embedder for OllamaEmbed {
             Some(model) => model.clone(),
             None => self.choose(&models)?,
         };
-        let Some(known) = models.iter().find(|known| known.is(&model)) else {
-            let message = format!("Ollama does not have the model {model:?}: run `ollama pull {model}`");
-            return Err(Error::other("unknown_model", message));
-        };
+        let known = OllamaServer::known(&models, &model)?;
         let digest = known.digest.get(..DIGEST_SHOWN).unwrap_or(&known.digest);
         let ask = |texts: &[String], timeouts| self.ask(&model, texts, timeouts);
         self.vectors.info("ollama-embed", &known.name, digest, self.window(&model), ask)

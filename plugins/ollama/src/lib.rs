@@ -7,7 +7,7 @@ mod chat;
 mod stream;
 
 use smartrag_sdk::generator::{Generator, ModelInfo, Request};
-use smartrag_sdk::{Annotation, Descriptor, Error, Result, describe};
+use smartrag_sdk::{Annotation, Descriptor, Result, describe};
 
 use smartrag_servers::{Config, OllamaServer, guessed_tokens};
 pub use stream::Answer;
@@ -30,9 +30,7 @@ impl Ollama {
             return Ok(model);
         }
         let first = self.server.models()?.into_iter().next();
-        let none =
-            || Error::unavailable("Ollama has no model yet: run `ollama pull`, or name one with model");
-        first.map(|model| model.name).ok_or_else(none)
+        first.map(|model| model.name).ok_or_else(OllamaServer::no_model)
     }
 
     /// As configured; else what the model can, up to a size that most machines have memory for.
@@ -60,10 +58,7 @@ impl Generator for Ollama {
         let models = self.server.models()?;
         let first = models.first().map(|model| model.name.clone());
         let model = self.model(first.filter(|_| self.config.model.is_none()))?;
-        if !models.iter().any(|known| known.is(&model)) {
-            let message = format!("Ollama does not have the model {model:?}: run `ollama pull {model}`");
-            return Err(Error::other("unknown_model", message));
-        }
+        OllamaServer::known(&models, &model)?;
         let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
         Ok(ModelInfo {
             context_window: Some(self.window(&model)),

@@ -37,6 +37,16 @@ impl Default for Config {
     }
 }
 
+/// Properties of the schema of every plugin with a server; `model` says which one it asks where none is named.
+pub(crate) fn server_properties(plugin: &str, base_url: &str, model: &str) -> String {
+    format!(
+        r#""base_url": {{"type": "string", "default": "{base_url}", "description": "Where the server is, in this form"}},
+    "model": {{"type": "string", "description": "The model to ask; without it {model} that the server lists"}},
+    "api_key_secret": {{"type": "string",
+      "description": "Name of the secret in plugins.grants.{plugin}.secrets that is the key, where one is wanted"}}"#
+    )
+}
+
 impl Config {
     /// The JSON Schema of the settings of a plugin, with the place where its server usually is.
     pub fn schema(plugin: &str, base_url: &str) -> String {
@@ -45,10 +55,7 @@ impl Config {
   "type": "object",
   "additionalProperties": false,
   "properties": {{
-    "base_url": {{"type": "string", "default": "{base_url}", "description": "Where the server is, in this form"}},
-    "model": {{"type": "string", "description": "The model to ask; without it the first that the server lists"}},
-    "api_key_secret": {{"type": "string",
-      "description": "Name of the secret in plugins.grants.{plugin}.secrets that is the key, where one is wanted"}},
+    {},
     "context_window": {{"type": "integer", "minimum": 256,
       "description": "Tokens of prompt and answer together; without it as the server says"}},
     "strong": {{"type": "boolean", "default": false,
@@ -58,7 +65,8 @@ impl Config {
     "idle_s": {{"type": "integer", "minimum": 1, "maximum": 900, "default": 60,
       "description": "Seconds between two tokens at most"}}
   }}
-}}"#
+}}"#,
+            server_properties(plugin, base_url, "the first")
         )
     }
 

@@ -1,6 +1,6 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smartrag_sdk::Result;
+use smartrag_sdk::{Error, Result};
 
 use crate::{Endpoint, QUICK};
 
@@ -54,6 +54,22 @@ impl OllamaServer {
     pub fn models(&self) -> Result<Vec<OllamaModel>> {
         let tags: Tags = self.0.get("/api/tags", QUICK)?;
         Ok(tags.models)
+    }
+
+    /// There is none.
+    pub fn no_model() -> Error {
+        Error::unavailable("Ollama has no model yet: run `ollama pull`, or name one with model")
+    }
+
+    /// The one of these models that is meant.
+    ///
+    /// # Errors
+    /// `unknown_model` if it is not among them.
+    pub fn known<'a>(models: &'a [OllamaModel], meant: &str) -> Result<&'a OllamaModel> {
+        models.iter().find(|known| known.is(meant)).ok_or_else(|| {
+            let message = format!("Ollama does not have the model {meant:?}: run `ollama pull {meant}`");
+            Error::other("unknown_model", message)
+        })
     }
 
     /// Tokens that a model can take, where Ollama tells; the key begins with the name of the architecture.

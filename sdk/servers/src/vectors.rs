@@ -5,6 +5,7 @@ use serde_json::Value;
 use smartrag_sdk::embedder::{Embeddings, ModelInfo, Purpose};
 use smartrag_sdk::{Error, ErrorKind, Result};
 
+use crate::config::server_properties;
 use crate::failure::told;
 use crate::{Endpoint, Timeouts, guessed_tokens};
 
@@ -71,10 +72,7 @@ impl EmbedConfig {
   "type": "object",
   "additionalProperties": false,
   "properties": {{
-    "base_url": {{"type": "string", "default": "{base_url}", "description": "Where the server is, in this form"}},
-    "model": {{"type": "string", "description": "The model to ask; without it one that the server lists"}},
-    "api_key_secret": {{"type": "string",
-      "description": "Name of the secret in plugins.grants.{plugin}.secrets that is the key, where one is wanted"}},
+    {},
     "context_window": {{"type": "integer", "minimum": 64, "maximum": 1000000,
       "description": "Tokens that the model takes in one text; without it as the server says, else {TEXT_WINDOW}"}},
     "dimensions": {{"type": "integer", "minimum": 1, "maximum": 8192,
@@ -92,7 +90,8 @@ impl EmbedConfig {
     "query_timeout_s": {{"type": "integer", "minimum": 1, "maximum": 900, "default": 15,
       "description": "Seconds that the vector of a question may take; after them the search goes by keywords alone"}}
   }}
-}}"#
+}}"#,
+            server_properties(plugin, base_url, "one")
         )
     }
 

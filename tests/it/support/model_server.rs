@@ -193,6 +193,7 @@ fn failure(stream: &mut TcpStream, model: &str, shared: &Shared) -> Option<std::
         "loading" if shared.refusals.fetch_add(1, Ordering::Relaxed) < 2 => {
             whole(stream, "503 Service Unavailable", "", &error("Loading model"))
         }
+        "starting" => whole(stream, "503 Service Unavailable", "", &error("Loading model")),
         "busy" => whole(stream, "429 Too Many Requests", "Retry-After: 120\r\n", &error("slow down")),
         "broken" => whole(stream, "500 Internal Server Error", "", &error("out of memory")),
         "unknown" => whole(stream, "404 Not Found", "", &error("model 'unknown' not found")),

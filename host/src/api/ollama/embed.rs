@@ -7,7 +7,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 
 use super::chat::nanoseconds;
-use crate::api::embed::embedded;
+use crate::api::embed::{counted, embedded};
 use crate::api::error::Result;
 use crate::api::extract::LooseJson;
 use crate::app::App;
@@ -23,13 +23,15 @@ pub(in crate::api) async fn embed(
     LooseJson(body): LooseJson<OllamaEmbedBody>,
 ) -> Result<Answer<OllamaEmbedded>> {
     let began = Instant::now();
-    let made = embedded(app, body.input.into_vec(), body.dimensions).await?;
+    let texts = body.input.into_vec().into();
+    let made = embedded(&app, &texts, body.dimensions).await?;
+    let prompt_eval_count = counted(&app, texts).await?;
     Ok(Answer(OllamaEmbedded {
         model: made.model,
         embeddings: made.vectors,
         total_duration: nanoseconds(began.elapsed()),
         load_duration: 0,
-        prompt_eval_count: made.tokens,
+        prompt_eval_count,
     }))
 }
 
@@ -41,6 +43,6 @@ pub(in crate::api) async fn embedding(
     State(app): State<Arc<App>>,
     LooseJson(body): LooseJson<OllamaEmbeddingsBody>,
 ) -> Result<Answer<OllamaEmbedding>> {
-    let made = embedded(app, vec![body.prompt], None).await?;
+    let made = embedded(&app, &[body.prompt].into(), None).await?;
     Ok(Answer(OllamaEmbedding { embedding: made.vectors.into_iter().next().unwrap_or_default() }))
 }

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::api::embed::embedded;
+use crate::api::embed::{counted, embedded};
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Json;
 use crate::app::App;
@@ -41,7 +41,9 @@ pub(in crate::api) async fn embed(
             ));
         }
     };
-    let made = embedded(app, texts, body.dimensions).await?;
+    let texts = texts.into();
+    let made = embedded(&app, &texts, body.dimensions).await?;
+    let tokens = counted(&app, texts).await?;
     let vector = |(index, vector): (usize, Vec<f32>)| {
         let embedding = match base64 {
             true => EmbeddingValue::Base64(encoded(&vector)),
@@ -50,7 +52,7 @@ pub(in crate::api) async fn embed(
         Embedding { object: "embedding".into(), index, embedding }
     };
     let data = made.vectors.into_iter().enumerate().map(vector).collect();
-    let usage = EmbeddingsUsage { prompt_tokens: made.tokens, total_tokens: made.tokens };
+    let usage = EmbeddingsUsage { prompt_tokens: tokens, total_tokens: tokens };
     Ok(Answer(EmbeddingsAnswer { object: "list".into(), data, model: made.model, usage }))
 }
 

@@ -18,9 +18,11 @@ use crate::wire::{self, Notification};
 /// is in the log.
 #[utoipa::path(get, path = "/ws/v1/notifications", tag = "operation", operation_id = "notifications_socket",
     responses((status = 101, description = "A message for each", body = Notification)))]
-pub(in crate::api) async fn listen(ending: Option<Extension<Ending>>, upgrade: Upgrade) -> Result<Response> {
+pub(in crate::api) async fn listen(
+    Extension(ending): Extension<Ending>,
+    upgrade: Upgrade,
+) -> Result<Response> {
     let (upgrade, seat) = seated(upgrade, "")?;
-    let ending = ending.map(|Extension(ending)| ending).unwrap_or_default();
     Ok(upgrade.on_upgrade(move |socket| tell(socket, ending, seat)))
 }
 

@@ -35,14 +35,13 @@ pub(in crate::api) async fn ask(
     State(app): State<Arc<App>>,
     NamePath(session): NamePath,
     headers: HeaderMap,
-    ending: Option<Extension<Ending>>,
+    Extension(ending): Extension<Ending>,
     upgrade: Upgrade,
 ) -> Result<Response> {
     session_id(&session)?;
     let (upgrade, seat) = seated(upgrade, ", or POST to /api/v1/query")?;
     let bytes_max = usize::try_from(app.config.api.body_bytes_max).unwrap_or(usize::MAX / OVERSIZE);
     let asker = Asker { app, session, headers, bytes_max };
-    let ending = ending.map(|Extension(ending)| ending).unwrap_or_default();
     let hard_max = bytes_max.saturating_mul(OVERSIZE);
     let upgrade = upgrade.max_message_size(hard_max).max_frame_size(hard_max);
     Ok(upgrade.on_upgrade(move |socket| converse(socket, asker, ending, seat)))

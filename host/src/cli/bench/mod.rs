@@ -156,7 +156,7 @@ fn rounded(value: f64) -> String {
 }
 
 /// The value below which `share` of `sorted` lies.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
     sorted.get(at).copied().unwrap_or(f64::NAN)
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::set::{self, Prepared};
 use crate::answer::{AnswerEvent, Begin, End, Question, SearchRequest, Thread};
 use crate::app::App;
+use crate::cli::bench::quantile;
 use crate::cli::collection::{self, GoldAnswer};
 use crate::cli::output::{self, Table};
 use crate::cli::{Outcome, Result};
@@ -319,7 +320,6 @@ fn row(set: &str, backend: &str, part: &'static str, asked: &[&Asked]) -> Measur
         sentences.map(|asked| crate::text::sentences(&uncited(&asked.answer.text)).len() as f64).collect();
     let mut ms: Vec<f64> = asked.iter().map(|asked| asked.ms).collect();
     ms.sort_by(f64::total_cmp);
-    let at = |share: f64| ms.get(((ms.len() as f64 * share) as usize).min(ms.len().saturating_sub(1)));
     Measured {
         set: set.to_owned(),
         backend: backend.to_owned(),
@@ -334,8 +334,8 @@ fn row(set: &str, backend: &str, part: &'static str, asked: &[&Asked]) -> Measur
         weak: of(|asked| &asked.answer),
         weak_without: of(|asked| &asked.without),
         sentences: sentences.iter().sum::<f64>() / sentences.len().max(1) as f64,
-        ms_p50: at(0.5).copied().unwrap_or_default(),
-        ms_p90: at(0.9).copied().unwrap_or_default(),
+        ms_p50: quantile(&ms, 0.5),
+        ms_p90: quantile(&ms, 0.9),
     }
 }
 
