@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::answer::{Answers, ModelStatus, Prompts};
 use crate::config::{self, Config, Options, places};
 use crate::ingest::{self, Ingest};
 use crate::plugins::{Embedder, Embedders, Places, Plugins, Reload};
 use crate::search::Search;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::telemetry::{NoticeKind, notify};
-use crate::types::Role;
+use crate::types::{KeyId, Role, UserId};
 
 /// The running product, without its door.
 pub struct App {
@@ -35,6 +36,8 @@ pub struct App {
     pub answers: Answers,
     /// When it began.
     pub started: Instant,
+    /// Changes when a key is revoked: what it opened must look whether it still stands.
+    pub revocations: watch::Sender<u64>,
     /// What the configuration is read from.
     options: Options,
     /// One reload at a time.
@@ -103,6 +106,7 @@ impl App {
             ingest,
             answers,
             started,
+            revocations: watch::Sender::new(0),
             options,
             reloading: Mutex::default(),
         }))
@@ -145,6 +149,31 @@ impl App {
         tracing::info!("configuration reloaded");
         let backends = self.answers.models().into_iter().filter(|model| model.role == Role::Generator);
         Ok(Reloaded { plugins, backends: backends.collect(), needs_restart })
+    }
+
+    /// Revokes a key, and closes what it opened; `false` where there is none such. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn revoke_key(&self, id: &KeyId) -> store::Result<bool> {
+        let known = self.store.revoke_key(id)?;
+        self.revocations.send_modify(|count| *count += 1);
+        Ok(known)
+    }
+
+    /// Deletes a user with all that he owns; how many documents that were. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store; then some of it may be gone, and it can be tried again.
+    pub fn delete_user(&self, id: &UserId) -> Result<u64, ingest::Error> {
+        // Keys first, so that nothing new comes in.
+        self.store.delete_user(id)?;
+        self.revocations.send_modify(|count| *count += 1);
+        let mut documents = 0;
+        for collection in self.store.collections(Some(id))? {
+            documents += self.ingest.delete_collection(&collection.key)?;
+        }
+        Ok(documents)
     }
 
     /// Ends workers and flushes; blocks.

@@ -129,7 +129,8 @@ pub struct Explanation {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct Searched {
-    pub collection: CollectionName,
+    /// What the caller calls it.
+    pub collection: String,
     pub fusion: Fusion,
     /// Results of each side, at most.
     pub candidates: usize,
@@ -409,6 +410,7 @@ mod tests {
 
     pub fn passage(at: usize, text: &str) -> Passage {
         let document = Document {
+            foreign: false,
             id: chunk(at).document,
             collection: CollectionKey { owner: UserId::anonymous(), name: CollectionName::default() },
             filename: format!("{at}.txt"),

@@ -153,7 +153,7 @@ impl Core {
                 clock.add(stage, us as f64 / 1e6);
             }
             hits.append(&mut outcome.hits);
-            searched.push(self.searched(collection, &query, &outcome));
+            searched.push(self.searched(plan.caller, collection, &query, &outcome));
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
         hits.truncate(plan.query.limit);
@@ -161,10 +161,16 @@ impl Core {
         Ok((hits, searched))
     }
 
-    fn searched(&self, collection: &Collection, query: &SearchQuery, outcome: &Outcome) -> Searched {
+    fn searched(
+        &self,
+        caller: &Caller,
+        collection: &Collection,
+        query: &SearchQuery,
+        outcome: &Outcome,
+    ) -> Searched {
         let stages = outcome.stages().into_iter();
         Searched {
-            collection: collection.key.name.clone(),
+            collection: collection.key.name_for(&caller.user),
             fusion: query.fusion,
             candidates: query.candidates.max(query.limit),
             vector_path: outcome.vector_path,
@@ -189,13 +195,15 @@ impl Core {
     }
 
     fn collections(&self, caller: &Caller, scope: &Scope) -> Result<Vec<Collection>> {
-        let Scope::One(key) = scope else { return Ok(self.store.collections(Some(&caller.user))?) };
-        let known = if key.owner == caller.user { self.store.collection(key)? } else { None };
-        match known {
-            Some(collection) => Ok(vec![collection]),
+        let Scope::One(key) = scope else {
+            let readable = self.store.readable(&caller.user)?;
+            return Ok(readable.into_iter().map(|(collection, _)| collection).collect());
+        };
+        match self.store.access(&caller.user, key)? {
+            Some((collection, _)) => Ok(vec![collection]),
             // It exists from the first upload on; until then it is empty, not unknown.
-            None if key.name == CollectionName::default() => Ok(Vec::new()),
-            None => Err(Error::UnknownCollection(key.name.to_string())),
+            None if key.owner == caller.user && key.name == CollectionName::default() => Ok(Vec::new()),
+            None => Err(Error::UnknownCollection(key.name_for(&caller.user))),
         }
     }
 

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::Deserialize;
 
+use super::access::Principal;
 use super::blocking::blocking;
-use super::caller::{Unknown, resolve};
 use super::error::{ApiError, Result};
 use super::extract::Query;
 use super::models::record as model_record;
@@ -63,21 +63,21 @@ pub(super) struct Which {
     responses((status = 200, description = "What was built", body = ReindexReport)))]
 pub(super) async fn reindex(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Query(which): Query<Which>,
 ) -> Result<Answer<ReindexReport>> {
     let begun = Instant::now();
     let only = match which.collection {
         None => None,
-        Some(name) => Some(collection(&app, &headers, name).await?),
+        Some(name) => Some(collection(&app, &principal, name).await?),
     };
     let done = blocking(move || app.ingest.reindex(only.as_ref(), &mut |_| ())).await?;
     Ok(Answer(reindexed(&done, begun)))
 }
 
 /// A collection of the caller that exists.
-async fn collection(app: &Arc<App>, headers: &HeaderMap, name: String) -> Result<CollectionKey> {
-    let owner = resolve(app, headers, None, Unknown::Refuse).await?.user().clone();
+async fn collection(app: &Arc<App>, principal: &Principal, name: String) -> Result<CollectionKey> {
+    let owner = principal.user.clone();
     let unknown = format!("there is no collection {name:?}");
     let unknown = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_collection", unknown);
     let Ok(name) = CollectionName::new(name) else { return Err(unknown) };

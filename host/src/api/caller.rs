@@ -1,17 +1,13 @@
-//! Who calls: in `local` mode the session's user, else the header's, else `anonymous`.
+//! On whose behalf a request is: that of its session, else that of whoever knocked.
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
-
+use super::access::Principal;
 use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use crate::app::App;
 use crate::store::{self, Store};
-use crate::types::{Caller, JsonMap, Session, SessionId, TimestampMs, UserId};
-
-/// Names the user of requests without a session.
-pub(super) const USER_HEADER: &str = "x-smartrag-user";
+use crate::types::{Caller, JsonMap, Session, SessionId, TimestampMs, UserId, UserRole};
 
 /// How old `last_active` may be before a use is written down: a commit a call would cost more than it tells.
 const TOUCH_AFTER_MS: i64 = 60_000;
@@ -19,7 +15,7 @@ const TOUCH_AFTER_MS: i64 = 60_000;
 /// What becomes of a session id that nobody knows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
-    /// It is created (queries, uploads, searches).
+    /// In local mode it is created (queries, uploads, searches).
     Create,
     /// 404.
     Refuse,
@@ -33,8 +29,8 @@ pub(super) struct Who {
 }
 
 impl Who {
-    fn new(user: UserId, session: Option<SessionId>) -> Self {
-        Self { caller: Caller { user, admin: false }, session }
+    fn new(principal: &Principal, user: UserId, session: Option<SessionId>) -> Self {
+        Self { caller: Caller { user, role: principal.role.unwrap_or(UserRole::Reader) }, session }
     }
 
     /// The owner of everything that this request may see.
@@ -43,48 +39,54 @@ impl Who {
     }
 }
 
-/// Finds out who calls. `session` is that of the body or of the URL.
+/// Finds out on whose behalf. `session` is that of the body or of the URL.
 pub(super) async fn resolve(
     app: &Arc<App>,
-    headers: &HeaderMap,
+    principal: &Principal,
     session: Option<&str>,
     unknown: Unknown,
 ) -> Result<Who> {
-    let user = header_user(headers)?.unwrap_or_else(UserId::anonymous);
-    let Some(session) = session else { return Ok(Who::new(user, None)) };
+    let Some(session) = session else { return Ok(Who::new(principal, principal.user.clone(), None)) };
     let id = session_id(session)?;
-    let store = app.store.clone();
-    blocking(move || resolve_session(&store, user, id, unknown)).await
+    let (store, principal) = (app.store.clone(), principal.clone());
+    blocking(move || resolve_session(&store, &principal, id, unknown)).await
 }
 
 /// The same for a session id that is checked already. Blocks.
-pub(super) fn resolve_session(store: &Store, user: UserId, id: SessionId, unknown: Unknown) -> Result<Who> {
+pub(super) fn resolve_session(
+    store: &Store,
+    principal: &Principal,
+    id: SessionId,
+    unknown: Unknown,
+) -> Result<Who> {
     let now = now_ms();
     match store.session(&id)? {
-        Some(session) => {
+        Some(session) if principal.may_use(&session) => {
             let user = session.user.clone();
             touch(store, session, now)?;
-            Ok(Who::new(user, Some(id)))
+            Ok(Who::new(principal, user, Some(id)))
         }
-        None if unknown == Unknown::Create => create_implicit(store, user, id, now),
-        None => Err(ApiError::not_found(format!("session {:?}", id.as_str()))),
+        None if unknown == Unknown::Create && principal.begins_sessions => {
+            create_implicit(store, principal, id, now)
+        }
+        _ => Err(ApiError::not_found(format!("session {:?}", id.as_str()))),
     }
 }
 
-fn create_implicit(store: &Store, user: UserId, id: SessionId, now: TimestampMs) -> Result<Who> {
+fn create_implicit(store: &Store, principal: &Principal, id: SessionId, now: TimestampMs) -> Result<Who> {
     let session = Session {
         id: id.clone(),
-        user: user.clone(),
+        user: principal.user.clone(),
         title: None,
         context: JsonMap::new(),
         created_at: now,
         last_active: now,
     };
     match store.create_session(&session) {
-        Ok(()) => Ok(Who::new(user, Some(id))),
+        Ok(()) => Ok(Who::new(principal, session.user, Some(id))),
         // another request with the same new id was faster
         Err(store::Error::Conflict(_)) => match store.session(&id)? {
-            Some(session) => Ok(Who::new(session.user, Some(id))),
+            Some(session) => Ok(Who::new(principal, session.user, Some(id))),
             None => Err(ApiError::not_found(format!("session {:?}", id.as_str()))),
         },
         Err(error) => Err(error.into()),
@@ -101,14 +103,6 @@ fn touch(store: &Store, mut session: Session, now: TimestampMs) -> Result<()> {
         Ok(()) | Err(store::Error::NotFound) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The user that the header names.
-pub(super) fn header_user(headers: &HeaderMap) -> Result<Option<UserId>> {
-    let Some(value) = headers.get(USER_HEADER) else { return Ok(None) };
-    let text = std::str::from_utf8(value.as_bytes())
-        .map_err(|_| ApiError::invalid(USER_HEADER, "the header must be UTF-8"))?;
-    UserId::new(text).map(Some).map_err(|error| ApiError::invalid(USER_HEADER, error.to_string()))
 }
 
 /// A session id of a body or URL, checked.

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 
+use super::access::Principal;
 use super::blocking::blocking;
 use super::caller::{Unknown, Who, resolve};
+use super::collections::Named;
 use super::error::{ApiError, Result};
 use super::query::options;
 use super::search::Checked;
@@ -39,14 +41,14 @@ pub(super) struct Chat {
 #[derive(Clone, Debug, PartialEq)]
 enum Chosen {
     /// The documents of a collection, answered by the default backend.
-    Collection(CollectionName),
+    Collection(String),
     /// A backend and its model, without documents.
     Bare(String, String),
 }
 
 /// Who chats, and the question that the chat ends with.
-pub(super) async fn question(app: &Arc<App>, headers: &HeaderMap, chat: Chat) -> Result<(Who, Question)> {
-    let who = resolve(app, headers, None, Unknown::Refuse).await?;
+pub(super) async fn question(app: &Arc<App>, principal: &Principal, chat: Chat) -> Result<(Who, Question)> {
+    let who = resolve(app, principal, None, Unknown::Refuse).await?;
     let (name, user, of_app) = (chat.model.clone(), who.user().clone(), Arc::clone(app));
     let chosen = blocking(move || choose(&of_app, &user, &name)).await?;
     let question = checked(chat, chosen, who.user())?;
@@ -61,7 +63,7 @@ fn checked(chat: Chat, chosen: Chosen, user: &UserId) -> Result<Question> {
     };
     let is_task = asked.trim_start().starts_with(TASK);
     let (collection, backend, model) = match chosen {
-        Chosen::Collection(name) => (Some(name.to_string()), None, None),
+        Chosen::Collection(name) => (Some(name), None, None),
         Chosen::Bare(backend, model) => (None, Some(backend), Some(model)),
     };
     let retrieve = backend.is_none() && !is_task;
@@ -87,7 +89,7 @@ fn checked(chat: Chat, chosen: Chosen, user: &UserId) -> Result<Question> {
 fn choose(app: &App, user: &UserId, name: &str) -> Result<Chosen> {
     let name = untagged(name);
     let collection = match name.split_once('/') {
-        None if name == OURS => return Ok(Chosen::Collection(CollectionName::default())),
+        None if name == OURS => return Ok(Chosen::Collection(CollectionName::default().to_string())),
         Some((OURS, collection)) => collection,
         Some((backend, model)) => {
             return match generators(app).any(|known| known.name == backend) {
@@ -97,10 +99,10 @@ fn choose(app: &App, user: &UserId, name: &str) -> Result<Chosen> {
         }
         None => return Err(unknown_model(name)),
     };
-    let wanted = CollectionName::new(collection).map_err(|_| unknown_model(name))?;
-    let known = app.store.collections(Some(user))?.into_iter().any(|known| known.key.name == wanted);
-    if known || wanted == CollectionName::default() {
-        Ok(Chosen::Collection(wanted))
+    let wanted = Named::parse(Some(collection), "").map_err(|_| unknown_model(name))?.key(user);
+    let own_default = wanted.owner == *user && wanted.name == CollectionName::default();
+    if own_default || app.store.access(user, &wanted)?.is_some() {
+        Ok(Chosen::Collection(collection.to_owned()))
     } else {
         Err(unknown_model(name))
     }
@@ -112,24 +114,24 @@ fn untagged(name: &str) -> &str {
 }
 
 /// Every model that the caller may name: collections first.
-pub(super) async fn models(app: &Arc<App>, headers: &HeaderMap) -> Result<Vec<Model>> {
-    let who = resolve(app, headers, None, Unknown::Refuse).await?;
+pub(super) async fn models(app: &Arc<App>, principal: &Principal) -> Result<Vec<Model>> {
+    let who = resolve(app, principal, None, Unknown::Refuse).await?;
     let app = Arc::clone(app);
     blocking(move || all(&app, who.user())).await
 }
 
 /// The model of this name.
-pub(super) async fn model(app: &Arc<App>, headers: &HeaderMap, name: &str) -> Result<Model> {
-    let models = models(app, headers).await?;
+pub(super) async fn model(app: &Arc<App>, principal: &Principal, name: &str) -> Result<Model> {
+    let models = models(app, principal).await?;
     models.into_iter().find(|model| model.id == untagged(name)).ok_or_else(|| unknown_model(name))
 }
 
 fn all(app: &App, user: &UserId) -> Result<Vec<Model>> {
     let model = |id: String, owner: &str| Model { id, owner: owner.to_owned() };
     let mut models = vec![model(OURS.into(), OURS)];
-    let collections = app.store.collections(Some(user)).map_err(ApiError::from)?;
-    let others = collections.into_iter().map(|collection| collection.key.name);
-    let others = others.filter(|name| *name != CollectionName::default());
+    let collections = app.store.readable(user).map_err(ApiError::from)?;
+    let others = collections.into_iter().map(|(collection, _)| collection.key.name_for(user));
+    let others = others.filter(|name| *name != CollectionName::default().as_str());
     models.extend(others.map(|name| model(format!("{OURS}/{name}"), OURS)));
     for backend in generators(app) {
         models.extend(

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::access::Principal;
 use super::blocking::blocking;
 use super::caller::{Unknown, Who, now_ms, resolve, session_id};
 use super::cursor;
@@ -83,10 +84,10 @@ pub(super) struct ExportParams {
     responses((status = 201, description = "The conversation", body = wire::Conversation)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Json(body): Json<wire::ConversationCreate>,
 ) -> Result<impl IntoResponse> {
-    let who = resolve(&app, &headers, body.session_id.as_deref(), Unknown::Create).await?;
+    let who = resolve(&app, &principal, body.session_id.as_deref(), Unknown::Create).await?;
     let now = now_ms();
     let conversation = Conversation {
         id: ConversationId::new(),
@@ -110,14 +111,14 @@ pub(super) async fn create(
     responses((status = 200, description = "Conversations", body = wire::List<wire::Conversation>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Query(params): Query<ListParams>,
 ) -> Result<Answer<wire::List<wire::Conversation>>> {
     let limit = cursor::limit(params.limit)?;
     let after = params.cursor.map(|text| cursor::decode("conversations", &text)).transpose()?;
     let after = after.map(|id| ConversationId::parse(&id).ok_or_else(cursor::invalid)).transpose()?;
     let session = params.session_id.as_deref().map(session_id).transpose()?;
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let slice = blocking(move || app.store.conversations(who.user(), session.as_ref(), after, limit)).await?;
     let position = |conversation: &Conversation| conversation.id.to_string();
     Ok(Answer(cursor::page(slice.items, slice.more, "conversations", position, Into::into)))
@@ -129,11 +130,11 @@ pub(super) async fn list(
     responses((status = 200, description = "The conversation", body = wire::WholeConversation)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<UserParams>,
 ) -> Result<Answer<wire::WholeConversation>> {
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let (conversation, messages) = blocking(move || whole(&app, &who, &id, MESSAGES_MAX)).await?;
     Ok(Answer(wire_of(conversation, messages)))
 }
@@ -144,12 +145,12 @@ pub(super) async fn show(
     responses((status = 200, description = "The changed conversation", body = wire::Conversation)))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<UserParams>,
     Json(body): Json<wire::ConversationPatch>,
 ) -> Result<Answer<wire::Conversation>> {
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let changed = blocking(move || {
         let mut conversation = find(&app, &who, &id)?;
         if let Some(text) = body.title {
@@ -168,11 +169,11 @@ pub(super) async fn change(
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<UserParams>,
 ) -> Result<StatusCode> {
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let is_gone = blocking(move || {
         let parsed = parse(&id)?;
         match app.store.delete_conversation(who.user(), parsed)? {
@@ -191,7 +192,7 @@ pub(super) async fn delete(
     responses((status = 201, description = "The message", body = wire::Message)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<UserParams>,
     Json(body): Json<wire::MessageCreate>,
@@ -201,7 +202,7 @@ pub(super) async fn add(
     if body.content.trim().is_empty() {
         return Err(ApiError::invalid("/content", "must not be empty"));
     }
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let message = Message {
         id: MessageId::new(),
         role,
@@ -224,12 +225,12 @@ pub(super) async fn add(
     responses((status = 200, description = "Messages", body = wire::List<wire::Message>)))]
 pub(super) async fn messages(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<MessageParams>,
 ) -> Result<Answer<wire::List<wire::Message>>> {
     let limit = cursor::limit(params.limit)?;
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let (_, messages) = blocking(move || whole(&app, &who, &id, limit)).await?;
     Ok(Answer(wire::List::whole(messages.into_iter().map(Into::into))))
 }
@@ -241,11 +242,11 @@ pub(super) async fn messages(
         content((wire::WholeConversation = "application/json"), (String = "text/markdown")))))]
 pub(super) async fn export(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<ExportParams>,
 ) -> Result<Response> {
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let (conversation, messages) = blocking(move || whole(&app, &who, &id, usize::MAX)).await?;
     let name = format!("conversation-{}", conversation.id);
     let whole = wire_of(conversation, messages);

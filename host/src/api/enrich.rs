@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::HeaderMap;
 
+use super::access::Principal;
 use super::blocking::blocking;
 use super::caller::{Unknown, resolve};
 use super::error::{ApiError, Result};
@@ -22,19 +22,19 @@ use crate::wire;
     responses((status = 200, description = "By what was asked", body = wire::EnrichAnswer)))]
 pub(super) async fn enrich(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Json(mut body): Json<wire::EnrichBody>,
 ) -> Result<Answer<wire::EnrichAnswer>> {
     match (body.query.take(), body.text.take()) {
-        (Some(query), None) => prompt(&app, &headers, query, body).await.map(Answer),
-        (None, Some(text)) => annotate(&app, &headers, text, body).await.map(Answer),
+        (Some(query), None) => prompt(&app, &principal, query, body).await.map(Answer),
+        (None, Some(text)) => annotate(&app, &principal, text, body).await.map(Answer),
         _ => Err(ApiError::invalid("/query", "give either query or text, and not both")),
     }
 }
 
 async fn prompt(
     app: &Arc<App>,
-    headers: &HeaderMap,
+    principal: &Principal,
     query: String,
     body: wire::EnrichBody,
 ) -> Result<wire::EnrichAnswer> {
@@ -43,7 +43,7 @@ async fn prompt(
     }
     let top_k = body.top_k.unwrap_or(wire::TOP_K_DEFAULT);
     let checked = Checked::new(&query, top_k, body.filter.as_ref(), body.collection.as_deref())?;
-    let who = resolve(app, headers, body.session_id.as_deref(), Unknown::Create).await?;
+    let who = resolve(app, principal, body.session_id.as_deref(), Unknown::Create).await?;
     let (request, answers) = (checked.request(who.user()), app.answers.clone());
     let made = blocking(move || answers.enhance(&who.caller, &request)).await?;
     let metadata =
@@ -58,7 +58,7 @@ async fn prompt(
 
 async fn annotate(
     app: &Arc<App>,
-    headers: &HeaderMap,
+    principal: &Principal,
     text: String,
     body: wire::EnrichBody,
 ) -> Result<wire::EnrichAnswer> {
@@ -72,7 +72,7 @@ async fn annotate(
         }
     }
     check_enrichers(app, body.enrichers.as_deref())?;
-    resolve(app, headers, body.session_id.as_deref(), Unknown::Create).await?;
+    resolve(app, principal, body.session_id.as_deref(), Unknown::Create).await?;
     let answers = app.answers.clone();
     let annotations = blocking(move || answers.annotate(&text, body.enrichers.as_deref())).await?;
     Ok(wire::EnrichAnswer::Text(wire::AnnotatedText { annotations }))

@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
+use super::access::{AdminAct, Peer, Principal};
 use super::error::{ApiError, with_body};
 use super::{mcp, ollama, openai};
 use crate::telemetry::metrics;
@@ -57,6 +58,7 @@ struct Line {
     /// The pattern, so that ids do not multiply the metrics.
     route: String,
     id: String,
+    peer: Option<Peer>,
     started: Instant,
 }
 
@@ -81,6 +83,7 @@ impl Line {
             path: request.uri().path().to_string(),
             route: route.map_or_else(|| "unmatched".into(), |path| path.as_str().into()),
             id: request_id(request.headers()),
+            peer: request.extensions().get::<Peer>().copied(),
             started: Instant::now(),
         }
     }
@@ -92,6 +95,7 @@ impl Line {
             _ => plain_failure(&response),
         });
         self.log(response.status(), fault.as_ref());
+        self.audit(&response, fault.as_ref());
         if let Some(fault) = fault {
             response = self.problem(response, fault);
         }
@@ -134,6 +138,28 @@ impl Line {
             }
             None => tracing::debug!(target: "api", request_id = id, ms, "{method} {path} {status}"),
         }
+    }
+
+    /// What administrators did, and who was refused.
+    fn audit(&self, response: &Response, fault: Option<&ApiError>) {
+        let status = response.status();
+        let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            || fault.is_some_and(|fault| fault.code == "rate_limited");
+        if !is_refused && response.extensions().get::<AdminAct>().is_none() {
+            return;
+        }
+        let Self { method, path, id, .. } = self;
+        let who = response.extensions().get::<Principal>();
+        let user = who.map_or("", |who| who.user.as_str());
+        let key = who.and_then(|who| Some(who.key.as_ref()?.as_str())).unwrap_or("");
+        let code = fault.map_or("", |fault| &fault.code);
+        let peer = match self.peer {
+            Some(Peer::Network(address)) => address.ip().to_string(),
+            Some(Peer::Owner) => "socket".into(),
+            None => String::new(),
+        };
+        let status = status.as_u16();
+        tracing::info!(target: "audit", request_id = id, user, key, peer, code, "{method} {path} {status}");
     }
 
     fn count(&self, status: StatusCode) {

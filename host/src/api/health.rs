@@ -6,6 +6,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 
+use super::access::Principal;
 use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use super::router::PREFIX;
@@ -15,7 +16,9 @@ use crate::ingest::Migration;
 use crate::plugins::PluginState;
 use crate::store::{Collection, Totals};
 use crate::telemetry::resident_bytes;
-use crate::wire::{About, Component, Components, Health, HealthMetrics, HealthStatus, Probe};
+use crate::wire::{
+    About, BareHealth, Component, Components, Health, HealthAnswer, HealthMetrics, HealthStatus, Probe,
+};
 
 const MIB: u64 = 1024 * 1024;
 /// Below it uploads will fail soon.
@@ -38,11 +41,19 @@ pub(super) async fn about() -> Answer<About> {
 
 /// How well everything is
 ///
-/// Always 200: look at `status`. Probes that want a status code use `/health/ready`.
+/// Always 200: look at `status`. Probes that want a status code use `/health/ready`. Parts and figures are for
+/// administrators.
 #[utoipa::path(get, path = "/health", tag = "operation", operation_id = "health",
-    responses((status = 200, description = "Parts and figures", body = Health)))]
-pub(super) async fn health(State(app): State<Arc<App>>) -> Result<Answer<Health>> {
-    blocking(move || Ok::<_, ApiError>(look(&app))).await.map(Answer)
+    responses((status = 200, description = "How it is", body = HealthAnswer)))]
+pub(super) async fn health(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+) -> Result<Answer<HealthAnswer>> {
+    let health = blocking(move || Ok::<_, ApiError>(look(&app))).await?;
+    Ok(Answer(match principal.is_admin() {
+        true => HealthAnswer::Whole(Box::new(health)),
+        false => HealthAnswer::Bare(BareHealth { status: health.status }),
+    }))
 }
 
 /// Whether the process answers

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 
@@ -25,16 +25,22 @@ pub(super) async fn in_flight(State(seats): State<Arc<Semaphore>>, request: Requ
             .retry_after(1)
             .into_response();
     };
-    next.run(request).await.map(|body| Body::new(Seated { body, _permit: permit }))
+    next.run(request).await.map(|body| Body::new(Seated::new(body, permit)))
 }
 
 /// A body that keeps its seat.
-struct Seated {
+pub(super) struct Seated<P> {
     body: Body,
-    _permit: OwnedSemaphorePermit,
+    _permit: P,
 }
 
-impl HttpBody for Seated {
+impl<P> Seated<P> {
+    pub fn new(body: Body, permit: P) -> Self {
+        Self { body, _permit: permit }
+    }
+}
+
+impl<P: Unpin> HttpBody for Seated<P> {
     type Data = Bytes;
     type Error = axum::Error;
 

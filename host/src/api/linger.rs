@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// How long the client may take to notice the answer.
@@ -17,8 +16,8 @@ const LINGER_IDLE: Duration = Duration::from_millis(500);
 const SCRAP_BYTES: usize = 64 * 1024;
 
 /// A connection that lingers when it is shut down.
-pub(super) struct Lingering {
-    stream: TcpStream,
+pub(super) struct Lingering<S> {
+    stream: S,
     ending: Option<Ending>,
 }
 
@@ -28,8 +27,8 @@ struct Ending {
     scrap: Box<[u8]>,
 }
 
-impl Lingering {
-    pub fn new(stream: TcpStream) -> Self {
+impl<S> Lingering<S> {
+    pub fn new(stream: S) -> Self {
         Self { stream, ending: None }
     }
 }
@@ -41,7 +40,7 @@ impl Ending {
     }
 
     /// Reads and forgets until the client is done or the time is over.
-    fn poll(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let mut buffer = ReadBuf::new(&mut self.scrap);
             match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
@@ -56,7 +55,7 @@ impl Ending {
     }
 }
 
-impl AsyncRead for Lingering {
+impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -66,7 +65,7 @@ impl AsyncRead for Lingering {
     }
 }
 
-impl AsyncWrite for Lingering {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -102,7 +101,7 @@ impl AsyncWrite for Lingering {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     #[tokio::test]
     async fn a_client_that_still_sends_reads_the_answer() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, HeaderName, Request, header};
+use axum::http::{Request, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures_util::FutureExt;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use tower_http::limit::RequestBodyLimitLayer;
 
-use super::caller::USER_HEADER;
+use super::access::Principal;
 use super::envelope::{Door, envelope};
 use super::router::PREFIX;
 use crate::app::App;
@@ -48,8 +48,9 @@ fn within(app: &Arc<App>, native: Router<Arc<App>>) -> Api {
 
 fn request(call: Call) -> Result<Request<Body>, String> {
     let mut request = Request::builder().method(call.method).uri(format!("{PREFIX}{}", call.path));
-    for (name, value) in caller(&call.headers) {
-        request = request.header(name, value);
+    // Who calls was found out when the client's own request came in.
+    if let Some(principal) = call.caller.get::<Principal>() {
+        request = request.extension(principal.clone());
     }
     let body = match call.body {
         Some(body) => {
@@ -59,13 +60,6 @@ fn request(call: Call) -> Result<Request<Body>, String> {
         None => Body::empty(),
     };
     request.body(body).map_err(|error| error.to_string())
-}
-
-/// The headers that say who calls.
-fn caller(headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, &axum::http::HeaderValue)> {
-    let names =
-        [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static(USER_HEADER)];
-    names.into_iter().filter_map(|name| headers.get(&name).map(|value| (name.clone(), value)))
 }
 
 async fn read(response: Response) -> Result<Value, String> {

@@ -3,10 +3,12 @@
 //! Invariants: nothing is decided here that a service should decide; every error leaves as a problem with a stable
 //! code and a request id; blocking calls run off the async threads; nothing outside this module knows of axum.
 
+mod access;
 mod admin;
 mod blocking;
 mod caller;
 mod chats;
+mod collections;
 mod conversations;
 mod cursor;
 mod documents;
@@ -19,6 +21,7 @@ mod extract;
 mod guard;
 mod health;
 mod in_flight;
+mod keys;
 mod linger;
 mod mcp;
 mod metrics;
@@ -35,6 +38,7 @@ mod serve;
 mod sessions;
 mod socket;
 mod stream;
+mod users;
 
 pub(crate) use admin::{optimized, reindexed};
 pub use openapi::document as openapi;

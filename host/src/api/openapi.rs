@@ -7,6 +7,9 @@ use axum::body::Bytes;
 use axum::http::header;
 use axum::routing::get;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder, Server, Tag,
 };
@@ -32,6 +35,7 @@ pub fn document() -> OpenApi {
         each_operation(item).for_each(add_problem);
     }
     add_components(&mut document);
+    add_security(&mut document);
     document
 }
 
@@ -53,8 +57,8 @@ fn info() -> utoipa::openapi::Info {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Documents in, cited answers out. Errors are `application/problem+json` with a stable `code`; every \
-             answer carries `x-request-id`. Without keys, the user is that of the session, else that of the header \
-             `X-SmartRAG-User`, else `anonymous`.",
+             answer carries `x-request-id`. With `auth.mode: keys` each request needs a key; without, the user is that of \
+             the session, else that of the header `X-SmartRAG-User`, else `anonymous`.",
         ))
         .build()
 }
@@ -111,6 +115,20 @@ fn add_components(document: &mut OpenApi) {
         .content("application/problem+json", content)
         .build();
     components.responses.insert(PROBLEM.into(), response.into());
+}
+
+/// A key in one of two headers; in local mode none.
+fn add_security(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
+    components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+    let none: [&str; 0] = [];
+    document.security = Some(vec![
+        SecurityRequirement::new("bearer", none),
+        SecurityRequirement::new("api_key", none),
+        SecurityRequirement::default(),
+    ]);
 }
 
 #[cfg(test)]
@@ -173,6 +191,16 @@ mod tests {
             "GET /plugins/{name}",
             "POST /admin/optimize",
             "POST /admin/reindex",
+            "POST /admin/reload",
+            "GET /admin/users",
+            "POST /admin/users",
+            "DELETE /admin/users/{user_id}",
+            "GET /admin/keys",
+            "POST /admin/keys",
+            "DELETE /admin/keys/{key_id}",
+            "GET /collections",
+            "POST /collections",
+            "PUT /collections/{name}/grants/{user_id}",
         ];
         for operation in promised {
             let (method, path) = operation.split_once(' ').unwrap();

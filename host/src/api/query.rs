@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use tokio::sync::mpsc;
 
+use super::access::Principal;
 use super::caller::{Unknown, resolve};
 use super::error::{ApiError, Result};
 use super::extract::Json;
@@ -28,10 +29,10 @@ const LANGUAGE_CHARS_MAX: usize = 35;
     responses((status = 200, description = "The answer with its sources", body = wire::QueryAnswer)))]
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Json(body): Json<wire::QueryBody>,
 ) -> Result<Answer<wire::QueryAnswer>> {
-    let (begin, events) = begin(&app, &headers, body).await?;
+    let (begin, events) = begin(&app, &principal, body).await?;
     Ok(Answer(answer(begin, end_of(events).await?)))
 }
 
@@ -57,10 +58,11 @@ pub(super) async fn end_of(mut events: mpsc::Receiver<AnswerEvent>) -> Result<En
         content((wire::QueryEvent = "application/x-ndjson"), (wire::QueryEvent = "text/event-stream")))))]
 pub(super) async fn stream(
     State(app): State<Arc<App>>,
+    principal: Principal,
     headers: HeaderMap,
     Json(body): Json<wire::QueryBody>,
 ) -> Result<Response> {
-    let (begin, events) = begin(&app, &headers, body).await?;
+    let (begin, events) = begin(&app, &principal, body).await?;
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     Ok(stream::answer(begin, events, accept.contains("text/event-stream")))
 }
@@ -68,14 +70,14 @@ pub(super) async fn stream(
 /// Waits for the first event: what fails before it is still a problem with a status of its own.
 pub(super) async fn begin(
     app: &Arc<App>,
-    headers: &HeaderMap,
+    principal: &Principal,
     body: wire::QueryBody,
 ) -> Result<(Begin, mpsc::Receiver<AnswerEvent>)> {
     let checked = Checked::new(&body.query, body.top_k, body.filter.as_ref(), body.collection.as_deref())?;
     let options = options(body.options.unwrap_or_default())?;
     let conversation = body.conversation_id.as_deref().map(conversation).transpose()?;
     let language = body.language.map(language).transpose()?;
-    let who = resolve(app, headers, body.session_id.as_deref(), Unknown::Create).await?;
+    let who = resolve(app, principal, body.session_id.as_deref(), Unknown::Create).await?;
     let question = Question {
         search: checked.request(who.user()),
         session: who.session,

@@ -10,33 +10,45 @@ use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::{Access, require};
 use super::envelope::{Door, envelope};
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
-    admin, conversations, documents, embed, enrich, health, mcp, metrics, models, ollama, openai, openapi,
-    plugins, query, search, sessions, socket,
+    admin, collections, conversations, documents, embed, enrich, health, keys, mcp, metrics, models, ollama,
+    openai, openapi, plugins, query, search, sessions, socket, users,
 };
 use crate::app::App;
+use crate::types::UserRole;
 
 /// The native API lives under this path.
 pub(super) const PREFIX: &str = "/api/v1";
 
 /// The table of contents of the API.
 pub(super) fn contents() -> OpenApiRouter<Arc<App>> {
+    let of = |role| from_fn_with_state(role, require);
+    for_readers()
+        .route_layer(of(UserRole::Reader))
+        .merge(for_users().route_layer(of(UserRole::User)))
+        .merge(for_admins().route_layer(of(UserRole::Admin)))
+        .merge(health())
+        .merge(figures())
+}
+
+/// What every key opens.
+pub(super) fn for_readers() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(sessions::create, sessions::list))
         .routes(routes!(sessions::show, sessions::change, sessions::delete))
         .routes(routes!(sessions::context))
-        .routes(routes!(documents::create, documents::list))
-        .routes(routes!(documents::upload))
-        .routes(routes!(documents::batch))
+        .routes(routes!(collections::list))
+        .routes(routes!(collections::show))
+        .routes(routes!(documents::list))
         .routes(routes!(search::documents))
-        .routes(routes!(documents::show, documents::delete))
+        .routes(routes!(documents::show))
         .routes(routes!(documents::content))
         .routes(routes!(documents::text))
         .routes(routes!(documents::chunks))
-        .routes(routes!(documents::reprocess))
         .routes(routes!(search::chunks))
         .routes(routes!(search::similar))
         .routes(routes!(query::ask))
@@ -47,24 +59,55 @@ pub(super) fn contents() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(models::readiness))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::show))
-        .routes(routes!(plugins::reload))
         .routes(routes!(conversations::create, conversations::list))
         .routes(routes!(conversations::show, conversations::change, conversations::delete))
         .routes(routes!(conversations::add, conversations::messages))
         .routes(routes!(conversations::export))
+}
+
+/// What changes documents.
+pub(super) fn for_users() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(documents::create))
+        .routes(routes!(documents::upload))
+        .routes(routes!(documents::batch))
+        .routes(routes!(documents::delete))
+        .routes(routes!(documents::reprocess))
+        .routes(routes!(collections::create))
+        .routes(routes!(collections::delete))
+        .routes(routes!(collections::grants))
+        .routes(routes!(collections::grant, collections::revoke))
+}
+
+/// What runs the service. Every call is a line of the audit.
+pub(super) fn for_admins() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(users::create, users::list))
+        .routes(routes!(users::show, users::delete))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
         .routes(routes!(admin::optimize))
         .routes(routes!(admin::reindex))
         .routes(routes!(admin::reload))
-        .merge(operations())
+        .routes(routes!(plugins::reload))
 }
 
 /// What monitors look for; also without the prefix.
 pub(super) fn operations() -> OpenApiRouter<Arc<App>> {
+    health().merge(figures())
+}
+
+/// What answers without a key.
+fn health() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(health::health))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
-        .routes(routes!(metrics::metrics))
+}
+
+/// Of everybody together.
+fn figures() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default().routes(routes!(metrics::metrics))
 }
 
 /// What answers on sockets.
@@ -98,7 +141,7 @@ pub(super) fn ollama() -> OpenApiRouter<Arc<App>> {
 }
 
 /// The whole API of a running product at one of its doors.
-pub(super) fn router(app: Arc<App>, door: Door) -> Router {
+pub(super) fn router(app: Arc<App>, access: Arc<Access>, door: Door) -> Router {
     let guard_list = Guard::new(&app.config.api);
     let routes = match door {
         Door::Native => {
@@ -110,7 +153,8 @@ pub(super) fn router(app: Arc<App>, door: Door) -> Router {
             .merge(Router::from(dialects()))
             .route("/", get(ollama::models::greeting)),
     };
-    layers(routes.with_state(app), guard_list, door)
+    let routes = routes.with_state(app).layer(from_fn_with_state(access, super::access::access));
+    layers(routes, guard_list, door)
 }
 
 /// Everything that answers beside the native API.

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::access::Principal;
 use super::blocking::blocking;
 use super::caller::{Unknown, Who, resolve};
+use super::collections::Named;
 use super::error::{ApiError, Result};
 use super::extract::{DocumentPath, Json, Query};
 use crate::answer::{Explanation, SearchRequest, SearchResult, Searched, Timings};
 use crate::app::App;
-use crate::types::{CollectionKey, CollectionName, Filter, Fusion, Passage, Scope, UserId};
+use crate::types::{Filter, Fusion, Passage, Scope, UserId};
 use crate::wire;
 
 /// Characters of a query at most: a question is no document.
@@ -41,11 +42,11 @@ pub(super) struct SimilarParams {
     responses((status = 200, description = "Best first", body = wire::SearchAnswer)))]
 pub(super) async fn chunks(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Json(body): Json<wire::SearchBody>,
 ) -> Result<Answer<wire::SearchAnswer>> {
     let (explain, diversity) = (body.explain, body.diversity);
-    let found = run(&app, &headers, body, |top_k| top_k).await?;
+    let found = run(&app, &principal, body, |top_k| top_k).await?;
     Ok(Answer(wire::SearchAnswer {
         results: found.passages.into_iter().map(hit(explain)).collect(),
         timings: timings(found.timings),
@@ -59,13 +60,13 @@ pub(super) async fn chunks(
     responses((status = 200, description = "Best first", body = wire::DocumentSearchAnswer)))]
 pub(super) async fn documents(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Json(body): Json<wire::SearchBody>,
 ) -> Result<Answer<wire::DocumentSearchAnswer>> {
     let (top_k, explain, diversity) = (body.top_k as usize, body.explain, body.diversity);
     // Each document is a result of its own here, also one that another repeats.
     let body = wire::SearchBody { fold: body.fold.or(Some(false)), ..body };
-    let found = run(&app, &headers, body, |top_k| top_k * CHUNKS_A_DOCUMENT).await?;
+    let found = run(&app, &principal, body, |top_k| top_k * CHUNKS_A_DOCUMENT).await?;
     Ok(Answer(wire::DocumentSearchAnswer {
         items: by_document(found.passages, top_k, hit(explain)),
         timings: timings(found.timings),
@@ -79,17 +80,17 @@ pub(super) async fn documents(
     responses((status = 200, description = "Nearest first", body = wire::SimilarAnswer)))]
 pub(super) async fn similar(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<SimilarParams>,
 ) -> Result<Answer<wire::SimilarAnswer>> {
     let top_k = check_top_k(params.top_k.unwrap_or(wire::TOP_K_DEFAULT), "?top_k")?;
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let found = blocking(move || app.answers.similar(&who.caller, id, top_k)).await?;
     let results = found.into_iter().map(|similar| wire::SimilarDocument {
         document_id: similar.document.id.to_string(),
         filename: similar.document.filename.clone(),
-        collection: similar.document.collection.name.to_string(),
+        collection: similar.document.collection_name(),
         score: similar.score,
     });
     Ok(Answer(wire::SimilarAnswer { results: results.collect() }))
@@ -97,13 +98,13 @@ pub(super) async fn similar(
 
 async fn run(
     app: &Arc<App>,
-    headers: &HeaderMap,
+    principal: &Principal,
     body: wire::SearchBody,
     limit: fn(usize) -> usize,
 ) -> Result<SearchResult> {
     let checked = Checked::new(&body.query, body.top_k, body.filter.as_ref(), body.collection.as_deref())?;
     check_ranking(&body)?;
-    let Who { caller, .. } = resolve(app, headers, body.session_id.as_deref(), Unknown::Create).await?;
+    let Who { caller, .. } = resolve(app, principal, body.session_id.as_deref(), Unknown::Create).await?;
     let mut request = checked.request(&caller.user);
     request.top_k = limit(request.top_k);
     request.mode = body.mode.into();
@@ -127,7 +128,7 @@ pub(super) struct Checked {
 }
 
 enum Where {
-    Named(CollectionName),
+    Named(Named),
     Everywhere,
 }
 
@@ -144,7 +145,7 @@ impl Checked {
             filter: filter.map(|filter| filter.check("/filter")).transpose()?,
             collection: match collection {
                 Some("*") => Where::Everywhere,
-                other => Where::Named(collection_name(other)?),
+                other => Where::Named(Named::parse(other, "/collection")?),
             },
         })
     }
@@ -152,21 +153,11 @@ impl Checked {
     /// A search on behalf of this user.
     pub fn request(self, user: &UserId) -> SearchRequest {
         let scope = match self.collection {
-            Where::Named(name) => Scope::One(CollectionKey { owner: user.clone(), name }),
+            Where::Named(named) => Scope::One(named.key(user)),
             Where::Everywhere => Scope::All,
         };
         let Self { query, top_k, filter, .. } = self;
         SearchRequest { filter, ..SearchRequest::new(query, top_k, scope) }
-    }
-}
-
-/// The collection that a body names, or the default one.
-pub(super) fn collection_name(name: Option<&str>) -> Result<CollectionName> {
-    match name {
-        None => Ok(CollectionName::default()),
-        Some(name) => {
-            CollectionName::new(name).map_err(|error| ApiError::invalid("/collection", error.to_string()))
-        }
     }
 }
 
@@ -253,7 +244,7 @@ fn explanation(app: &App, found: Explanation, diversity: f32) -> wire::Explanati
 
 fn searched(searched: Searched) -> wire::CollectionExplanation {
     wire::CollectionExplanation {
-        collection: searched.collection.to_string(),
+        collection: searched.collection,
         alpha: alpha(searched.fusion),
         candidates: searched.candidates,
         vector: searched.vector_path.into(),
@@ -272,6 +263,7 @@ fn alpha(fusion: Fusion) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{CollectionKey, CollectionName};
 
     fn pointer(result: Result<Checked>) -> String {
         result.err().map(|error| error.errors[0].pointer.clone()).unwrap_or_default()
@@ -284,7 +276,7 @@ mod tests {
         assert_eq!(pointer(Checked::new(&long, 5, None, None)), "/query");
         assert_eq!(pointer(Checked::new("x", 0, None, None)), "/top_k");
         assert_eq!(pointer(Checked::new("x", 101, None, None)), "/top_k");
-        assert_eq!(pointer(Checked::new("x", 5, None, Some("a/b"))), "/collection");
+        assert_eq!(pointer(Checked::new("x", 5, None, Some("a/b/c"))), "/collection");
         assert_eq!(pointer(Checked::new("x", 100, None, Some("*"))), "");
     }
 

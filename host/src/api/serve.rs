@@ -4,14 +4,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::{Extension, Router};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
 
+use super::access::{Access, Peer};
 use super::envelope::Door;
 use super::linger::Lingering;
 use super::router::router;
@@ -34,12 +39,14 @@ pub struct Doors {
     pub native: TcpListener,
     /// Ollama's dialect.
     pub ollama: Option<TcpListener>,
+    /// Our own for whoever runs the daemon: who comes in here is an administrator.
+    pub owner: Option<UnixListener>,
 }
 
 /// Serves the API until `shutdown`, then lets requests in progress finish.
 ///
 /// # Errors
-/// If the config asks for what these doors can't keep: keys, or a public address without them.
+/// If the config asks for what these doors can't keep: a public address without keys.
 pub async fn serve(
     app: Arc<App>,
     doors: Doors,
@@ -49,21 +56,48 @@ pub async fn serve(
     doors.ollama.iter().try_for_each(|listener| check(&app, listener))?;
     // Sockets outlive the connections that they came on.
     let ending = Ending::new();
-    let native = serve_door(doors.native, router(app.clone(), Door::Native), &ending);
-    let ollama = async {
-        if let Some(listener) = doors.ollama {
-            serve_door(listener, router(app, Door::Ollama), &ending).await;
-        }
-    };
+    let access = Access::new(app.clone());
+    let native = router(app.clone(), access.clone(), Door::Native);
+    let owner = serve_door(doors.owner, native.clone(), &ending);
+    let native = serve_door(Some(doors.native), native, &ending);
+    let ollama = serve_door(doors.ollama, router(app, access, Door::Ollama), &ending);
     let end = async {
         shutdown.await;
         ending.cancel();
     };
-    tokio::join!(native, ollama, end);
+    tokio::join!(native, ollama, owner, end);
     Ok(())
 }
 
-async fn serve_door(listener: TcpListener, router: Router, ending: &Ending) {
+/// What connections come from.
+trait Listen {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    async fn next(&self) -> io::Result<(Self::Stream, Peer)>;
+}
+
+impl Listen for TcpListener {
+    type Stream = tokio::net::TcpStream;
+
+    async fn next(&self) -> io::Result<(Self::Stream, Peer)> {
+        let (stream, address) = self.accept().await?;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(target: "api", "TCP_NODELAY: {error}");
+        }
+        Ok((stream, Peer::Network(address)))
+    }
+}
+
+impl Listen for UnixListener {
+    type Stream = tokio::net::UnixStream;
+
+    async fn next(&self) -> io::Result<(Self::Stream, Peer)> {
+        Ok((self.accept().await?.0, Peer::Owner))
+    }
+}
+
+async fn serve_door(listener: Option<impl Listen>, router: Router, ending: &Ending) {
+    let Some(listener) = listener else { return };
     let router = router.layer(Extension(ending.clone()));
     let connections = GracefulShutdown::new();
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -78,30 +112,26 @@ async fn serve_door(listener: TcpListener, router: Router, ending: &Ending) {
 }
 
 fn check(app: &App, listener: &TcpListener) -> io::Result<()> {
-    let refuse = |sentence: String| Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
-    if app.config.auth.mode == AuthMode::Keys {
-        return refuse("auth.mode: keys is not available in this version: set auth.mode: local".into());
-    }
     let address = listener.local_addr()?;
-    if !address.ip().is_loopback() {
-        return refuse(format!(
-            "{address} is not a loopback address: with auth.mode: local bind to 127.0.0.1"
-        ));
+    if app.config.auth.mode == AuthMode::Keys || address.ip().is_loopback() {
+        return Ok(());
     }
-    Ok(())
+    let sentence =
+        format!("{address} can be reached from other machines: set auth.mode: keys, or bind to 127.0.0.1");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, sentence))
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listener: &impl Listen,
     router: &Router,
     connections: &GracefulShutdown,
     seats: &Arc<Semaphore>,
 ) {
     loop {
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(connection(stream, router.clone(), connections.watcher(), seat));
+        match listener.next().await {
+            Ok((stream, peer)) => {
+                tokio::spawn(connection(stream, peer, router.clone(), connections.watcher(), seat));
             }
             Err(error) => {
                 tracing::warn!(target: "api", "a connection could not be accepted: {error}");
@@ -111,11 +141,18 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, watcher: Watcher, _seat: OwnedSemaphorePermit) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(target: "api", "TCP_NODELAY: {error}");
-    }
-    let service = TowerToHyperService::new(router);
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    router: Router,
+    watcher: Watcher,
+    _seat: OwnedSemaphorePermit,
+) {
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
+    let service = TowerToHyperService::new(service);
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let connection =

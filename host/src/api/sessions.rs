@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::access::Principal;
 use super::blocking::blocking;
-use super::caller::{Unknown, header_user, now_ms, resolve, session_id};
+use super::caller::{Unknown, now_ms, resolve, session_id};
 use super::cursor;
 use super::error::{ApiError, Result};
 use super::extract::{Json, NamePath, Query};
 use super::router::PREFIX;
 use crate::app::App;
 use crate::store::{DocumentQuery, Store};
-use crate::types::{Session, SessionId, UserId};
+use crate::types::{Session, SessionId};
 use crate::wire;
 
 const CONTEXT_LIMIT_DEFAULT: u32 = 10;
@@ -50,22 +51,19 @@ pub(super) struct ContextParams {
     responses((status = 201, description = "The session", body = wire::Session)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Json(body): Json<wire::SessionCreate>,
 ) -> Result<impl IntoResponse> {
-    let session = new_session(&headers, body)?;
+    let session = new_session(&principal, body)?;
     let stored = session.clone();
     blocking(move || app.store.create_session(&stored)).await?;
     let location: [(HeaderName, String); 1] = [(header::LOCATION, location(&session.id))];
     Ok((StatusCode::CREATED, location, axum::Json(wire::Session::from(session))))
 }
 
-fn new_session(headers: &HeaderMap, body: wire::SessionCreate) -> Result<Session> {
+fn new_session(principal: &Principal, body: wire::SessionCreate) -> Result<Session> {
     let id = body.session_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let user = match body.user_id {
-        Some(user) => UserId::new(user).map_err(|error| ApiError::invalid("/user_id", error.to_string()))?,
-        None => header_user(headers)?.unwrap_or_else(UserId::anonymous),
-    };
+    let user = principal.user_of_body(body.user_id)?;
     let now = now_ms();
     Ok(Session {
         id: session_id(&id)?,
@@ -99,13 +97,13 @@ fn location(id: &SessionId) -> String {
     responses((status = 200, description = "Sessions", body = wire::List<wire::Session>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Query(params): Query<ListParams>,
 ) -> Result<axum::Json<wire::List<wire::Session>>> {
     let limit = cursor::limit(params.limit)?;
     let after = params.cursor.map(|text| cursor::decode("sessions", &text)).transpose()?;
     let after = after.map(SessionId::new).transpose().map_err(|_| cursor::invalid())?;
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let slice = blocking(move || app.store.sessions(who.user(), after.as_ref(), limit)).await?;
     let position = |session: &Session| session.id.to_string();
     Ok(axum::Json(cursor::page(slice.items, slice.more, "sessions", position, Into::into)))
@@ -117,10 +115,10 @@ pub(super) async fn list(
     responses((status = 200, description = "The session", body = wire::Session)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
 ) -> Result<axum::Json<wire::Session>> {
-    let session = blocking(move || find(&app.store, &headers, &id)).await?;
+    let session = blocking(move || find(&app.store, &principal, &id)).await?;
     Ok(axum::Json(session.into()))
 }
 
@@ -130,12 +128,12 @@ pub(super) async fn show(
     responses((status = 200, description = "The changed session", body = wire::Session)))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
     Json(body): Json<wire::SessionPatch>,
 ) -> Result<axum::Json<wire::Session>> {
     let session = blocking(move || {
-        let mut session = find(&app.store, &headers, &id)?;
+        let mut session = find(&app.store, &principal, &id)?;
         if let Some(text) = body.title {
             session.title = Some(title(text)?);
         }
@@ -155,11 +153,11 @@ pub(super) async fn change(
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
 ) -> Result<StatusCode> {
     blocking(move || {
-        let session = find(&app.store, &headers, &id)?;
+        let session = find(&app.store, &principal, &id)?;
         match app.store.delete_session(&session.user, &session.id)? {
             true => Ok(StatusCode::NO_CONTENT),
             false => Err(unknown(&id)),
@@ -174,13 +172,13 @@ pub(super) async fn delete(
     responses((status = 200, description = "Its context", body = wire::SessionContext)))]
 pub(super) async fn context(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<ContextParams>,
 ) -> Result<axum::Json<wire::SessionContext>> {
     let limit = cursor::limit(params.limit.or(Some(CONTEXT_LIMIT_DEFAULT)))?;
     let context = blocking(move || {
-        let session = find(&app.store, &headers, &id)?;
+        let session = find(&app.store, &principal, &id)?;
         gather(&app.store, session, limit)
     });
     context.await.map(axum::Json)
@@ -205,11 +203,10 @@ fn gather(store: &Store, session: Session, limit: usize) -> Result<wire::Session
     })
 }
 
-/// The session of a path. It names its own user; a header that names another one finds nothing.
-fn find(store: &Store, headers: &HeaderMap, id: &str) -> Result<Session> {
+/// The session of a path, if it is there for whoever asks.
+fn find(store: &Store, principal: &Principal, id: &str) -> Result<Session> {
     let parsed = SessionId::new(id).map_err(|_| unknown(id))?;
-    let user = header_user(headers)?;
-    let session = store.session(&parsed)?.filter(|session| user.is_none_or(|user| user == session.user));
+    let session = store.session(&parsed)?.filter(|session| principal.sees(session));
     session.ok_or_else(|| unknown(id))
 }
 

@@ -13,6 +13,7 @@ mod doctor;
 mod documents;
 mod eval;
 mod failure;
+mod keys;
 mod mcp;
 #[cfg(target_env = "gnu")]
 mod memory;
@@ -28,6 +29,7 @@ mod serve;
 mod sessions;
 mod upkeep;
 mod upload;
+mod users;
 
 use std::process::ExitCode;
 
@@ -72,6 +74,12 @@ enum Command {
     /// List, inspect, write and test plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Make, list and revoke keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// List, create and delete users
+    #[command(subcommand)]
+    Users(users::Command),
     /// Show and check the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -144,6 +152,8 @@ fn run(command: Command) -> Result {
         Command::Mcp(args) => mcp::run(&args),
         Command::Models(command) => wait_for(models::run(command)),
         Command::Plugin(command) => plugin::run(command),
+        Command::Keys(command) => keys::run(command),
+        Command::Users(command) => users::run(command),
         Command::Config(command) => config::run(command),
         Command::Optimize(args) => optimize::run(args),
         Command::Reindex(args) => reindex::run(args),

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -77,8 +78,9 @@ async fn serve(config: Config, options: Options, file: Option<PathBuf>) -> Resul
         Some(port) => Some(bind(SocketAddr::new(config.api.bind.ip(), port)).await?),
         None => None,
     };
-    let doors = Doors { native: listener, ollama };
+    let socket = config::socket(&config);
     let app = tokio::task::spawn_blocking(move || App::start(config, options)).await??;
+    let doors = Doors { native: listener, ollama, owner: owner_door(&socket) };
     if let Some(ollama) = &doors.ollama {
         tracing::info!("Ollama's API is at http://{}", ollama.local_addr()?);
     }
@@ -89,6 +91,8 @@ async fn serve(config: Config, options: Options, file: Option<PathBuf>) -> Resul
     }
     let served = drain(stop.clone(), crate::api::serve(Arc::clone(&app), doors, stopped(stop))).await;
     tracing::info!("shutting down");
+    // A socket without a daemon would make commands wait for nobody.
+    let _ = std::fs::remove_file(&socket);
     tokio::task::spawn_blocking(move || app.shutdown()).await?;
     served.context("the HTTP server failed")?;
     Ok(Outcome::Done)
@@ -96,6 +100,29 @@ async fn serve(config: Config, options: Options, file: Option<PathBuf>) -> Resul
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| cannot_bind(address, &error).into())
+}
+
+/// The socket of whoever runs the daemon. What lies there already is of one that was killed: this one holds the lock of the
+/// directory. Without it administrators need a key.
+fn owner_door(path: &Path) -> Option<UnixListener> {
+    let bind = || {
+        let dir = path.parent().unwrap_or(path);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        std::fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(listener)
+    };
+    bind()
+        .inspect_err(|error| {
+            let path = path.display();
+            tracing::warn!("{path}: no socket for administrators, who need a key then: {error}");
+        })
+        .ok()
 }
 
 fn cannot_bind(address: SocketAddr, error: &io::Error) -> Failure {

@@ -1,6 +1,7 @@
 //! Commands on a data directory: the daemon does them where one runs, else this process.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -9,13 +10,13 @@ use super::doctor::reachable;
 use super::failure::Failure;
 use super::wait_for;
 use crate::client::{Caller, Client, Error};
-use crate::config::{self, Options};
+use crate::config::{self, Config, Options};
 use crate::search::Search;
 use crate::store::Store;
 
 /// Which daemon, or which directory.
 #[derive(Debug, clap::Args)]
-pub(super) struct Target {
+pub(super) struct At {
     /// The config file [default: /etc/smartrag/config.yaml if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -28,6 +29,13 @@ pub(super) struct Target {
     /// Key, where the daemon wants one
     #[arg(long, env = "SMARTRAG_API_KEY", value_name = "KEY", hide_env_values = true)]
     api_key: Option<String>,
+}
+
+/// And as whom.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    #[command(flatten)]
+    at: At,
     /// As this user
     #[arg(long, env = "SMARTRAG_USER", value_name = "NAME")]
     user: Option<String>,
@@ -39,25 +47,25 @@ pub(super) enum Via {
     Directory { store: Store, search: Search },
 }
 
+/// Who keeps users and keys.
+pub(super) enum Keeper {
+    Daemon(Client),
+    Store(Store),
+}
+
+/// Where the work is to be done.
+enum Found {
+    Daemon(Client),
+    Directory(Box<Config>),
+}
+
 impl Target {
     /// The daemon if it answers; else the directory is opened, which keeps a daemon from starting meanwhile.
     pub fn find(&self) -> anyhow::Result<Via> {
-        let data_dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
-        let overrides = data_dir.map(|dir| ("--data-dir", "data_dir", dir)).into_iter().collect();
-        let config = config::load(&Options { file: self.config.clone(), overrides })?.config;
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let caller = Caller { api_key: given(&self.api_key), user: given(&self.user), session: None };
-        let named = given(&self.url);
-        let url = named.clone().unwrap_or_else(|| format!("http://{}", reachable(config.api.bind)));
-        let client = Client::new(&url, caller)?;
-        // Whoever names a directory means that one, not what a daemon on the usual port has.
-        if self.data_dir.is_none() || named.is_some() {
-            match wait_for(async { Ok(client.health().await) })? {
-                Err(Error::NoDaemon(_)) if named.is_none() => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(Via::Daemon(client)),
-            }
-        }
+        let config = match self.at.look(self.remote_user())? {
+            Found::Daemon(client) => return Ok(Via::Daemon(client)),
+            Found::Directory(config) => config,
+        };
         if !config.data_dir.join("database/smartrag.redb").exists() {
             let said = format!("there are no data in {}", config.data_dir.display());
             return Err(Failure::new(said)
@@ -73,6 +81,63 @@ impl Target {
     pub fn remote_user(&self) -> Option<&str> {
         self.user.as_deref().filter(|user| !user.is_empty())
     }
+}
+
+impl At {
+    /// As [`Target::find`], for what no index is needed for; a directory without data gets its database, so that there can
+    /// be keys before the first start.
+    pub fn keeper(&self) -> anyhow::Result<Keeper> {
+        match self.look(None)? {
+            Found::Daemon(client) => Ok(Keeper::Daemon(client)),
+            Found::Directory(config) => Ok(Keeper::Store(Store::open(&config.data_dir)?)),
+        }
+    }
+
+    fn look(&self, user: Option<&str>) -> anyhow::Result<Found> {
+        let data_dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
+        let overrides = data_dir.map(|dir| ("--data-dir", "data_dir", dir)).into_iter().collect();
+        let config = config::load(&Options { file: self.config.clone(), overrides })?.config;
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let caller = Caller { api_key: given(&self.api_key), user: user.map(str::to_owned), session: None };
+        let named = given(&self.url);
+        if named.is_none()
+            && let Some(client) = owners(&config, caller.clone())?
+        {
+            return Ok(Found::Daemon(client));
+        }
+        let url = named.clone().unwrap_or_else(|| format!("http://{}", reachable(config.api.bind)));
+        let client = Client::new(&url, caller)?;
+        // Whoever names a directory means that one, not what a daemon on the usual port has.
+        if self.data_dir.is_none() || named.is_some() {
+            match wait_for(async { Ok(client.health().await) })? {
+                Err(Error::NoDaemon(_)) if named.is_none() => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(Found::Daemon(client)),
+            }
+        }
+        check_owner(&config.data_dir)?;
+        Ok(Found::Directory(Box::new(config)))
+    }
+}
+
+/// The daemon that has the directory, through the socket that only its own user can open.
+pub(super) fn owners(config: &Config, caller: Caller) -> anyhow::Result<Option<Client>> {
+    let socket = config::socket(config);
+    if std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        return Ok(None);
+    }
+    Ok(Some(Client::at_socket(&socket, caller)?))
+}
+
+/// What root writes there the daemon could not read.
+fn check_owner(data_dir: &Path) -> anyhow::Result<()> {
+    let Ok(metadata) = std::fs::metadata(data_dir) else { return Ok(()) };
+    if rustix::process::geteuid().is_root() && metadata.uid() != 0 {
+        let said = format!("{} belongs to another user, and you are root", data_dir.display());
+        let hint = format!("run this as its user: sudo -u '#{}' smartrag …", metadata.uid());
+        return Err(Failure::new(said).hint(hint).into());
+    }
+    Ok(())
 }
 
 /// Says on a terminal what is going on.

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response, Url};
@@ -25,6 +26,10 @@ pub struct Caller {
     pub session: Option<String>,
 }
 
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(5))
+}
+
 /// A daemon. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -42,11 +47,15 @@ impl Client {
             return Err(bad());
         }
         base.set_query(None);
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
-            .build()
-            .map_err(|_| bad())?;
+        let http = builder().build().map_err(|_| bad())?;
+        Ok(Self { http, base, caller })
+    }
+
+    /// That of a data directory, through its socket. Makes no connection yet.
+    pub fn at_socket(path: &Path, caller: Caller) -> Result<Self> {
+        let bad = || Error::BadUrl(path.display().to_string());
+        let base = Url::parse("http://localhost").map_err(|_| bad())?;
+        let http = builder().unix_socket(path).build().map_err(|_| bad())?;
         Ok(Self { http, base, caller })
     }
 

@@ -34,7 +34,7 @@ pub struct DocumentFilter {
 /// One call a method; paths as in the API's own documentation.
 impl Client {
     /// How the daemon is.
-    pub async fn health(&self) -> Result<Health> {
+    pub async fn health(&self) -> Result<HealthAnswer> {
         self.get("/health", &[]).await
     }
 
@@ -77,6 +77,39 @@ impl Client {
     pub async fn reindex(&self, collection: Option<&str>) -> Result<ReindexReport> {
         let query = collection.map(|name| ("collection", name));
         self.post_with("/admin/reindex", query.as_slice(), &()).await
+    }
+
+    /// Users, by name.
+    pub async fn users(&self) -> Result<Vec<UserRecord>> {
+        self.all("/admin/users", &[], None).await
+    }
+
+    /// Creates a user.
+    pub async fn create_user(&self, body: &UserCreate) -> Result<UserRecord> {
+        self.post("/admin/users", body).await
+    }
+
+    /// Deletes a user; with `purge` also one who has data.
+    pub async fn delete_user(&self, id: &str, purge: bool) -> Result<UserDeleted> {
+        let query = if purge { "?purge=true" } else { "" };
+        let path = ["/admin/users/", &segment(id), query].concat();
+        self.delete(&path).await?.json().await.map_err(|e| self.broken(e))
+    }
+
+    /// Keys, without the keys themselves.
+    pub async fn keys(&self, user: Option<&str>) -> Result<Vec<KeyRecord>> {
+        let query = user.map(|user| ("user_id", user));
+        self.all("/admin/keys", query.as_slice(), None).await
+    }
+
+    /// Makes a key.
+    pub async fn create_key(&self, body: &KeyCreate) -> Result<NewKey> {
+        self.post("/admin/keys", body).await
+    }
+
+    /// Revokes a key.
+    pub async fn revoke_key(&self, id: &str) -> Result<()> {
+        self.delete(&["/admin/keys/", &segment(id)].concat()).await.map(|_| ())
     }
 
     /// Creates a session.

@@ -24,7 +24,12 @@ impl<'a> Checker<'a> {
 
     /// Checks everything. Where a value is wrong its default stands in, so that the others are judged, too.
     pub fn config(&mut self, raw: Raw, default_data_dir: &Path) -> Config {
-        let auth = AuthConfig { mode: raw.auth.mode.map_or(AuthMode::Local, AuthMode::from) };
+        let auth = AuthConfig {
+            mode: raw.auth.mode.map_or(AuthMode::Local, AuthMode::from),
+            requests_per_minute: raw.auth.requests_per_minute.unwrap_or(0),
+            concurrent_max: self.count("auth.concurrent_max", raw.auth.concurrent_max, 64, (1, 1024))
+                as usize,
+        };
         let data_dir = self.path("data_dir", raw.data_dir).unwrap_or_else(|| default_data_dir.to_owned());
         let backends = self.backends(raw.backends);
         let embedder = raw.embedder.map_or_else(default_embedder, PluginRef::from);

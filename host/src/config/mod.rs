@@ -14,7 +14,7 @@ mod tree;
 mod units;
 
 pub use load::{Loaded, Options, load, load_with, usual_prompts};
-pub use places::{Places, places};
+pub use places::{Places, places, socket};
 pub use problem::{Error, Origin, Problem};
 pub use show::{schema, show};
 
@@ -110,10 +110,14 @@ pub enum AuthMode {
 }
 
 /// Who may call.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AuthConfig {
     /// See [`AuthMode`].
     pub mode: AuthMode,
+    /// Of one key, or of one user where there are none; 0, the default, is without a limit.
+    pub requests_per_minute: u32,
+    /// Requests of one key or user that may be under way at once. Default 64.
+    pub concurrent_max: usize,
 }
 
 /// A plugin by name with its own configuration.

@@ -21,6 +21,11 @@ pub struct Places {
     pub run_dir: PathBuf,
 }
 
+/// Where the daemon's own user reaches it.
+pub fn socket(config: &Config) -> PathBuf {
+    config.data_dir.join("run/smartrag.sock")
+}
+
 /// Where this process looks. Relative paths are taken from the directory it was started in.
 pub fn places(config: &Config) -> Places {
     let exe = std::env::current_exe().and_then(std::fs::canonicalize).unwrap_or_default();

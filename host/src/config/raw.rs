@@ -72,6 +72,10 @@ pub(super) struct RawApi {
 pub(super) struct RawAuth {
     /// `local`: loopback only, no keys. `keys`: every request needs one.
     pub mode: Option<RawAuthMode>,
+    /// What one key (in local mode: one user) may ask for within a minute; 0, the default, is without a limit.
+    pub requests_per_minute: Option<u32>,
+    /// Requests of one key or user that may be under way at once. Default: 64.
+    pub concurrent_max: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]

@@ -78,6 +78,8 @@ fn raw(config: &Config) -> Raw {
                 AuthMode::Local => RawAuthMode::Local,
                 AuthMode::Keys => RawAuthMode::Keys,
             }),
+            requests_per_minute: Some(config.auth.requests_per_minute),
+            concurrent_max: u32::try_from(config.auth.concurrent_max).ok(),
         },
         data_dir: Some(config.data_dir.clone()),
         prompts: RawPrompts { dir: config.prompts.dir.clone() },

@@ -175,14 +175,26 @@ impl Indexer {
         applied.is_ok()
     }
 
-    /// Removes a document from the store, then from the indexes.
-    pub(super) fn delete(&self, owner: &UserId, id: DocumentId) -> Result<Option<Purged>, Error> {
+    /// Removes documents from the store, then from the indexes; what went, in the order asked for.
+    pub(super) fn delete(
+        &self,
+        user: &UserId,
+        ids: &[DocumentId],
+    ) -> Result<Vec<(DocumentId, Purged)>, Error> {
         let storing = self.storing.lock();
-        let Some((purged, entry)) = self.store.delete(owner, id)? else { return Ok(None) };
+        let gone = self.store.delete(user, ids)?;
         let mut behind = self.behind.lock();
         drop(storing);
-        self.apply(&mut behind, (entry.collection, &self.main), &[Change::Delete(id)], entry.seq);
-        Ok(Some(purged))
+        let mut changes: BTreeMap<CollectionId, (Vec<Change>, u64)> = BTreeMap::new();
+        for (id, _, entry) in &gone {
+            let (deletions, seq) = changes.entry(entry.collection).or_default();
+            deletions.push(Change::Delete(*id));
+            *seq = entry.seq.max(*seq);
+        }
+        for (collection, (deletions, seq)) in changes {
+            self.apply(&mut behind, (collection, &self.main), &deletions, seq);
+        }
+        Ok(gone.into_iter().map(|(id, purged, _)| (id, purged)).collect())
     }
 
     /// Ends the jobs of documents that a crash left at the last stage: the catching up showed them to searches, or the

@@ -21,7 +21,7 @@ use tokio::sync::broadcast;
 use crate::config::{IngestConfig, PluginRef};
 use crate::plugins::{Embedders, Enricher, Plugins};
 use crate::search::Search;
-use crate::store::{self, Purged, StagedBlob, Store, Submitted};
+use crate::store::{self, DocumentQuery, Listed, Purged, StagedBlob, Store, Submitted};
 use crate::types::*;
 
 use chunk::Budget;
@@ -111,6 +111,8 @@ impl Core {
     }
 }
 
+/// Documents that go in one step.
+const DELETED_AT_ONCE: usize = 256;
 /// Events that a slow listener may fall behind before it is told so.
 const EVENT_BACKLOG: usize = 4096;
 
@@ -203,20 +205,50 @@ impl Ingest {
         }
     }
 
-    /// Deletes a document of this owner; on return no search finds it. Blocks.
+    /// Deletes a document that this user may change; on return no search finds it. Blocks.
     ///
     /// # Errors
     /// Those of the store.
-    pub fn delete(&self, owner: &UserId, id: DocumentId) -> Result<Option<Purged>, Error> {
-        self.core.indexer.delete(owner, id)
+    pub fn delete(&self, user: &UserId, id: DocumentId) -> Result<Option<Purged>, Error> {
+        Ok(self.delete_many(user, &[id])?.pop().map(|(_, purged)| purged))
     }
 
-    /// Queues a document of this owner anew. Blocks.
+    /// As [`Self::delete`], in one step for many; those that the user may not change are left out.
+    ///
+    /// # Errors
+    /// Those of the store; then nothing was deleted.
+    pub fn delete_many(&self, user: &UserId, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Purged)>, Error> {
+        self.core.indexer.delete(user, ids)
+    }
+
+    /// Deletes a collection of its owner with its documents; how many these were. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store; some of the documents may be gone then.
+    pub fn delete_collection(&self, key: &CollectionKey) -> Result<u64, Error> {
+        let Some(collection) = self.core.store.collection(key)? else { return Ok(0) };
+        let all =
+            DocumentQuery { listed: Listed::One(key.clone()), limit: DELETED_AT_ONCE, ..Default::default() };
+        let mut deleted = 0;
+        loop {
+            let documents = self.core.store.documents(&key.owner, &all)?.items;
+            if documents.is_empty() {
+                break;
+            }
+            let ids: Vec<DocumentId> = documents.iter().map(|document| document.id).collect();
+            deleted += self.delete_many(&key.owner, &ids)?.len() as u64;
+        }
+        self.core.store.remove_collection(key)?;
+        self.core.indexer.search.drop_collection(collection.id)?;
+        Ok(deleted)
+    }
+
+    /// Queues a document anew that this user may change. Blocks.
     ///
     /// # Errors
     /// Those of the store.
-    pub fn reprocess(&self, owner: &UserId, id: DocumentId) -> Result<Option<Document>, Error> {
-        let document = self.core.store.reprocess(owner, id)?;
+    pub fn reprocess(&self, user: &UserId, id: DocumentId) -> Result<Option<Document>, Error> {
+        let document = self.core.store.reprocess(user, id)?;
         self.workers.wake();
         Ok(document)
     }

@@ -9,7 +9,7 @@ mod tools;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method};
+use http::{Extensions, Method};
 use rmcp::ServiceExt;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -26,8 +26,8 @@ pub struct Call {
     pub path: String,
     /// JSON.
     pub body: Option<Value>,
-    /// Who calls, as the client of the protocol said it.
-    pub headers: HeaderMap,
+    /// What is known of who calls; empty on standard input.
+    pub caller: Extensions,
 }
 
 /// Makes a call of the native API: its answer, or what went wrong in a sentence that says what to do.

@@ -161,9 +161,8 @@ impl Tools {
         path: String,
         body: Option<Value>,
     ) -> Result<Value, String> {
-        let headers = context.extensions.get::<Parts>().map(|parts| parts.headers.clone());
-        let headers = headers.unwrap_or_default();
-        (self.api)(Call { method, path, body, headers }).await
+        let caller = context.extensions.get::<Parts>().map(|parts| parts.extensions.clone());
+        (self.api)(Call { method, path, body, caller: caller.unwrap_or_default() }).await
     }
 }
 

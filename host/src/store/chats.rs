@@ -50,6 +50,35 @@ pub(super) fn delete_of_session(txn: &WriteTransaction, session: &SessionId) -> 
     Ok(())
 }
 
+/// Deletes all sessions and conversations of a user.
+pub(super) fn delete_of_user(txn: &WriteTransaction, user: &UserId) -> Result<()> {
+    let user = user.as_str();
+    let sessions = {
+        let table = txn.open_table(SESSIONS_BY_OWNER)?;
+        let rows = table.range((user, i64::MIN, "")..)?.map(|row| {
+            let (key, _) = row?;
+            let (owner, at, id) = key.value();
+            Ok::<_, Error>((owner == user).then(|| (at, id.to_owned())))
+        });
+        rows.map_while(Result::transpose).collect::<Result<Vec<_>>>()?
+    };
+    for (at, id) in sessions {
+        txn.open_table(SESSIONS)?.remove(id.as_str())?;
+        txn.open_table(SESSIONS_BY_OWNER)?.remove((user, at, id.as_str()))?;
+    }
+    let conversations = {
+        let table = txn.open_table(CONVERSATIONS_BY_OWNER)?;
+        let rows = table.range((user, 0)..=(user, u128::MAX))?;
+        rows.map(|row| Ok(row?.0.value().1)).collect::<Result<Vec<_>>>()?
+    };
+    for id in conversations {
+        if let Some(record) = find(txn, id)? {
+            delete(txn, id, &record)?;
+        }
+    }
+    Ok(())
+}
+
 fn replace(txn: &WriteTransaction, conversation: &Conversation) -> Result<()> {
     let id = conversation.id.0.as_u128();
     if let Some(session) = &conversation.session {

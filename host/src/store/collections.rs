@@ -1,8 +1,8 @@
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::records::{CollectionRecord, collection_key, pack, unpack};
-use super::tables::{COLLECTION_KEYS, COLLECTIONS, META, Snapshot, count};
-use super::{Collection, Error, Result, Store};
+use super::tables::*;
+use super::{Collection, Error, Result, Store, grants};
 use crate::types::*;
 
 /// The record of a collection, if there is one.
@@ -65,6 +65,35 @@ pub(super) fn list(txn: &ReadTransaction, owner: Option<&UserId>) -> Result<Vec<
 }
 
 impl Store {
+    /// Creates a collection; `Conflict` if its owner has one of this name.
+    pub fn create_collection(&self, key: &CollectionKey) -> Result<Collection> {
+        let record = self.engine().write(|txn| {
+            if record(txn, key)?.is_some() {
+                let name = key.name.as_str();
+                return Err(Error::Conflict(format!("there is a collection {name:?} already")));
+            }
+            ensure(txn, key)?;
+            record(txn, key)
+        })?;
+        Ok(record.ok_or(Error::NotFound)?.collection(key.clone()))
+    }
+
+    /// Removes a collection without documents, with its journal and its grants; `Conflict` where it has some. Its number is
+    /// never used again.
+    pub fn remove_collection(&self, key: &CollectionKey) -> Result<()> {
+        self.engine().write(|txn| {
+            let Some(CollectionRecord { id, .. }) = record(txn, key)? else { return Ok(()) };
+            if txn.open_table(DOCUMENTS)?.range((id, 0)..=(id, u128::MAX))?.next().is_some() {
+                return Err(Error::Conflict("documents came in meanwhile: delete them, too".into()));
+            }
+            txn.open_table(COLLECTIONS)?.remove((key.owner.as_str(), key.name.as_str()))?;
+            txn.open_table(COLLECTION_KEYS)?.remove(id)?;
+            txn.open_table(JOURNAL)?.retain_in((id, 0)..=(id, u64::MAX), |_, _| false)?;
+            txn.open_table(LAST_CHANGE)?.retain_in((id, 0)..=(id, u128::MAX), |_, _| false)?;
+            grants::remove_of_collection(txn, id)
+        })
+    }
+
     /// A collection by its key.
     pub fn collection(&self, key: &CollectionKey) -> Result<Option<Collection>> {
         let record = self.engine().read(|txn| record(txn, key))?;

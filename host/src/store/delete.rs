@@ -43,48 +43,62 @@ fn uncount(
 }
 
 impl Store {
-    /// Removes a document and all that was derived from it: one durable commit with a journal entry.
-    /// Returns the entry so that the indexes can follow; `None` where the owner has no such document.
-    pub fn delete(&self, owner: &UserId, id: DocumentId) -> Result<Option<(Purged, JournalEntry)>> {
+    /// Removes documents and all that was derived from them: one durable commit with a journal entry for each.
+    /// Returns the entries so that the indexes can follow, in the order asked for; those that the user may not change, and
+    /// those that are gone, are left out.
+    pub fn delete(
+        &self,
+        user: &UserId,
+        ids: &[DocumentId],
+    ) -> Result<Vec<(DocumentId, Purged, JournalEntry)>> {
         let large = self.engine().read(|txn| {
-            let Some(place) = documents::locate_owned(txn, owner, id)? else { return Ok(None) };
-            let record = documents::record(txn, place.key)?;
-            Ok(Some(blobs::is_file(record.file_size).then_some(ContentHash(record.hash))))
+            let mut large = Vec::new();
+            for id in ids {
+                let Some(place) = documents::locate_for(txn, user, *id, Access::Write)? else { continue };
+                let record = documents::record(txn, place.key)?;
+                large.extend(blobs::is_file(record.file_size).then_some(ContentHash(record.hash)));
+            }
+            Ok(large)
         })?;
-        let purge = || self.engine().write(|txn| purge(txn, owner, id));
-        let gone = match large {
-            None => return Ok(None),
-            Some(None) => purge()?,
-            Some(Some(hash)) => self.with_files(&[hash], purge)?,
+        let purge = || {
+            self.engine().write(|txn| {
+                let gone = ids
+                    .iter()
+                    .map(|id| Ok(purge(txn, user, *id)?.map(|(purged, entry)| (*id, purged, entry))));
+                gone.filter_map(Result::transpose).collect::<Result<Vec<_>>>()
+            })
         };
-        self.forget_jobs(&[id]);
+        let gone = if large.is_empty() { purge()? } else { self.with_files(&large, purge)? };
+        self.forget_jobs(ids);
         Ok(gone)
     }
 
     /// Queues a document anew; its present chunks stay searchable until the new ones replace them. A document that
     /// waits or is worked on already stays where it is in the queue.
-    pub fn reprocess(&self, owner: &UserId, id: DocumentId) -> Result<Option<Document>> {
+    pub fn reprocess(&self, user: &UserId, id: DocumentId) -> Result<Option<Document>> {
         let queued = self.engine().write(|txn| {
-            if documents::locate_owned(txn, owner, id)?.is_none() {
-                return Ok(false);
+            if documents::locate_for(txn, user, id, Access::Write)?.is_none() {
+                return Ok(None);
             }
             if let Some((_, false)) = documents::job(txn, id)? {
-                return Ok(false);
+                return Ok(Some(false));
             }
             commit::end_job(txn, number(id))?;
             txn.open_table(FAILED)?.remove(number(id))?;
             submit::enqueue(txn, number(id), false)?;
-            Ok(true)
+            Ok(Some(true))
         })?;
-        if queued {
-            self.forget_jobs(&[id]);
+        match queued {
+            None => return Ok(None),
+            Some(true) => self.forget_jobs(&[id]),
+            Some(false) => {}
         }
-        self.document(owner, id)
+        self.document(user, id)
     }
 }
 
-fn purge(txn: &WriteTransaction, owner: &UserId, id: DocumentId) -> Result<Option<(Purged, JournalEntry)>> {
-    let Some(place) = documents::locate_owned(txn, owner, id)? else { return Ok(None) };
+fn purge(txn: &WriteTransaction, user: &UserId, id: DocumentId) -> Result<Option<(Purged, JournalEntry)>> {
+    let Some(place) = documents::locate_for(txn, user, id, Access::Write)? else { return Ok(None) };
     let record = documents::record(txn, place.key)?;
     let gone = remove_derived(txn, place.key)?;
     remove_rows(txn, place.key, &record)?;

@@ -7,7 +7,9 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::records::{DocumentRecord, unpack, unpack_chunk};
 use super::tables::*;
-use super::{BlobHandle, DocumentQuery, Error, Result, Slice, Store, blobs, collections};
+use super::{
+    BlobHandle, Collection, DocumentQuery, Error, Listed, Result, Slice, Store, blobs, collections, grants,
+};
 use crate::types::*;
 
 /// Where the rows of a document are.
@@ -25,9 +27,16 @@ pub(super) fn locate(txn: &impl Snapshot, id: DocumentId) -> Result<Option<Place
     Ok(Some(Place { key: (collection, number), collection: key }))
 }
 
-/// Finds a document of this owner; another's does not exist for him.
-pub(super) fn locate_owned(txn: &impl Snapshot, owner: &UserId, id: DocumentId) -> Result<Option<Place>> {
-    Ok(locate(txn, id)?.filter(|place| place.collection.owner == *owner))
+/// Finds a document with which this user may do this; any other does not exist for him.
+pub(super) fn locate_for(
+    txn: &impl Snapshot,
+    user: &UserId,
+    id: DocumentId,
+    wanted: Access,
+) -> Result<Option<Place>> {
+    let Some(place) = locate(txn, id)? else { return Ok(None) };
+    let allowed = grants::allows(txn, place.key.0, &place.collection, user, wanted)?;
+    Ok(allowed.then_some(place))
 }
 
 /// Reads a record.
@@ -61,6 +70,28 @@ pub(super) fn chunks(
     let last = (collection, document, u32::MAX);
     let rows = txn.open_table(CHUNKS)?.range((collection, document, from)..=last)?;
     Ok(rows.map(|row| unpack_chunk(row?.1.value())))
+}
+
+/// The collections that a list is about; a single one that does not exist for the user is empty.
+fn listed(txn: &ReadTransaction, user: &UserId, listed: &Listed) -> Result<Vec<(u32, CollectionKey)>> {
+    let own = || collections::list(txn, Some(user)).map(Vec::into_iter);
+    let pair = |collection: Collection| (collection.id.0, collection.key);
+    match listed {
+        Listed::Own => Ok(own()?.map(pair).collect()),
+        Listed::Readable => {
+            let mut all: Vec<_> = own()?.map(pair).collect();
+            for (number, _) in grants::of_user(txn, user)? {
+                all.push((number, collections::key_of(txn, number)?));
+            }
+            Ok(all)
+        }
+        Listed::One(key) => match collections::record(txn, key)? {
+            Some(record) if grants::allows(txn, record.id, key, user, Access::Read)? => {
+                Ok(vec![(record.id, key.clone())])
+            }
+            _ => Ok(Vec::new()),
+        },
+    }
 }
 
 type Row = Result<(DocumentId, DocumentRecord)>;
@@ -122,9 +153,9 @@ impl Store {
         Ok(record(txn, place.key)?.document(id, place.collection, open))
     }
 
-    /// A document of this owner.
-    pub fn document(&self, owner: &UserId, id: DocumentId) -> Result<Option<Document>> {
-        let loaded = self.engine().read(|txn| Loader::new(txn)?.load(self, owner, id))?;
+    /// A document that this user may read.
+    pub fn document(&self, user: &UserId, id: DocumentId) -> Result<Option<Document>> {
+        let loaded = self.engine().read(|txn| Loader::new(txn)?.load(self, user, id))?;
         Ok(loaded.map(|(_, document)| document))
     }
 
@@ -133,20 +164,19 @@ impl Store {
         self.engine().read(|txn| locate(txn, id)?.map(|place| self.load(txn, id, place)).transpose())
     }
 
-    /// Documents of this owner.
-    pub fn documents(&self, owner: &UserId, query: &DocumentQuery) -> Result<Slice<Document>> {
+    /// Documents that this user may read.
+    pub fn documents(&self, user: &UserId, query: &DocumentQuery) -> Result<Slice<Document>> {
         self.engine().read(|txn| {
             let mut sides = Vec::new();
-            for collection in collections::list(txn, Some(owner))? {
-                if query.collection.as_ref().is_none_or(|name| *name == collection.key.name) {
-                    sides.push((collection.key, walk(txn, collection.id.0, query)?.peekable()));
-                }
+            for (number, key) in listed(txn, user, &query.listed)? {
+                sides.push((key, walk(txn, number, query)?.peekable()));
             }
             let jobs = txn.open_table(JOB_OF)?;
             let documents = Merge { sides, descending: query.descending }.map(|item| {
                 let (id, collection, record) = item?;
                 let job = jobs.get(number(id))?.map(|row| row.value());
-                Ok(record.document(id, collection, self.open_stage(id, job)))
+                let foreign = collection.owner != *user;
+                Ok(Document { foreign, ..record.document(id, collection, self.open_stage(id, job)) })
             });
             let matching = documents.filter(|document: &Result<Document>| {
                 document.as_ref().map_or(true, |document| query.matches(document))
@@ -156,34 +186,34 @@ impl Store {
     }
 
     /// The original bytes.
-    pub fn content(&self, owner: &UserId, id: DocumentId) -> Result<Option<BlobHandle>> {
+    pub fn content(&self, user: &UserId, id: DocumentId) -> Result<Option<BlobHandle>> {
         self.engine().read(|txn| {
-            let Some(place) = locate_owned(txn, owner, id)? else { return Ok(None) };
+            let Some(place) = locate_for(txn, user, id, Access::Read)? else { return Ok(None) };
             let hash = ContentHash(record(txn, place.key)?.hash);
             blobs::read(txn, self.files(), &hash).map(Some)
         })
     }
 
     /// The normalised text; `None` until the document is ready.
-    pub fn text(&self, owner: &UserId, id: DocumentId) -> Result<Option<String>> {
+    pub fn text(&self, user: &UserId, id: DocumentId) -> Result<Option<String>> {
         self.engine().read(|txn| {
-            let Some(place) = locate_owned(txn, owner, id)? else { return Ok(None) };
+            let Some(place) = locate_for(txn, user, id, Access::Read)? else { return Ok(None) };
             let text = txn.open_table(TEXTS)?.get(place.key)?.map(|row| row.value().to_owned());
             Ok(text)
         })
     }
 
-    /// Chunks `from..from + limit`; `NotFound` where the owner has no such document.
-    pub fn chunks(&self, owner: &UserId, id: DocumentId, from: u32, limit: usize) -> Result<Slice<Chunk>> {
+    /// Chunks `from..from + limit`; `NotFound` where the user may read no such document.
+    pub fn chunks(&self, user: &UserId, id: DocumentId, from: u32, limit: usize) -> Result<Slice<Chunk>> {
         self.engine().read(|txn| {
-            let place = locate_owned(txn, owner, id)?.ok_or(Error::NotFound)?;
+            let place = locate_for(txn, user, id, Access::Read)?.ok_or(Error::NotFound)?;
             Slice::take(chunks(txn, place.key, from)?, limit)
         })
     }
 
-    /// Chunks by id, each with its document, in the order asked for; those that are gone or another owner's are
+    /// Chunks by id, each with its document, in the order asked for; those that are gone or not for this user are
     /// left out. One read transaction.
-    pub fn chunks_by_id(&self, owner: &UserId, ids: &[ChunkId]) -> Result<Vec<(Arc<Document>, Chunk)>> {
+    pub fn chunks_by_id(&self, user: &UserId, ids: &[ChunkId]) -> Result<Vec<(Arc<Document>, Chunk)>> {
         self.engine().read(|txn| {
             let rows = txn.open_table(CHUNKS)?;
             let mut loader = Loader::new(txn)?;
@@ -191,7 +221,7 @@ impl Store {
             let mut found = Vec::with_capacity(ids.len());
             for ChunkId { document: id, index } in ids {
                 if !documents.contains_key(id) {
-                    let loaded = loader.load(self, owner, *id)?;
+                    let loaded = loader.load(self, user, *id)?;
                     documents.insert(*id, loaded.map(|(key, document)| (key, Arc::new(document))));
                 }
                 let Some(Some(((collection, number), document))) = documents.get(id) else { continue };
@@ -210,7 +240,8 @@ struct Loader<'a> {
     locators: ReadOnlyTable<u128, u32>,
     documents: ReadOnlyTable<DocumentKey, Packed>,
     jobs: ReadOnlyTable<u128, (u64, bool)>,
-    collections: HashMap<u32, CollectionKey>,
+    /// By number: whose it is, and whether the user may read it.
+    collections: HashMap<u32, (CollectionKey, bool)>,
 }
 
 impl<'a> Loader<'a> {
@@ -224,24 +255,29 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// A document of this owner; another's does not exist for him.
+    /// A document that this user may read; any other does not exist for him.
     fn load(
         &mut self,
         store: &Store,
-        owner: &UserId,
+        user: &UserId,
         id: DocumentId,
     ) -> Result<Option<(DocumentKey, Document)>> {
         let Some(number) = self.locators.get(number(id))?.map(|row| row.value()) else { return Ok(None) };
-        let collection = match self.collections.entry(number) {
+        let (collection, readable) = match self.collections.entry(number) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(collections::key_of(self.txn, number)?),
+            Entry::Vacant(new) => {
+                let key = collections::key_of(self.txn, number)?;
+                let readable = grants::allows(self.txn, number, &key, user, Access::Read)?;
+                new.insert((key, readable))
+            }
         };
-        if collection.owner != *owner {
+        if !*readable {
             return Ok(None);
         }
         let key = (number, self::number(id));
         let job = self.jobs.get(key.1)?.map(|row| row.value());
         let record = in_table(&self.documents, key)?;
-        Ok(Some((key, record.document(id, collection.clone(), store.open_stage(id, job)))))
+        let document = record.document(id, collection.clone(), store.open_stage(id, job));
+        Ok(Some((key, Document { foreign: collection.owner != *user, ..document })))
     }
 }

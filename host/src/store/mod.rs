@@ -11,11 +11,13 @@ mod documents;
 mod engine;
 mod error;
 mod generations;
+mod grants;
 mod health;
 mod home;
 mod idempotency;
 mod jobs;
 mod journal;
+mod keys;
 mod model;
 mod open;
 mod optimize;
@@ -25,13 +27,15 @@ mod sessions;
 mod settle;
 mod submit;
 mod tables;
+mod users;
 
 pub use blobs::{BlobHandle, BlobWriter, StagedBlob};
 pub use error::{Error, Result};
+pub use keys::is_key;
 pub use model::{
     Artefact, Collection, Committed, DocumentQuery, Embedded, EmbedderSource, Finished, Generation, Job,
-    JournalEntry, NewDocument, NextVectors, OptimizeStep, Optimized, Pending, Purged, Slice, Submitted,
-    Totals,
+    JournalEntry, Listed, NewDocument, NextVectors, OptimizeStep, Optimized, Pending, Purged, Slice,
+    Submitted, Totals,
 };
 pub use open::Store;
 

@@ -205,11 +205,23 @@ pub struct JournalEntry {
     pub deleted: bool,
 }
 
+/// Documents of which collections.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Listed {
+    /// All of the user's own.
+    #[default]
+    Own,
+    /// Also those of others that he may read.
+    Readable,
+    /// This one.
+    One(CollectionKey),
+}
+
 /// Which documents to list; all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs)]
 pub struct DocumentQuery {
-    pub collection: Option<CollectionName>,
+    pub listed: Listed,
     pub status: Option<Stage>,
     pub file_type: Option<FileType>,
     pub tag: Option<String>,

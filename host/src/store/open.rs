@@ -19,9 +19,11 @@ use super::{Error, Result, commit};
 use crate::types::*;
 
 /// Version of tables, keys and records.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// This one had a single generation of vectors and no row numbers.
-const FORMAT_BEFORE: u64 = 1;
+const FORMAT_WITHOUT_ROWS: u64 = 1;
+/// This one had no users, keys and grants, which one that knows no more would lose when it optimizes.
+const FORMAT_WITHOUT_USERS: u64 = 2;
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -73,12 +75,12 @@ fn prepare(engine: &Engine) -> Result<()> {
         let format = meta.get("format")?.map(|row| row.value());
         match format {
             Some(FORMAT) => Ok(()),
-            Some(FORMAT_BEFORE) => {
+            Some(FORMAT_WITHOUT_ROWS) => {
                 commit::number_rows(txn)?;
                 meta.insert("format", FORMAT)?;
                 Ok(())
             }
-            None => {
+            None | Some(FORMAT_WITHOUT_USERS) => {
                 meta.insert("format", FORMAT)?;
                 Ok(())
             }

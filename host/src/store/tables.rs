@@ -102,6 +102,17 @@ tables! {
     /// Conversation and position.
     MESSAGES: (u128, u64) => Packed = "messages";
 
+    /// Users that were created; others exist through what they own.
+    USERS: &'static str => Packed = "users";
+    /// Key id to its record, which has the hash of the key.
+    KEYS: &'static str => Packed = "keys";
+    /// Owner and key id.
+    KEYS_BY_OWNER: (&'static str, &'static str) => () = "keys_by_owner";
+    /// Collection and user to what he may do there.
+    GRANTS: (u32, &'static str) => u8 = "grants";
+    /// The inverse: user and collection.
+    GRANTS_BY_USER: (&'static str, u32) => u8 = "grants_by_user";
+
     /// Owner and key to the remembered request.
     IDEMPOTENCY: (&'static str, &'static str) => Packed = "idempotency";
     /// Time, owner and key: what to forget first.

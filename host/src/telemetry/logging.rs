@@ -12,6 +12,8 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt as lines};
 
+/// What administrators did, and who was refused.
+const AUDIT: &str = "audit";
 /// Days of log files that are kept.
 const FILES_MAX: usize = 14;
 
@@ -22,7 +24,7 @@ pub struct Logging<'a> {
     pub filter: &'a str,
     /// JSON instead of text.
     pub json: bool,
-    /// Daily files `daemon.log` and `error.log` here; `None` is stderr.
+    /// Daily files `daemon.log`, `error.log` and `audit.log` here; `None` is stderr.
     pub dir: Option<&'a Path>,
 }
 
@@ -54,9 +56,11 @@ pub fn start_logging(logging: Logging) -> Result<Guard, Error> {
         Some(dir) => {
             let daemon = file(dir, "daemon", &mut guard)?;
             let error = file(dir, "error", &mut guard)?;
+            let audit = file(dir, "audit", &mut guard)?;
             vec![
                 layer(logging, daemon, false, None)?,
                 layer(logging, error, false, Some(LevelFilter::ERROR))?,
+                layer(Logging { filter: "off", ..logging }, audit, false, None)?,
             ]
         }
     };
@@ -69,7 +73,8 @@ fn layer<W>(logging: Logging, writer: W, ansi: bool, only: Option<LevelFilter>) 
 where
     W: for<'w> lines::MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(logging.filter)
+    // The audit is written whatever else is: who lowers the level does not mean it.
+    let filter = EnvFilter::try_new(format!("{AUDIT}=info,{}", logging.filter))
         .map_err(|error| Error::Filter(logging.filter.to_owned(), error.to_string()))?;
     let base = lines::layer().with_writer(BoxMakeWriter::new(writer)).with_ansi(ansi).with_timer(Clock);
     let looks: BoxedLayer =

@@ -1,12 +1,12 @@
-use super::{ConversationId, JsonMap, MessageId, SessionId, TimestampMs, UserId};
+use super::{ConversationId, JsonMap, MessageId, SessionId, TimestampMs, UserId, UserRole};
 
 /// Who is calling: decided once at the door, passed down everywhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// On whose behalf.
     pub user: UserId,
-    /// May administer.
-    pub admin: bool,
+    /// What it may do.
+    pub role: UserRole,
 }
 
 /// A session.

@@ -121,6 +121,8 @@ pub struct Document {
     pub id: DocumentId,
     /// Owner and collection.
     pub collection: CollectionKey,
+    /// Whether whoever it was loaded for is not its owner.
+    pub foreign: bool,
     /// The name it was uploaded under, without directories.
     pub filename: String,
     /// From the content.
@@ -147,6 +149,13 @@ pub struct Document {
     pub error: Option<DocumentError>,
     /// What made the chunks.
     pub provenance: Provenance,
+}
+
+impl Document {
+    /// What whoever it was loaded for calls its collection.
+    pub fn collection_name(&self) -> String {
+        if self.foreign { self.collection.full_name() } else { self.collection.name.to_string() }
+    }
 }
 
 /// What a block of text is.

@@ -152,6 +152,18 @@ pub struct CollectionKey {
     pub name: CollectionName,
 }
 
+impl CollectionKey {
+    /// `OWNER/NAME`, which others than its owner call it.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
+    /// What this user calls it.
+    pub fn name_for(&self, user: &UserId) -> String {
+        if self.owner == *user { self.name.to_string() } else { self.full_name() }
+    }
+}
+
 /// The number that the store gave a collection; names its directory, is never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CollectionId(pub u32);

@@ -6,6 +6,7 @@ mod filter;
 mod ids;
 mod plugin;
 mod search;
+mod user;
 
 pub use answer::*;
 pub use document::*;
@@ -13,6 +14,7 @@ pub use filter::*;
 pub use ids::*;
 pub use plugin::*;
 pub use search::*;
+pub use user::*;
 
 /// Milliseconds since the Unix epoch, UTC. Passed in as a value wherever time matters.
 pub type TimestampMs = i64;

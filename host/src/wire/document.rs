@@ -233,13 +233,14 @@ pub struct DocumentRecord {
 
 impl From<types::Document> for DocumentRecord {
     fn from(document: types::Document) -> Self {
+        let collection = document.collection_name();
         Self {
             document_id: document.id.to_string(),
             filename: document.filename,
             file_type: document.file_type,
             file_size: document.file_size,
             file_hash: document.hash.to_string(),
-            collection: document.collection.name.to_string(),
+            collection,
             title: document.title,
             tags: document.tags,
             metadata: document.metadata,

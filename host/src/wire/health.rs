@@ -94,6 +94,23 @@ pub struct Health {
     pub metrics: HealthMetrics,
 }
 
+/// What `/health` tells: administrators everything, others how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum HealthAnswer {
+    Whole(Box<Health>),
+    Bare(BareHealth),
+}
+
+/// How well the product is, without figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BareHealth {
+    /// Of the whole.
+    pub status: HealthStatus,
+}
+
 /// The answer of `/health/live` and `/health/ready`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Probe {

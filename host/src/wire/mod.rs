@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod collection;
 mod conversation;
 mod document;
 mod enrich;
@@ -19,9 +20,11 @@ mod plugin;
 mod problem;
 mod search;
 mod session;
+mod user;
 
 pub use admin::*;
 pub use answer::*;
+pub use collection::*;
 pub use conversation::*;
 pub use document::*;
 pub use enrich::*;
@@ -36,6 +39,7 @@ pub use plugin::*;
 pub use problem::*;
 pub use search::*;
 pub use session::*;
+pub use user::*;
 
 use crate::types::TimestampMs;
 

@@ -217,7 +217,7 @@ impl From<types::Passage> for Hit {
         Self {
             document_id: document.id.to_string(),
             chunk_id: passage.chunk.to_string(),
-            collection: document.collection.name.to_string(),
+            collection: document.collection_name(),
             filename: document.filename.clone(),
             file_type: document.file_type.clone(),
             page_number: page_number(passage.page),

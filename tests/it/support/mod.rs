@@ -116,6 +116,13 @@ impl TestDaemon {
         Self { child: Some(child), url: url.to_owned(), data: Some(data), http }
     }
 
+    /// In keys mode, with keys that were made before its start; `config` may say more.
+    pub fn start_with_keys<const N: usize>(users: [(&str, &str); N], config: &str) -> (Self, [String; N]) {
+        let data = data_dir();
+        let keys = users.map(|(user, role)| new_key(data.path(), user, role));
+        (Self::start_on_with(data, &format!("auth: {{mode: keys}}\n{config}")), keys)
+    }
+
     pub fn data(&self) -> &Path {
         self.data.as_ref().unwrap().path()
     }
@@ -191,6 +198,15 @@ impl Drop for TestDaemon {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert!(wait(&mut child).success(), "the daemon did not end cleanly");
     }
+}
+
+/// Makes a key in a data directory.
+pub fn new_key(data: &Path, user: &str, role: &str) -> String {
+    let mut command = Command::new(SMARTRAG);
+    command.args(["keys", "create", "--user", user, "--role", role, "--data-dir"]).arg(data);
+    let output = command.env_remove("SMARTRAG_CONFIG").env_remove("SMARTRAG_URL").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Waits for a process to end; kills it when patience does.

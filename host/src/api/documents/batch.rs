@@ -15,11 +15,12 @@ use super::create::{IntakeParams, check_text};
 use super::form;
 use super::intake::{GONE, Outcome, submit};
 use super::lines::{Line, Lines};
+use crate::api::access::Principal;
 use crate::api::blocking::blocking;
-use crate::api::caller::{Unknown, header_user, resolve, resolve_session, session_id};
+use crate::api::caller::{Unknown, resolve, resolve_session, session_id};
+use crate::api::collections::{Named, check_writable};
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{Query, parse_json};
-use crate::api::search::collection_name;
 use crate::api::stream::ndjson;
 use crate::app::App;
 use crate::ingest::{self, Ingest, Upload};
@@ -46,14 +47,14 @@ const FULL_TRIES: u32 = 1200;
     responses((status = 200, description = "One a line", body = BatchAnswer, content_type = "application/x-ndjson")))]
 pub(in crate::api) async fn batch(
     State(app): State<Arc<App>>,
+    principal: Principal,
     headers: HeaderMap,
     Query(params): Query<IntakeParams>,
     body: Body,
 ) -> Result<Response> {
     check_type(&headers)?;
-    let who = resolve(&app, &headers, params.session_id.as_deref(), Unknown::Create).await?;
-    let fallback = header_user(&headers)?.unwrap_or_else(UserId::anonymous);
-    let users = Users { of_request: who.caller.user, fallback, of_sessions: HashMap::new() };
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Create).await?;
+    let users = Users { of_request: who.caller.user, principal, of_sessions: HashMap::new() };
     let (answers, outbox) = mpsc::channel(ANSWERS_WAITING);
     let ingest = params.wait.then(|| app.ingest.clone());
     let wait = params.wait;
@@ -154,8 +155,8 @@ async fn settle(taken: BatchAnswer, id: DocumentId, ingest: &Ingest) -> BatchAns
 #[derive(Clone)]
 struct Users {
     of_request: UserId,
-    /// Of sessions that a line creates.
-    fallback: UserId,
+    /// Who may name sessions.
+    principal: Principal,
     of_sessions: HashMap<String, UserId>,
 }
 
@@ -165,7 +166,7 @@ impl Users {
         if let Some(user) = self.of_sessions.get(session) {
             return Ok(user.clone());
         }
-        let who = resolve_session(&app.store, self.fallback.clone(), session_id(session)?, Unknown::Create)?;
+        let who = resolve_session(&app.store, &self.principal, session_id(session)?, Unknown::Create)?;
         self.of_sessions.insert(session.into(), who.caller.user.clone());
         Ok(who.caller.user)
     }
@@ -275,9 +276,11 @@ fn draft(app: &App, users: &mut Users, line: Line) -> Result<Draft> {
     document.filename =
         form::filename(&document.filename).map_err(|why| ApiError::invalid("/filename", why.detail))?;
     document.tags = form::tags(std::mem::take(&mut document.tags))?;
-    let name = collection_name(document.collection.as_deref())?;
-    let owner = users.of(app, document.session_id.as_deref())?;
-    Ok(Draft { line: line.number, collection: CollectionKey { owner, name }, document })
+    let named = Named::parse(document.collection.as_deref(), "/collection")?;
+    let user = users.of(app, document.session_id.as_deref())?;
+    let collection = named.key(&user);
+    check_writable(&app.store, &user, &collection)?;
+    Ok(Draft { line: line.number, collection, document })
 }
 
 /// One commit for the group. Blocks.

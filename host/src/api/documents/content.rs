@@ -10,6 +10,7 @@ use axum::response::Response;
 use futures_util::{Stream, stream};
 
 use super::one::{OneParams, find, unknown, who};
+use crate::api::access::Principal;
 use crate::api::blocking::blocking;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{DocumentPath, Query};
@@ -27,11 +28,11 @@ const READ_BYTES: usize = 256 * 1024;
         content_type = "application/octet-stream")))]
 pub(in crate::api) async fn content(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<OneParams>,
 ) -> Result<Response> {
-    let who = who(&app, &headers, params).await?;
+    let who = who(&app, &principal, params).await?;
     let (document, blob) = blocking(move || {
         let document = find(&app.store, who.user(), id)?;
         let blob = app.store.content(who.user(), id)?.ok_or_else(|| unknown(id))?;

@@ -9,13 +9,13 @@ use utoipa::IntoParams;
 
 use super::form;
 use super::intake::{Arrived, Labels, Outcome, idempotency_key, take_in};
+use crate::api::access::Principal;
 use crate::api::blocking::blocking;
 use crate::api::caller::{Unknown, resolve};
+use crate::api::collections::Named;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{Query, TextJson};
-use crate::api::search::collection_name;
 use crate::app::App;
-use crate::types::CollectionKey;
 use crate::wire;
 
 /// When to answer.
@@ -38,6 +38,7 @@ pub(in crate::api) struct IntakeParams {
         (status = 200, description = "With wait: it is ready or failed", body = wire::UploadItem)))]
 pub(in crate::api) async fn create(
     State(app): State<Arc<App>>,
+    principal: Principal,
     headers: HeaderMap,
     Query(params): Query<IntakeParams>,
     TextJson(body): TextJson<wire::DocumentCreate>,
@@ -46,17 +47,17 @@ pub(in crate::api) async fn create(
     let filename =
         form::filename(&body.filename).map_err(|why| ApiError::invalid("/filename", why.detail))?;
     check_text(&app, &body.text)?;
-    let name = collection_name(body.collection.as_deref())?;
+    let named = Named::parse(body.collection.as_deref(), "/collection")?;
     let labels = Labels { tags: form::tags(body.tags)?, metadata: body.metadata };
     let session = body.session_id.or(params.session_id);
-    let who = resolve(&app, &headers, session.as_deref(), Unknown::Create).await?;
-    let collection = CollectionKey { owner: who.caller.user, name };
+    let who = resolve(&app, &principal, session.as_deref(), Unknown::Create).await?;
+    let collection = named.key(who.user());
     let (inner, text) = (app.clone(), body.text);
     let outcomes = blocking(move || {
         let mut bytes = inner.store.blob_writer()?;
         bytes.write(text.as_bytes())?;
         let file = Arrived { filename, bytes: Ok(bytes) };
-        take_in(&inner, collection, &labels, vec![file], key.as_deref(), params.wait)
+        take_in(&inner, who.user(), collection, &labels, vec![file], key.as_deref(), params.wait)
     });
     let outcome = outcomes.await?.pop().ok_or_else(|| ApiError::internal("no outcome of one document"))?;
     if let Outcome::Refused { why, .. } = outcome {

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 
+use crate::api::collections::check_writable;
 use crate::api::error::{ApiError, Result};
 use crate::app::App;
 use crate::ingest::{self, Ingest, Refused, Upload};
@@ -37,18 +38,19 @@ pub(super) enum Outcome {
 /// the same bytes are never stored twice. Blocks.
 pub(super) fn take_in(
     app: &App,
+    user: &UserId,
     collection: CollectionKey,
     labels: &Labels,
     files: Vec<Arrived>,
     key: Option<&str>,
     wait: bool,
 ) -> Result<Vec<Outcome>> {
+    check_writable(&app.store, user, &collection)?;
     let staged = files.into_iter().map(stage).collect::<Result<Vec<_>>>()?;
     let fingerprint = fingerprint(&collection, labels, &staged);
     if let Some(key) = key {
-        check_key(&app.store, &collection.owner, key, &fingerprint)?;
+        check_key(&app.store, user, key, &fingerprint)?;
     }
-    let owner = collection.owner.clone();
     let uploads = staged.into_iter().map(|(filename, blob)| {
         let upload = blob.map(|blob| Upload {
             collection: collection.clone(),
@@ -62,7 +64,7 @@ pub(super) fn take_in(
     let outcomes = submit(&app.ingest, uploads.collect(), wait)?;
     if let Some(key) = key {
         let ids: Vec<_> = outcomes.iter().filter_map(Outcome::document_id).collect();
-        app.store.set_idempotency(&owner, key, &fingerprint, &ids, crate::api::caller::now_ms())?;
+        app.store.set_idempotency(user, key, &fingerprint, &ids, crate::api::caller::now_ms())?;
     }
     Ok(outcomes)
 }
@@ -160,6 +162,6 @@ fn fingerprint(collection: &CollectionKey, labels: &Labels, files: &[Staged]) ->
             (name.as_str(), content)
         })
         .collect();
-    let request = serde_json::json!([collection.name.as_str(), labels.tags, labels.metadata, files]);
+    let request = serde_json::json!([collection.full_name(), labels.tags, labels.metadata, files]);
     blake3::hash(request.to_string().as_bytes()).to_hex().to_string()
 }

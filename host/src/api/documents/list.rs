@@ -2,19 +2,19 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::api::access::Principal;
 use crate::api::blocking::blocking;
 use crate::api::caller::{Unknown, resolve};
+use crate::api::collections::Named;
 use crate::api::cursor;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Query;
-use crate::api::search::collection_name;
 use crate::app::App;
-use crate::store::DocumentQuery;
-use crate::types::{Document, DocumentId, Stage};
+use crate::store::{DocumentQuery, Listed};
+use crate::types::{Document, DocumentId, Stage, UserId};
 use crate::wire;
 
 /// Which documents to list, and in which order.
@@ -30,7 +30,7 @@ pub(in crate::api) struct DocumentListParams {
     file_type: Option<String>,
     /// One of the document's tags.
     tag: Option<String>,
-    /// All collections where left out.
+    /// One of the caller's own, or `OWNER/NAME`; all of its own where left out, `*` for all that the caller may read.
     collection: Option<String>,
     /// The exact name.
     filename: Option<String>,
@@ -48,13 +48,15 @@ pub(in crate::api) struct DocumentListParams {
     responses((status = 200, description = "Documents", body = wire::List<wire::DocumentRecord>)))]
 pub(in crate::api) async fn list(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Query(params): Query<DocumentListParams>,
 ) -> Result<Answer<wire::List<wire::DocumentRecord>>> {
     let session = params.session_id.clone();
-    let query = query(params)?;
+    let named = params.collection.clone();
+    let mut query = query(params)?;
     let kind = cursor_kind(query.descending);
-    let who = resolve(&app, &headers, session.as_deref(), Unknown::Refuse).await?;
+    let who = resolve(&app, &principal, session.as_deref(), Unknown::Refuse).await?;
+    query.listed = listed(named.as_deref(), who.user())?;
     let slice = blocking(move || app.store.documents(who.user(), &query)).await?;
     let position = |document: &Document| document.id.to_string();
     Ok(Answer(cursor::page(slice.items, slice.more, kind, position, Into::into)))
@@ -65,7 +67,7 @@ fn query(params: DocumentListParams) -> Result<DocumentQuery> {
     let after = params.cursor.map(|text| cursor::decode(cursor_kind(descending), &text)).transpose()?;
     let after = after.map(|id| DocumentId::parse(&id).ok_or_else(cursor::invalid)).transpose()?;
     Ok(DocumentQuery {
-        collection: params.collection.as_deref().filter(|name| *name != "*").map(collection).transpose()?,
+        listed: Listed::Own,
         status: params.status.as_deref().map(stage).transpose()?,
         file_type: params.file_type.map(|name| name.trim_start_matches('.').to_ascii_lowercase()),
         tag: params.tag,
@@ -76,8 +78,12 @@ fn query(params: DocumentListParams) -> Result<DocumentQuery> {
     })
 }
 
-fn collection(name: &str) -> Result<crate::types::CollectionName> {
-    collection_name(Some(name)).map_err(|error| ApiError::invalid("?collection", error.detail))
+fn listed(name: Option<&str>, user: &UserId) -> Result<Listed> {
+    match name {
+        None => Ok(Listed::Own),
+        Some("*") => Ok(Listed::Readable),
+        name => Ok(Listed::One(Named::parse(name, "?collection")?.key(user))),
+    }
 }
 
 /// A cursor is good for the order it was made in.

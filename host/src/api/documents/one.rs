@@ -2,13 +2,15 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::api::access::Principal;
 use crate::api::blocking::blocking;
 use crate::api::caller::{Unknown, Who, resolve};
+use crate::api::collections::why_unchangeable;
 use crate::api::cursor;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{DocumentPath, Query};
@@ -45,11 +47,11 @@ pub(in crate::api) struct ChunkListParams {
     responses((status = 200, description = "The document", body = wire::DocumentRecord)))]
 pub(in crate::api) async fn show(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<OneParams>,
 ) -> Result<Answer<wire::DocumentRecord>> {
-    let who = who(&app, &headers, params).await?;
+    let who = who(&app, &principal, params).await?;
     let document = blocking(move || find(&app.store, who.user(), id)).await?;
     Ok(Answer(document.into()))
 }
@@ -60,11 +62,11 @@ pub(in crate::api) async fn show(
     responses((status = 200, description = "The text", body = String, content_type = "text/plain")))]
 pub(in crate::api) async fn text(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<OneParams>,
 ) -> Result<impl IntoResponse> {
-    let who = who(&app, &headers, params).await?;
+    let who = who(&app, &principal, params).await?;
     let text = blocking(move || {
         let document = find(&app.store, who.user(), id)?;
         app.store.text(who.user(), id)?.ok_or_else(|| no_text(&document))
@@ -88,14 +90,14 @@ fn no_text(document: &Document) -> ApiError {
     responses((status = 200, description = "Chunks", body = wire::List<wire::ChunkRecord>)))]
 pub(in crate::api) async fn chunks(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<ChunkListParams>,
 ) -> Result<Answer<wire::List<wire::ChunkRecord>>> {
     let limit = cursor::limit(params.limit)?;
     let last = params.cursor.map(|text| cursor::decode("chunks", &text)).transpose()?;
     let from = last.map(|text| next_index(&text)).transpose()?.unwrap_or(0);
-    let who = who(&app, &headers, OneParams { session_id: params.session_id }).await?;
+    let who = who(&app, &principal, OneParams { session_id: params.session_id }).await?;
     let slice = blocking(move || {
         find(&app.store, who.user(), id)?;
         app.store.chunks(who.user(), id, from, limit).map_err(ApiError::from)
@@ -118,13 +120,16 @@ fn next_index(text: &str) -> Result<u32> {
     responses((status = 202, description = "It is queued", body = wire::DocumentRecord)))]
 pub(in crate::api) async fn reprocess(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<OneParams>,
 ) -> Result<impl IntoResponse> {
-    let who = who(&app, &headers, params).await?;
-    let document = blocking(move || app.ingest.reprocess(who.user(), id)).await?;
-    let document = document.ok_or_else(|| unknown(id))?;
+    let who = who(&app, &principal, params).await?;
+    let document = blocking(move || match app.ingest.reprocess(who.user(), id)? {
+        Some(document) => Ok(document),
+        None => Err(why_unchangeable(&app.store, who.user(), id, unknown(id))),
+    })
+    .await?;
     Ok((StatusCode::ACCEPTED, Answer(wire::DocumentRecord::from(document))))
 }
 
@@ -136,19 +141,23 @@ pub(in crate::api) async fn reprocess(
     responses((status = 200, description = "What was purged", body = wire::DocumentDeleted)))]
 pub(in crate::api) async fn delete(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<OneParams>,
 ) -> Result<Answer<wire::DocumentDeleted>> {
-    let who = who(&app, &headers, params).await?;
-    let purged = blocking(move || app.ingest.delete(who.user(), id)).await?.ok_or_else(|| unknown(id))?;
+    let who = who(&app, &principal, params).await?;
+    let purged = blocking(move || match app.ingest.delete(who.user(), id)? {
+        Some(purged) => Ok(purged),
+        None => Err(why_unchangeable(&app.store, who.user(), id, unknown(id))),
+    })
+    .await?;
     let crate::store::Purged { chunks, vectors, blob, bytes } = purged;
     let purged = wire::Purged { chunks, vectors, blob, bytes };
     Ok(Answer(wire::DocumentDeleted { document_id: id.to_string(), purged }))
 }
 
-pub(super) async fn who(app: &Arc<App>, headers: &HeaderMap, params: OneParams) -> Result<Who> {
-    resolve(app, headers, params.session_id.as_deref(), Unknown::Refuse).await
+pub(super) async fn who(app: &Arc<App>, principal: &Principal, params: OneParams) -> Result<Who> {
+    resolve(app, principal, params.session_id.as_deref(), Unknown::Refuse).await
 }
 
 /// A document of this user. Blocks.

@@ -11,15 +11,15 @@ use tokio::sync::mpsc;
 use super::create::IntakeParams;
 use super::form;
 use super::intake::{Arrived, Labels, idempotency_key, take_in};
+use crate::api::access::Principal;
 use crate::api::blocking::blocking;
 use crate::api::caller::{Unknown, resolve};
+use crate::api::collections::Named;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Query;
-use crate::api::search::collection_name;
 use crate::app::App;
 use crate::ingest::Refused;
 use crate::store::{BlobWriter, Store};
-use crate::types::CollectionKey;
 use crate::wire::{UploadAnswer, UploadForm};
 
 /// Files of one request: their small ones wait in memory.
@@ -37,20 +37,23 @@ const PIECES_WAITING: usize = 8;
         (status = 200, description = "With wait: each is ready, failed or rejected", body = UploadAnswer)))]
 pub(in crate::api) async fn upload(
     State(app): State<Arc<App>>,
+    principal: Principal,
     headers: HeaderMap,
     Query(params): Query<IntakeParams>,
     multipart: std::result::Result<Multipart, MultipartRejection>,
 ) -> Result<Response> {
     let key = idempotency_key(&headers)?;
     let form = Form::read(&app, multipart.map_err(|rejection| no_multipart(&rejection))?).await?;
-    let name = collection_name(form.collection.as_deref())?;
+    let named = Named::parse(form.collection.as_deref(), "/collection")?;
     let labels = Labels { tags: form::tags(form.tags)?, metadata: form.labels.metadata };
     let session = form.session_id.or(params.session_id);
-    let who = resolve(&app, &headers, session.as_deref(), Unknown::Create).await?;
-    let collection = CollectionKey { owner: who.caller.user, name };
+    let who = resolve(&app, &principal, session.as_deref(), Unknown::Create).await?;
+    let collection = named.key(who.user());
     let (inner, files) = (app.clone(), form.files);
-    let outcomes =
-        blocking(move || take_in(&inner, collection, &labels, files, key.as_deref(), params.wait)).await?;
+    let outcomes = blocking(move || {
+        take_in(&inner, who.user(), collection, &labels, files, key.as_deref(), params.wait)
+    })
+    .await?;
     let mut items = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
         items.push(if params.wait { outcome.settled(&app.ingest).await? } else { outcome.item() });

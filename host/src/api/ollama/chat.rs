@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
@@ -13,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::said;
 use crate::answer::{AnswerEvent, Begin, End};
+use crate::api::access::Principal;
 use crate::api::chats::{self, Chat};
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::LooseJson;
@@ -34,19 +34,19 @@ use crate::wire::{
         content((OllamaAnswer = "application/x-ndjson"), (OllamaAnswer = "application/json")))))]
 pub(in crate::api) async fn chat(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     LooseJson(body): LooseJson<OllamaChatBody>,
 ) -> Result<Response> {
     let shape = Shape::new(body.model.clone(), true);
     if body.messages.is_empty() {
-        return is_there(&app, &headers, shape).await;
+        return is_there(&app, &principal, shape).await;
     }
     if body.messages.iter().any(|message| message.images.as_ref().is_some_and(|images| !images.is_empty())) {
         return Err(images());
     }
     let messages = body.messages.into_iter().filter_map(message).collect();
     let chat = Chat { model: body.model, messages, options: options(body.options) };
-    answer(app, headers, chat, shape, body.stream).await
+    answer(app, principal, chat, shape, body.stream).await
 }
 
 /// Ask once in Ollama's form
@@ -56,12 +56,12 @@ pub(in crate::api) async fn chat(
         content((OllamaAnswer = "application/x-ndjson"), (OllamaAnswer = "application/json")))))]
 pub(in crate::api) async fn generate(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     LooseJson(body): LooseJson<OllamaGenerateBody>,
 ) -> Result<Response> {
     let shape = Shape::new(body.model.clone(), false);
     if body.prompt.is_empty() {
-        return is_there(&app, &headers, shape).await;
+        return is_there(&app, &principal, shape).await;
     }
     if body.images.is_some_and(|images| !images.is_empty()) {
         return Err(images());
@@ -69,17 +69,17 @@ pub(in crate::api) async fn generate(
     let system = body.system.map(|system| (MessageRole::System, system));
     let messages = system.into_iter().chain([(MessageRole::User, body.prompt)]).collect();
     let chat = Chat { model: body.model, messages, options: options(body.options) };
-    answer(app, headers, chat, shape, body.stream).await
+    answer(app, principal, chat, shape, body.stream).await
 }
 
 async fn answer(
     app: Arc<App>,
-    headers: HeaderMap,
+    principal: Principal,
     chat: Chat,
     shape: Shape,
     stream: Option<bool>,
 ) -> Result<Response> {
-    let (who, question) = chats::question(&app, &headers, chat).await?;
+    let (who, question) = chats::question(&app, &principal, chat).await?;
     let (begin, events) = ask_for(&app, who.caller, question).await?;
     if stream.unwrap_or(true) {
         return Ok(unbuffered(ndjson(lines(Streamed { shape, begin, events, first: None, is_over: false }))));
@@ -90,8 +90,8 @@ async fn answer(
 }
 
 /// Clients ask without a question to have a model loaded.
-async fn is_there(app: &Arc<App>, headers: &HeaderMap, shape: Shape) -> Result<Response> {
-    chats::model(app, headers, &shape.model).await?;
+async fn is_there(app: &Arc<App>, principal: &Principal, shape: Shape) -> Result<Response> {
+    chats::model(app, principal, &shape.model).await?;
     let mut answer = shape.piece(String::new());
     answer.done = true;
     answer.end = Some(shape.end("load"));

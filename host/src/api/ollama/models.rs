@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
 
+use crate::api::access::Principal;
 use crate::api::chats::{self, Model};
 use crate::api::error::Result;
 use crate::api::extract::LooseJson;
@@ -35,9 +35,9 @@ pub(in crate::api) async fn version() -> Answer<OllamaVersion> {
     responses((status = 200, description = "The caller's collections, and what the backends have", body = OllamaModels)))]
 pub(in crate::api) async fn tags(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
 ) -> Result<Answer<OllamaModels>> {
-    list(&app, &headers).await
+    list(&app, &principal).await
 }
 
 /// List models that are there in Ollama's form
@@ -45,9 +45,9 @@ pub(in crate::api) async fn tags(
     responses((status = 200, description = "All of them: none has to be loaded", body = OllamaModels)))]
 pub(in crate::api) async fn running(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
 ) -> Result<Answer<OllamaModels>> {
-    list(&app, &headers).await
+    list(&app, &principal).await
 }
 
 /// Show a model in Ollama's form
@@ -55,10 +55,10 @@ pub(in crate::api) async fn running(
     responses((status = 200, description = "It", body = OllamaShown)))]
 pub(in crate::api) async fn show(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     LooseJson(body): LooseJson<OllamaShowBody>,
 ) -> Result<Answer<OllamaShown>> {
-    let model = chats::model(&app, &headers, &body.model).await?;
+    let model = chats::model(&app, &principal, &body.model).await?;
     let info = [
         ("general.architecture".to_owned(), FORMAT.into()),
         ("general.basename".to_owned(), model.id.clone().into()),
@@ -73,7 +73,7 @@ pub(in crate::api) async fn show(
     }))
 }
 
-async fn list(app: &Arc<App>, headers: &HeaderMap) -> Result<Answer<OllamaModels>> {
+async fn list(app: &Arc<App>, principal: &Principal) -> Result<Answer<OllamaModels>> {
     let modified_at = begun(app);
     let shown = |model: Model| OllamaModel {
         details: details(&model),
@@ -84,7 +84,7 @@ async fn list(app: &Arc<App>, headers: &HeaderMap) -> Result<Answer<OllamaModels
         modified_at: modified_at.clone(),
         size: 0,
     };
-    let models = chats::models(app, headers).await?;
+    let models = chats::models(app, principal).await?;
     Ok(Answer(OllamaModels { models: models.into_iter().map(shown).collect() }))
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::chunks;
+use crate::api::access::Principal;
 use crate::api::caller::now_ms;
 use crate::api::chats::{self, Chat};
 use crate::api::error::{ApiError, Result};
@@ -27,7 +27,7 @@ use crate::wire::{self, ChatAnswer, ChatBody, ChatChoice, ChatCompletion, ChatMe
         content((ChatCompletion = "application/json"), (wire::ChatChunk = "text/event-stream")))))]
 pub(in crate::api) async fn complete(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Json(body): Json<ChatBody>,
 ) -> Result<Response> {
     if body.n.is_some_and(|n| n != 1) {
@@ -40,7 +40,7 @@ pub(in crate::api) async fn complete(
         created: now_ms() / 1000,
         model: body.model.clone(),
     };
-    let (who, question) = chats::question(&app, &headers, chat(body)).await?;
+    let (who, question) = chats::question(&app, &principal, chat(body)).await?;
     let (begin, events) = ask_for(&app, who.caller, question).await?;
     if streams {
         return Ok(chunks::stream(head, begin, events, with_usage));

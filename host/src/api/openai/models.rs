@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 
+use crate::api::access::Principal;
 use crate::api::chats::{self, Model};
 use crate::api::error::Result;
 use crate::app::App;
@@ -18,9 +18,9 @@ use crate::wire::{OpenAiList, OpenAiModel};
     responses((status = 200, description = "All of them", body = OpenAiList<OpenAiModel>)))]
 pub(in crate::api) async fn list(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
 ) -> Result<Answer<OpenAiList<OpenAiModel>>> {
-    let models = chats::models(&app, &headers).await?;
+    let models = chats::models(&app, &principal).await?;
     Ok(Answer(OpenAiList { object: "list".into(), data: models.into_iter().map(shown).collect() }))
 }
 
@@ -30,10 +30,10 @@ pub(in crate::api) async fn list(
     responses((status = 200, description = "It", body = OpenAiModel)))]
 pub(in crate::api) async fn show(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    principal: Principal,
     Path(id): Path<String>,
 ) -> Result<Answer<OpenAiModel>> {
-    chats::model(&app, &headers, &id).await.map(shown).map(Answer)
+    chats::model(&app, &principal, &id).await.map(shown).map(Answer)
 }
 
 fn shown(model: Model) -> OpenAiModel {

@@ -1,14 +1,21 @@
 //! `/ws/v1/notifications`: what operators want to be told at once.
 
+use std::sync::Arc;
+
 use axum::Extension;
+use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket};
 use axum::response::Response;
 use futures_util::StreamExt;
 use tokio::sync::SemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Ending, Goodbye, HEARTBEAT, Line, SERVICE_ENDS, TOO_SLOW, UNREADABLE, Upgrade, seated};
+use super::{
+    Ending, Goodbye, HEARTBEAT, Line, REVOKED, SERVICE_ENDS, Standing, TOO_SLOW, UNREADABLE, Upgrade, seated,
+};
+use crate::api::access::Principal;
 use crate::api::error::Result;
+use crate::app::App;
 use crate::telemetry::{Notice, notices};
 use crate::wire::{self, Notification};
 
@@ -19,14 +26,17 @@ use crate::wire::{self, Notification};
 #[utoipa::path(get, path = "/ws/v1/notifications", tag = "operation", operation_id = "notifications_socket",
     responses((status = 101, description = "A message for each", body = Notification)))]
 pub(in crate::api) async fn listen(
+    State(app): State<Arc<App>>,
+    principal: Principal,
     Extension(ending): Extension<Ending>,
     upgrade: Upgrade,
 ) -> Result<Response> {
+    let standing = Standing::new(&app, &principal);
     let (upgrade, seat) = seated(upgrade, "")?;
-    Ok(upgrade.on_upgrade(move |socket| tell(socket, ending, seat)))
+    Ok(upgrade.on_upgrade(move |socket| tell(socket, standing, ending, seat)))
 }
 
-async fn tell(socket: WebSocket, ending: Ending, _seat: SemaphorePermit<'static>) {
+async fn tell(socket: WebSocket, mut standing: Standing, ending: Ending, _seat: SemaphorePermit<'static>) {
     let (to, mut from) = socket.split();
     let (mut line, mut notices) = (Line(to), notices());
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -47,6 +57,7 @@ async fn tell(socket: WebSocket, ending: Ending, _seat: SemaphorePermit<'static>
                 Err(RecvError::Closed) => break SERVICE_ENDS,
             },
             _ = heartbeat.tick() => line.ping().await,
+            () = standing.ends() => break REVOKED,
             () = ending.cancelled() => break SERVICE_ENDS,
         };
         if let Err(goodbye) = said {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::SemaphorePermit;
 
-use super::{Ending, HEARTBEAT, Line, SERVICE_ENDS, UNREADABLE, Upgrade, seated};
-use crate::api::caller::session_id;
+use super::{Ending, HEARTBEAT, Line, REVOKED, SERVICE_ENDS, Standing, UNREADABLE, Upgrade, seated};
+use crate::api::access::Principal;
+use crate::api::caller::{Unknown, resolve};
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{NamePath, parse_json};
 use crate::api::query;
@@ -34,24 +35,25 @@ const OVERSIZE: usize = 4;
 pub(in crate::api) async fn ask(
     State(app): State<Arc<App>>,
     NamePath(session): NamePath,
-    headers: HeaderMap,
+    principal: Principal,
     Extension(ending): Extension<Ending>,
     upgrade: Upgrade,
 ) -> Result<Response> {
-    session_id(&session)?;
+    resolve(&app, &principal, Some(&session), Unknown::Create).await?;
+    let standing = Standing::new(&app, &principal);
     let (upgrade, seat) = seated(upgrade, ", or POST to /api/v1/query")?;
     let bytes_max = usize::try_from(app.config.api.body_bytes_max).unwrap_or(usize::MAX / OVERSIZE);
-    let asker = Asker { app, session, headers, bytes_max };
+    let asker = Asker { app, session, principal, bytes_max };
     let hard_max = bytes_max.saturating_mul(OVERSIZE);
     let upgrade = upgrade.max_message_size(hard_max).max_frame_size(hard_max);
-    Ok(upgrade.on_upgrade(move |socket| converse(socket, asker, ending, seat)))
+    Ok(upgrade.on_upgrade(move |socket| converse(socket, asker, standing, ending, seat)))
 }
 
 /// Who asks, and how much at once.
 struct Asker {
     app: Arc<App>,
     session: String,
-    headers: HeaderMap,
+    principal: Principal,
     bytes_max: usize,
 }
 
@@ -67,7 +69,13 @@ struct Current {
     query_id: Option<String>,
 }
 
-async fn converse(socket: WebSocket, asker: Asker, ending: Ending, _seat: SemaphorePermit<'static>) {
+async fn converse(
+    socket: WebSocket,
+    asker: Asker,
+    mut standing: Standing,
+    ending: Ending,
+    _seat: SemaphorePermit<'static>,
+) {
     let (to, mut from) = socket.split();
     let (mut line, mut current) = (Line(to), None);
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -85,6 +93,7 @@ async fn converse(socket: WebSocket, asker: Asker, ending: Ending, _seat: Semaph
                 Ok(()) => None,
                 Err(goodbye) => break goodbye,
             },
+            () = standing.ends() => break REVOKED,
             () = ending.cancelled() => break SERVICE_ENDS,
         };
         let Some(reply) = reply else { continue };
@@ -150,8 +159,8 @@ impl Asker {
     }
 
     fn ask(&self, body: QueryBody) -> BoxStream<'static, QueryEvent> {
-        let (app, headers) = (self.app.clone(), self.headers.clone());
-        let begun = stream::once(async move { query::begin(&app, &headers, body).await });
+        let (app, principal) = (self.app.clone(), self.principal.clone());
+        let begun = stream::once(async move { query::begin(&app, &principal, body).await });
         let events = begun.flat_map(|begun| match begun {
             Ok((begin, events)) => wire_events(begin, events).boxed(),
             Err(error) => stream::once(async { failed(error) }).boxed(),

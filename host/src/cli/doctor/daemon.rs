@@ -7,7 +7,7 @@ use crate::cli::wait_for;
 use crate::client::{Caller, Client, Error};
 use crate::config::Config;
 use crate::store::Store;
-use crate::wire::{Component, Health, HealthStatus, PluginRecord};
+use crate::wire::{Component, Health, HealthAnswer, HealthStatus, PluginRecord};
 
 /// Who listens on our port.
 pub(super) enum Daemon {
@@ -40,9 +40,10 @@ pub(super) fn look(config: &Config, api_key: Option<String>) -> anyhow::Result<(
 }
 
 async fn ask(client: &Client) -> Result<Daemon, Error> {
-    let health = client.health().await?;
-    let plugins = client.plugins().await?;
-    Ok(Daemon::Running { health: Box::new(health), plugins })
+    match client.health().await? {
+        HealthAnswer::Whole(health) => Ok(Daemon::Running { health, plugins: client.plugins().await? }),
+        HealthAnswer::Bare(_) => Ok(Daemon::Closed),
+    }
 }
 
 /// Where a client on this machine reaches what was bound here.

@@ -156,7 +156,7 @@ impl Served {
         let shutdown = async move { drop(stopped.await) };
         let ended = runtime.spawn(crate::api::serve(
             app.clone(),
-            crate::api::Doors { native: listener, ollama: None },
+            crate::api::Doors { native: listener, ollama: None, owner: None },
             shutdown,
         ));
         Ok(Self { app, url, stop, ended })

@@ -48,6 +48,7 @@ impl DocumentRecord {
         Document {
             id,
             collection,
+            foreign: false,
             filename: self.filename,
             file_type: self.file_type,
             file_size: self.file_size,

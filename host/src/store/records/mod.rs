@@ -106,6 +106,7 @@ impl<T> Items<T> for Option<T> {
 mod artefacts;
 mod chats;
 mod documents;
+mod users;
 
 pub(super) use artefacts::StepRecord;
 pub(super) use chats::{
@@ -113,3 +114,4 @@ pub(super) use chats::{
     SessionRecord,
 };
 pub(super) use documents::{DocumentRecord, pack_chunk, unpack_chunk};
+pub(super) use users::{KeyRecord, UserRecord};

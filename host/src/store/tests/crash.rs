@@ -44,7 +44,7 @@ fn day(store: &Store, done: &mut Acknowledged) -> Result<()> {
     let third = store.claim()?.unwrap().document.id;
     store.fail(third, failure())?;
     done.failed = Some(third);
-    store.delete(&home.owner, ids[0])?;
+    store.delete(&home.owner, &ids[..1])?;
     done.deleted = Some(ids[0]);
     let session = Session {
         id: SessionId::new("s").unwrap(),
@@ -96,7 +96,7 @@ pub(super) fn check_whole(store: &Store) {
     for collection in store.collections(None).unwrap() {
         let owner = &collection.key.owner;
         let query = DocumentQuery {
-            collection: Some(collection.key.name.clone()),
+            listed: Listed::One(collection.key.clone()),
             limit: usize::MAX,
             ..DocumentQuery::default()
         };

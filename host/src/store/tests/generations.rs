@@ -86,7 +86,7 @@ fn a_document_that_changes_meanwhile_is_found_again() {
     let owner = user("u");
     store.reprocess(&owner, ids[2]).unwrap();
     work_off(&store, 2).unwrap();
-    store.delete(&owner, ids[0]).unwrap();
+    store.delete(&owner, &ids[..1]).unwrap();
     assert_eq!(store.put_next(id, NEXT.0, &all).unwrap(), 1, "of the one that stayed as it was");
     assert_eq!(store.pending(id, None, 9).unwrap().len(), 1);
     let document = store.document(&owner, ids[2]).unwrap().unwrap();
@@ -285,7 +285,7 @@ impl Model {
             }
             (Op::Delete { nth }, _) => {
                 let Some(id) = self.nth(nth) else { return };
-                store.delete(&user("u"), id).unwrap();
+                store.delete(&user("u"), &[id]).unwrap();
                 self.documents.remove(&id);
             }
             (Op::Replace { nth, chunks, both }, _) => {

@@ -93,7 +93,7 @@ fn jobs_come_oldest_first_and_never_twice() {
     assert_eq!((claim(), claim()), (Some(ids[0]), Some(ids[1])));
     store.release(ids[0]);
     assert_eq!((claim(), claim()), (Some(ids[0]), Some(ids[2])));
-    store.delete(&home.owner, ids[3]).unwrap().unwrap();
+    assert_eq!(store.delete(&home.owner, &ids[3..4]).unwrap().len(), 1);
     assert_eq!(claim(), None);
     assert!(matches!(store.advance(ids[3], Stage::Parsing, None), Err(Error::NotFound)));
     let gone = Document { id: ids[3], ..store.document_any(ids[0]).unwrap().unwrap() };

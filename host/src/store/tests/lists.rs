@@ -51,7 +51,7 @@ fn conditions_of_a_list_must_all_hold() {
     assert_eq!(list(|query| query.tag = Some("u".into())), [first.id]);
     assert_eq!(list(|query| query.filename = Some("b.md".into())), [second.id]);
     assert_eq!(list(|query| query.file_type = Some("txt".into())), [first.id, second.id]);
-    assert!(list(|query| query.collection = Some(CollectionName::new("z").unwrap())).is_empty());
+    assert!(list(|query| query.listed = Listed::One(key("u", "z"))).is_empty());
     assert!(list(|query| (query.status, query.tag) = (Some(Stage::Queued), Some("u".into()))).is_empty());
 }
 

@@ -61,7 +61,8 @@ fn lines_go_that_every_index_has_passed() {
             work_off(&store, 1).unwrap()
         })
         .collect();
-    let gone: Vec<_> = ids[..3].iter().map(|id| store.delete(&home.owner, *id).unwrap().unwrap().1).collect();
+    let gone = store.delete(&home.owner, &ids[..3]).unwrap();
+    let gone: Vec<_> = gone.into_iter().map(|(_, _, entry)| entry).collect();
     let id = gone[0].collection;
     let done = store.optimize(&HashMap::from([(id, gone[0].seq)]), &mut |_| ()).unwrap();
     assert_eq!((done.journal_lines, done.rows, done.files), (1, 0, 0));
@@ -116,7 +117,7 @@ fn the_device_gets_back_what_is_free() {
     let home = key("u", "c");
     let ids: Vec<_> = (0..60u8).map(|nth| submit(&store, &home, &[nth; 60_000]).document.id).collect();
     for id in &ids[1..] {
-        store.delete(&home.owner, *id).unwrap();
+        store.delete(&home.owner, &[*id]).unwrap();
     }
     let mut steps = Vec::new();
     let done = store.optimize(&passed(&store), &mut |step| steps.push(step)).unwrap();

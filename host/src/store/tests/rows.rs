@@ -24,7 +24,7 @@ fn every_version_has_rows_of_its_own() {
     store.reprocess(&home.owner, ids[0]).unwrap();
     work_off(&store, 1).unwrap();
     assert_eq!(rows(&store, ids[0]), 5..6);
-    store.delete(&home.owner, ids[2]).unwrap();
+    store.delete(&home.owner, &ids[2..3]).unwrap();
     submit(&store, &key("u", "d"), b"c");
     let other = work_off(&store, 4).unwrap();
     assert_eq!(rows(&store, other), 0..4, "collections count by themselves");

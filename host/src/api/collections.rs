@@ -1,0 +1,328 @@
+//! `/collections`: names for sets of documents, and who else may use them.
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::access::Principal;
+use super::blocking::blocking;
+use super::caller::{Unknown, resolve};
+use super::cursor;
+use super::error::{ApiError, Result};
+use super::extract::{Json, NamePath, Query};
+use crate::app::App;
+use crate::store::{Collection, Store};
+use crate::types::{Access, CollectionKey, CollectionName, UserId};
+use crate::wire;
+
+/// A collection as a request names it: `NAME` of the caller's own, or `OWNER/NAME`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Named {
+    owner: Option<UserId>,
+    name: CollectionName,
+}
+
+impl Named {
+    /// The caller's default one where none is named; `pointer` is where the name stands.
+    pub fn parse(text: Option<&str>, pointer: &str) -> Result<Self> {
+        let Some(text) = text else { return Ok(Self { owner: None, name: CollectionName::default() }) };
+        let wrong = |error: crate::types::InvalidName| ApiError::invalid(pointer, error.to_string());
+        let (owner, name) = match text.split_once('/') {
+            Some((owner, name)) => (Some(UserId::new(owner).map_err(wrong)?), name),
+            None => (None, text),
+        };
+        Ok(Self { owner, name: CollectionName::new(name).map_err(wrong)? })
+    }
+
+    /// Which one that is for this user.
+    pub fn key(&self, user: &UserId) -> CollectionKey {
+        CollectionKey { owner: self.owner.as_ref().unwrap_or(user).clone(), name: self.name.clone() }
+    }
+}
+
+/// 422; the same for what is not there and for what is nobody's business.
+pub(super) fn unknown(key: &CollectionKey, user: &UserId) -> ApiError {
+    let detail = format!("there is no collection {:?}", key.name_for(user));
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_collection", detail)
+}
+
+/// Whether a user may put documents into a collection: any of his own, or one that was granted. Blocks.
+pub(super) fn check_writable(store: &Store, user: &UserId, key: &CollectionKey) -> Result<()> {
+    if key.owner == *user {
+        return Ok(());
+    }
+    match store.access(user, key)? {
+        Some((_, Access::Write)) => Ok(()),
+        Some((_, Access::Read)) => Err(read_only(key)),
+        None => Err(unknown(key, user)),
+    }
+}
+
+fn read_only(key: &CollectionKey) -> ApiError {
+    let detail = format!("you may only read {:?}: ask {} for write access", key.full_name(), key.owner);
+    ApiError::forbidden(detail)
+}
+
+/// Why a document that can be read can't be changed: 403; else 404. Blocks.
+pub(super) fn why_unchangeable(
+    store: &Store,
+    user: &UserId,
+    id: crate::types::DocumentId,
+    unknown: ApiError,
+) -> ApiError {
+    match store.document(user, id) {
+        Ok(Some(document)) => read_only(&document.collection),
+        Ok(None) => unknown,
+        Err(error) => error.into(),
+    }
+}
+
+/// On whose behalf, and which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CollectionListParams {
+    /// Names the user by one of its sessions.
+    session_id: Option<String>,
+    /// Items at most, 1 to 200.
+    limit: Option<u32>,
+    /// From the page before.
+    cursor: Option<String>,
+}
+
+/// On whose behalf.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CollectionParams {
+    /// Names the user by one of its sessions.
+    session_id: Option<String>,
+}
+
+/// List collections
+///
+/// The caller's own in order of name, then those of others that the caller may read.
+#[utoipa::path(get, path = "/collections", tag = "documents", operation_id = "list_collections",
+    params(CollectionListParams),
+    responses((status = 200, description = "Collections", body = wire::List<wire::CollectionRecord>)))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+    Query(params): Query<CollectionListParams>,
+) -> Result<Answer<wire::List<wire::CollectionRecord>>> {
+    let limit = cursor::limit(params.limit)?;
+    let after = params.cursor.map(|text| cursor::decode("collections", &text)).transpose()?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
+    blocking(move || {
+        let mut all: Vec<_> = app.store.readable(who.user())?;
+        all.sort_by_key(|(collection, _)| order(&collection.key, who.user()));
+        let behind = all.into_iter().map(|(collection, access)| record(collection, access, who.user()));
+        let mut page: Vec<_> = match &after {
+            Some(after) => behind.skip_while(|item| item.name != *after).skip(1).take(limit + 1).collect(),
+            None => behind.take(limit + 1).collect(),
+        };
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let position = |item: &wire::CollectionRecord| item.name.clone();
+        Ok::<_, ApiError>(Answer(cursor::page(page, more, "collections", position, |item| item)))
+    })
+    .await
+}
+
+fn order(key: &CollectionKey, user: &UserId) -> (bool, CollectionKey) {
+    (key.owner != *user, key.clone())
+}
+
+fn record(collection: Collection, access: Access, user: &UserId) -> wire::CollectionRecord {
+    let is_own = collection.key.owner == *user;
+    wire::CollectionRecord {
+        name: collection.key.name_for(user),
+        owner: collection.key.owner.to_string(),
+        access: if is_own { "owner" } else { access.as_str() }.into(),
+        documents: collection.documents,
+        chunks: collection.chunks,
+    }
+}
+
+/// Create a collection
+///
+/// One is also created by the first document that names it.
+#[utoipa::path(post, path = "/collections", tag = "documents", operation_id = "create_collection",
+    params(CollectionParams), request_body = wire::CollectionCreate,
+    responses((status = 201, description = "The collection", body = wire::CollectionRecord)))]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+    Query(params): Query<CollectionParams>,
+    Json(body): Json<wire::CollectionCreate>,
+) -> Result<impl IntoResponse> {
+    let name =
+        CollectionName::new(body.name).map_err(|error| ApiError::invalid("/name", error.to_string()))?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Create).await?;
+    let key = CollectionKey { owner: who.caller.user, name };
+    let created = blocking(move || {
+        let collection = app.store.create_collection(&key)?;
+        Ok::<_, ApiError>(record(collection, Access::Write, &key.owner))
+    });
+    Ok((StatusCode::CREATED, Answer(created.await?)))
+}
+
+/// A collection of a path that the caller may read; 404 else. Blocks.
+fn find(store: &Store, user: &UserId, text: &str) -> Result<(Collection, Access)> {
+    let unknown = || ApiError::not_found(format!("collection {text:?}"));
+    let key = Named::parse(Some(text), "").map_err(|_| unknown())?.key(user);
+    store.access(user, &key)?.ok_or_else(unknown)
+}
+
+/// One of the caller's own. Blocks.
+fn find_own(store: &Store, user: &UserId, text: &str) -> Result<CollectionKey> {
+    let (collection, _) = find(store, user, text)?;
+    if collection.key.owner == *user {
+        return Ok(collection.key);
+    }
+    let owner = &collection.key.owner;
+    Err(ApiError::forbidden(format!("only {owner}, whose collection it is, may do that")))
+}
+
+/// Show a collection
+#[utoipa::path(get, path = "/collections/{name}", tag = "documents", operation_id = "get_collection",
+    params(("name" = String, Path, description = "Its name; `OWNER%2FNAME` where it is another user's"), CollectionParams),
+    responses((status = 200, description = "The collection", body = wire::CollectionRecord)))]
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+    NamePath(name): NamePath,
+    Query(params): Query<CollectionParams>,
+) -> Result<Answer<wire::CollectionRecord>> {
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
+    blocking(move || {
+        let (collection, access) = find(&app.store, who.user(), &name)?;
+        Ok::<_, ApiError>(Answer(record(collection, access, who.user())))
+    })
+    .await
+}
+
+/// Delete a collection with its documents
+#[utoipa::path(delete, path = "/collections/{name}", tag = "documents", operation_id = "delete_collection",
+    params(("name" = String, Path, description = "Its name"), CollectionParams),
+    responses((status = 200, description = "What went", body = wire::CollectionDeleted)))]
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+    NamePath(name): NamePath,
+    Query(params): Query<CollectionParams>,
+) -> Result<Answer<wire::CollectionDeleted>> {
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
+    blocking(move || {
+        let key = find_own(&app.store, who.user(), &name)?;
+        let documents = app.ingest.delete_collection(&key)?;
+        Ok::<_, ApiError>(Answer(wire::CollectionDeleted { name: key.name.to_string(), documents }))
+    })
+    .await
+}
+
+/// List who else may use a collection
+#[utoipa::path(get, path = "/collections/{name}/grants", tag = "documents", operation_id = "list_grants",
+    params(("name" = String, Path, description = "Its name"), CollectionParams),
+    responses((status = 200, description = "By user", body = wire::List<wire::GrantRecord>)))]
+pub(super) async fn grants(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+    NamePath(name): NamePath,
+    Query(params): Query<CollectionParams>,
+) -> Result<Answer<wire::List<wire::GrantRecord>>> {
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
+    blocking(move || {
+        let key = find_own(&app.store, who.user(), &name)?;
+        let grants = app.store.grants(&key)?.into_iter().map(|(user, access)| granted(&user, access));
+        Ok::<_, ApiError>(Answer(wire::List::whole(grants)))
+    })
+    .await
+}
+
+fn granted(user: &UserId, access: Access) -> wire::GrantRecord {
+    wire::GrantRecord { user_id: user.to_string(), access: access.as_str().into() }
+}
+
+/// Collection and user of a path.
+pub(super) type GrantPath = Path<(String, String)>;
+
+/// Let another user read or change a collection
+///
+/// Not the default one, which is private.
+#[utoipa::path(put, path = "/collections/{name}/grants/{user_id}", tag = "documents", operation_id = "grant",
+    params(("name" = String, Path, description = "Its name"), ("user_id" = String, Path, description = "Who"),
+        CollectionParams),
+    request_body = wire::GrantBody,
+    responses((status = 200, description = "What is allowed now", body = wire::GrantRecord)))]
+pub(super) async fn grant(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+    Path((name, user)): GrantPath,
+    Query(params): Query<CollectionParams>,
+    Json(body): Json<wire::GrantBody>,
+) -> Result<Answer<wire::GrantRecord>> {
+    let access = Access::parse(&body.access)
+        .ok_or_else(|| ApiError::invalid("/access", "must be \"read\" or \"write\""))?;
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
+    blocking(move || {
+        let key = find_own(&app.store, who.user(), &name)?;
+        if key.name == CollectionName::default() {
+            let detail = "the default collection is private: put what is to be shared into another one";
+            return Err(ApiError::new(StatusCode::CONFLICT, "conflict", detail));
+        }
+        let user = UserId::new(user).map_err(|error| ApiError::invalid("/user_id", error.to_string()))?;
+        if user == key.owner {
+            return Err(ApiError::invalid("/user_id", "is the owner, who may do everything anyway"));
+        }
+        app.store.grant(&key, &user, access)?;
+        Ok(Answer(granted(&user, access)))
+    })
+    .await
+}
+
+/// Take a grant back
+#[utoipa::path(delete, path = "/collections/{name}/grants/{user_id}", tag = "documents", operation_id = "revoke_grant",
+    params(("name" = String, Path, description = "Its name"), ("user_id" = String, Path, description = "Who"),
+        CollectionParams),
+    responses((status = 204, description = "It is gone")))]
+pub(super) async fn revoke(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+    Path((name, user)): GrantPath,
+    Query(params): Query<CollectionParams>,
+) -> Result<StatusCode> {
+    let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
+    blocking(move || {
+        let key = find_own(&app.store, who.user(), &name)?;
+        let none = || ApiError::not_found(format!("grant for {user:?}"));
+        let user = UserId::new(user.as_str()).map_err(|_| none())?;
+        match app.store.revoke_grant(&key, &user)? {
+            true => Ok(StatusCode::NO_CONTENT),
+            false => Err(none()),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_of_ones_own_or_of_others() {
+        let ann = UserId::new("ann").unwrap();
+        let full = |text| Named::parse(text, "/collection").map(|named| named.key(&ann).full_name());
+        assert_eq!(full(None).unwrap(), "ann/default");
+        assert_eq!(full(Some("papers")).unwrap(), "ann/papers");
+        assert_eq!(full(Some("bob/papers")).unwrap(), "bob/papers");
+        for bad in ["", "/", "bob/", "/papers", "a/b/c", "x\n"] {
+            assert_eq!(full(Some(bad)).unwrap_err().errors[0].pointer, "/collection", "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Users: those that were created, and those that exist through what they own.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
+
+use super::records::{CollectionRecord, UserRecord, pack, unpack, user};
+use super::tables::*;
+use super::{Error, Result, Slice, Store, chats, grants, keys};
+use crate::types::*;
+
+/// Creates the user where he does not exist.
+pub(super) fn ensure(txn: &WriteTransaction, user: &UserId, now: TimestampMs) -> Result<()> {
+    let mut table = txn.open_table(USERS)?;
+    if table.get(user.as_str())?.is_none() {
+        table.insert(user.as_str(), pack(&UserRecord { created_at: now })?.as_slice())?;
+    }
+    Ok(())
+}
+
+fn nobody(id: UserId) -> User {
+    User { id, created_at: None, keys: 0, sessions: 0, collections: 0, documents: 0 }
+}
+
+/// Everybody, by name.
+fn all(txn: &ReadTransaction) -> Result<BTreeMap<String, User>> {
+    let mut users: BTreeMap<String, User> = BTreeMap::new();
+    let mut with = |name: &str, count: &dyn Fn(&mut User)| -> Result<()> {
+        if !users.contains_key(name) {
+            users.insert(name.to_owned(), nobody(user(name)?));
+        }
+        users.get_mut(name).into_iter().for_each(count);
+        Ok(())
+    };
+    for row in txn.open_table(USERS)?.iter()? {
+        let (name, value) = row?;
+        let record: UserRecord = unpack(value.value())?;
+        with(name.value(), &|user| user.created_at = Some(record.created_at))?;
+    }
+    for row in txn.open_table(KEYS_BY_OWNER)?.iter()? {
+        with(row?.0.value().0, &|user| user.keys += 1)?;
+    }
+    for row in txn.open_table(SESSIONS_BY_OWNER)?.iter()? {
+        with(row?.0.value().0, &|user| user.sessions += 1)?;
+    }
+    for row in txn.open_table(COLLECTIONS)?.iter()? {
+        let (key, value) = row?;
+        let record: CollectionRecord = unpack(value.value())?;
+        with(key.value().0, &|user| {
+            user.collections += 1;
+            user.documents += record.documents;
+        })?;
+    }
+    Ok(users)
+}
+
+impl Store {
+    /// Everybody, by name, behind `after`.
+    pub fn users(&self, after: Option<&UserId>, limit: usize) -> Result<Slice<User>> {
+        let users = self.engine().read(all)?.into_values();
+        let behind = users.filter(|user| after.is_none_or(|after| user.id > *after));
+        Slice::take(behind.map(Ok::<_, Error>), limit)
+    }
+
+    /// Somebody; `None` where he was not created and owns nothing.
+    pub fn user(&self, id: &UserId) -> Result<Option<User>> {
+        Ok(self.engine().read(all)?.remove(id.as_str()))
+    }
+
+    /// Creates a user; `Conflict` if there is one of this name.
+    pub fn create_user(&self, id: &UserId, now: TimestampMs) -> Result<User> {
+        if self.user(id)?.is_some_and(|user| user.created_at.is_some()) {
+            return Err(Error::Conflict(format!("there is a user {:?} already", id.as_str())));
+        }
+        self.engine().write(|txn| ensure(txn, id, now))?;
+        self.user(id)?.ok_or(Error::NotFound)
+    }
+
+    /// Removes a user with his keys, sessions, conversations and grants, in one step; collections and their documents
+    /// are for the caller to delete before. Whether there was such a user.
+    pub fn delete_user(&self, id: &UserId) -> Result<bool> {
+        let known = self.user(id)?.is_some();
+        self.engine().write(|txn| {
+            txn.open_table(USERS)?.remove(id.as_str())?;
+            keys::remove_of_user(txn, id)?;
+            grants::remove_of_user(txn, id)?;
+            chats::delete_of_user(txn, id)
+        })?;
+        Ok(known)
+    }
+
+    /// Whether anybody has a key.
+    pub fn has_keys(&self) -> Result<bool> {
+        self.engine().read(|txn| Ok(!txn.open_table(KEYS)?.is_empty()?))
+    }
+}
