@@ -24,3 +24,4 @@ mod sockets;
 mod support;
 mod survive;
 mod upkeep;
+mod versions;

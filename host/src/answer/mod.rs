@@ -411,6 +411,7 @@ mod tests {
     pub fn passage(at: usize, text: &str) -> Passage {
         let document = Document {
             foreign: false,
+            path: None,
             id: chunk(at).document,
             collection: CollectionKey { owner: UserId::anonymous(), name: CollectionName::default() },
             filename: format!("{at}.txt"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -15,6 +15,7 @@ use super::blocking::blocking;
 use super::caller::{Unknown, Who, now_ms, resolve, session_id};
 use super::cursor;
 use super::error::{ApiError, Result};
+use super::etag;
 use super::extract::{Json, NamePath, Query};
 use super::router::PREFIX;
 use super::sessions::title;
@@ -127,24 +128,29 @@ pub(super) async fn list(
 /// Show a conversation with its last messages
 #[utoipa::path(get, path = "/conversations/{id}", tag = "conversations", operation_id = "get_conversation",
     params(("id" = String, Path, description = "Its id"), UserParams),
-    responses((status = 200, description = "The conversation", body = wire::WholeConversation)))]
+    responses((status = 200, description = "The conversation", body = wire::WholeConversation),
+        (status = 304, description = "It is as `If-None-Match` says")))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<UserParams>,
-) -> Result<Answer<wire::WholeConversation>> {
+) -> Result<Response> {
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let (conversation, messages) = blocking(move || whole(&app, &who, &id, MESSAGES_MAX)).await?;
-    Ok(Answer(wire_of(conversation, messages)))
+    Ok(etag::tagged(&headers, wire_of(conversation, messages)))
 }
 
 /// Change title or metadata of a conversation
+///
+/// With `If-Match` only while it is as it was read.
 #[utoipa::path(patch, path = "/conversations/{id}", tag = "conversations", operation_id = "change_conversation",
     params(("id" = String, Path, description = "Its id"), UserParams), request_body = wire::ConversationPatch,
     responses((status = 200, description = "The changed conversation", body = wire::Conversation)))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<UserParams>,
@@ -152,23 +158,38 @@ pub(super) async fn change(
 ) -> Result<Answer<wire::Conversation>> {
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let changed = blocking(move || {
-        let mut conversation = find(&app, &who, &id)?;
-        if let Some(text) = body.title {
-            conversation.title = Some(title(text)?);
-        }
-        conversation.metadata = body.metadata.unwrap_or(conversation.metadata);
-        app.store.put_conversation(&conversation)?;
-        Ok::<_, ApiError>(conversation)
+        etag::guarded(
+            &headers,
+            || state(&app, &who, &id),
+            || {
+                let mut conversation = find(&app, &who, &id)?;
+                if let Some(text) = body.title {
+                    conversation.title = Some(title(text)?);
+                }
+                conversation.metadata = body.metadata.unwrap_or(conversation.metadata);
+                app.store.put_conversation(&conversation)?;
+                Ok::<_, ApiError>(conversation)
+            },
+        )
     });
     Ok(Answer(changed.await?.into()))
 }
 
+/// What the tag of a conversation is made from: all that its reader saw. Blocks.
+fn state(app: &App, who: &Who, id: &str) -> Result<wire::WholeConversation> {
+    let (conversation, messages) = whole(app, who, id, MESSAGES_MAX)?;
+    Ok(wire_of(conversation, messages))
+}
+
 /// Delete a conversation
+///
+/// With `If-Match` only while it is as it was read.
 #[utoipa::path(delete, path = "/conversations/{id}", tag = "conversations", operation_id = "delete_conversation",
     params(("id" = String, Path, description = "Its id"), UserParams),
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     principal: Principal,
     NamePath(id): NamePath,
     Query(params): Query<UserParams>,
@@ -176,10 +197,14 @@ pub(super) async fn delete(
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     let is_gone = blocking(move || {
         let parsed = parse(&id)?;
-        match app.store.delete_conversation(who.user(), parsed)? {
-            true => Ok(()),
-            false => Err(unknown(&id)),
-        }
+        etag::guarded(
+            &headers,
+            || state(&app, &who, &id),
+            || match app.store.delete_conversation(who.user(), parsed)? {
+                true => Ok(()),
+                false => Err(unknown(&id)),
+            },
+        )
     });
     is_gone.await.map(|()| StatusCode::NO_CONTENT)
 }

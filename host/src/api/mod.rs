@@ -17,6 +17,7 @@ mod enrich;
 mod envelope;
 mod error;
 mod error_map;
+mod etag;
 mod extract;
 mod guard;
 mod health;

@@ -97,7 +97,7 @@ fn an_upload_sends_its_fields_before_the_file() {
     let (url, asked) = serve(vec![answer("200 OK", "", body)]);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "hello").unwrap();
-    let upload = FileUpload { path: file.path().into(), filename: "ä.txt".into() };
+    let upload = FileUpload { path: file.path().into(), filename: "ä.txt".into(), origin: None };
     let metadata: JsonMap = [("author".to_owned(), "Ada".into())].into_iter().collect();
     let fields = UploadFields { tags: vec!["a,b".into()], metadata, collection: Some("c".into()) };
     let sent = Arc::new(Mutex::new(0));

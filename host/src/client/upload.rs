@@ -18,6 +18,8 @@ pub struct FileUpload {
     pub path: PathBuf,
     /// Its name for the daemon.
     pub filename: String,
+    /// Where it comes from, so that a later version replaces it.
+    pub origin: Option<String>,
 }
 
 /// What goes with a file.
@@ -39,7 +41,11 @@ impl Client {
         sent: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<UploadItem> {
         let part = file_part(&file.path, sent).await?.file_name(file.filename.clone());
-        let form = self.form(fields).part("file", part);
+        let mut form = self.form(fields);
+        if let Some(origin) = &file.origin {
+            form = form.text("path", origin.clone());
+        }
+        let form = form.part("file", part);
         let wait: &[(&str, &str)] = if wait { &[("wait", "true")] } else { &[] };
         let request = self.request(reqwest::Method::POST, "/documents/upload", wait).multipart(form);
         let answer: UploadAnswer =

@@ -26,6 +26,7 @@ impl Core {
         Ok(NewDocument {
             collection: upload.collection,
             filename,
+            path: upload.path,
             file_type: sniffed.file_type,
             blob: upload.blob,
             tags: upload.tags,

@@ -1,6 +1,6 @@
 //! Store first, then the indexes: the only place where both change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -128,15 +128,21 @@ impl Indexer {
             let Some(done) = by_id.get(&one.entry.document) else { continue };
             collections.entry(one.entry.collection).or_default().push((one, done));
         }
+        let gone: BTreeSet<DocumentId> =
+            committed.iter().flat_map(|one| &one.replaced).map(|entry| entry.document).collect();
         let mut behind = self.behind.lock();
         drop(storing);
         let mut ready = Vec::new();
         for (id, done) in collections {
-            let documents = done.iter().map(|(one, _)| one.entry.document);
+            let lasting = || done.iter().filter(|(one, _)| !gone.contains(&one.entry.document));
+            let documents = lasting().map(|(one, _)| one.entry.document);
             let space = self.space_of(&done)?;
-            let change = |(one, done): &(&Committed, &Finished)| self.put(one, done, &space);
-            let changes: Vec<Change> = done.iter().map(change).collect();
-            let seq = done.iter().map(|(one, _)| one.entry.seq).max().unwrap_or(0);
+            let mut changes: Vec<Change> = lasting().map(|(one, done)| self.put(one, done, &space)).collect();
+            // What is replaced goes in the same step.
+            let replaced = || done.iter().flat_map(|(one, _)| &one.replaced);
+            changes.extend(replaced().map(|entry| Change::Delete(entry.document)));
+            let entries = done.iter().map(|(one, _)| &one.entry).chain(replaced());
+            let seq = entries.map(|entry| entry.seq).max().unwrap_or(0);
             if self.apply(&mut behind, (id, &space), &changes, seq) {
                 ready.extend(documents);
             } else {

@@ -12,6 +12,7 @@ mod sniff;
 mod stages;
 mod worker;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -19,8 +20,8 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::config::{IngestConfig, PluginRef};
-use crate::plugins::{Embedders, Enricher, Plugins};
-use crate::search::Search;
+use crate::plugins::{Cancel, Embedders, Enricher, Plugins};
+use crate::search::{self, Search};
 use crate::store::{self, DocumentQuery, Listed, Purged, StagedBlob, Store, Submitted};
 use crate::types::*;
 
@@ -48,6 +49,8 @@ pub struct Upload {
     pub collection: CollectionKey,
     /// As the client sent it; directories are cut off here.
     pub filename: String,
+    /// Where it comes from: a later upload from there replaces it.
+    pub path: Option<String>,
     pub blob: StagedBlob,
     pub tags: Vec<String>,
     pub metadata: JsonMap,
@@ -92,6 +95,8 @@ struct Core {
     queue_max: usize,
     events: broadcast::Sender<DocumentEvent>,
     board: Board,
+    /// Parsers that are at work, to be stopped.
+    calls: Mutex<HashMap<DocumentId, Cancel>>,
     /// Whether documents wait for the embedder's server.
     waits: AtomicBool,
     /// Held by what builds indexes anew or cuts the journal.
@@ -99,6 +104,13 @@ struct Core {
 }
 
 impl Core {
+    /// Ends the call of a parser that is at work on a document.
+    fn cancel_call(&self, id: DocumentId) {
+        if let Some(call) = self.calls.lock().get(&id) {
+            call.cancel();
+        }
+    }
+
     fn announce(&self, document: &Document, stage: Stage) {
         let event = DocumentEvent {
             owner: document.collection.owner.clone(),
@@ -148,6 +160,7 @@ impl Ingest {
             queue_max: config.queue_max,
             events: broadcast::Sender::new(EVENT_BACKLOG),
             board: Board::new(EVENT_BACKLOG),
+            calls: Mutex::default(),
             waits: AtomicBool::new(false),
             upkeep: Mutex::new(()),
         });
@@ -177,7 +190,12 @@ impl Ingest {
         let (store, queue_max) = (&self.core.store, self.core.queue_max);
         let submitted =
             if awaited { store.submit_soft(fit, queue_max) } else { store.submit(fit, queue_max) };
-        let mut submitted = submitted?.into_iter();
+        let submitted = submitted?;
+        // The version that takes their place is there already.
+        for one in submitted.iter().filter(|one| !one.replaces.is_empty()) {
+            self.delete_many(&one.document.collection.owner, &one.replaces)?;
+        }
+        let mut submitted = submitted.into_iter();
         self.workers.wake();
         Ok(refusals
             .into_iter()
@@ -251,6 +269,54 @@ impl Ingest {
         let document = self.core.store.reprocess(user, id)?;
         self.workers.wake();
         Ok(document)
+    }
+
+    /// Ends the work on a document that this user may change: it fails as `cancelled`. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store; a conflict where it is done already.
+    pub fn cancel(&self, user: &UserId, id: DocumentId) -> Result<Option<Document>, Error> {
+        let stage = self.core.store.document(user, id)?.map_or(Stage::Queued, |document| document.status);
+        let detail = "somebody cancelled it; reprocess takes it up again".to_owned();
+        let error = DocumentError { code: CANCELLED.into(), stage, plugin: None, detail };
+        let Some(document) = self.core.store.cancel(user, id, error)? else { return Ok(None) };
+        self.core.cancel_call(id);
+        self.core.announce(&document, Stage::Failed);
+        Ok(Some(document))
+    }
+
+    /// Documents of these collections that pass a filter, by what is said of themselves; with `delete` they go, in steps of
+    /// some hundreds. `each` is told of every one. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store, and a filter that can't be evaluated.
+    pub fn each_matching(
+        &self,
+        user: &UserId,
+        listed: Listed,
+        filter: &Filter,
+        delete: bool,
+        each: &mut dyn FnMut(&Document),
+    ) -> Result<(), Error> {
+        let mut query =
+            DocumentQuery { listed, limit: DELETED_AT_ONCE, descending: true, ..Default::default() };
+        loop {
+            let page = self.core.store.documents(user, &query)?;
+            let mut found = Vec::new();
+            for document in &page.items {
+                if search::passes(filter, document)? {
+                    found.push(document.id);
+                    each(document);
+                }
+            }
+            if delete {
+                self.delete_many(user, &found)?;
+            }
+            query.after = page.items.last().map(|document| document.id);
+            if !page.more {
+                return Ok(());
+            }
+        }
     }
 
     /// Every step of every document from now on.

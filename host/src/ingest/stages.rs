@@ -96,6 +96,8 @@ impl Core {
                     self.wait_for_embedder(Some(&error));
                     self.store.release(work.document.id);
                 }
+                // It was ended, or deleted, meanwhile.
+                Err(_) if !self.store.is_claimed(work.document.id) => {}
                 Err(error) => self.fail(&work.document, error)?,
             }
         }
@@ -143,15 +145,18 @@ impl Core {
             plain_error("unsupported_type", Stage::Parsing, detail)
         })?;
         let content = self.store.job_content(document.id).map_err(|error| unreadable(error.to_string()))?;
+        let cancel = Cancel::default();
+        self.calls.lock().insert(document.id, cancel.clone());
         let options = ParseOptions {
             file_type: document.file_type.clone(),
             filename: document.filename.clone(),
             passwords: Vec::new(),
-            cancel: Cancel::default(),
+            cancel,
         };
         let source = source(content);
-        let parsed =
-            retried(|| parser.parse(&source, &options)).map_err(|e| plugin_error(Stage::Parsing, e))?;
+        let parsed = retried(|| parser.parse(&source, &options));
+        self.calls.lock().remove(&document.id);
+        let parsed = parsed.map_err(|error| plugin_error(Stage::Parsing, error))?;
         document.provenance = Provenance { parser: Some(parser.id()), ..Provenance::default() };
         if parsed.text.trim().is_empty() {
             return Err(without_text(&parsed, &parser.id()));

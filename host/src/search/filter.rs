@@ -2,7 +2,8 @@
 //! ordered as the values are), so that a filter is set algebra over posting lists: exact for texts, numbers, booleans
 //! and times, the same for keyword and vector search.
 
-use std::ops::Bound;
+use std::collections::BTreeSet;
+use std::ops::{Bound, RangeBounds};
 
 use roaring::RoaringBitmap;
 use serde_json::Value as Json;
@@ -168,6 +169,46 @@ fn text_code(text: &str) -> Vec<u8> {
     // 0xff stands in no UTF-8 text: no short text has this code.
     let kept = &text.as_bytes()[..text.floor_char_boundary(TEXT_BYTES_KEPT)];
     [kept, &[0xff], blake3::hash(text.as_bytes()).as_bytes()].concat()
+}
+
+/// Whether a document passes: as in the index, but by what is said of the document alone, not of its chunks.
+pub fn passes(filter: &Filter, document: &Document) -> Result<bool> {
+    Terms(document_terms(document).into_iter().collect()).pass(filter)
+}
+
+struct Terms(BTreeSet<Vec<u8>>);
+
+impl Terms {
+    fn pass(&self, filter: &Filter) -> Result<bool> {
+        let has = |field: &Field, value: &Value| self.0.contains(&term(field, value));
+        Ok(match filter {
+            Filter::And(parts) => {
+                for part in parts {
+                    if !self.pass(part)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Filter::Or(parts) => {
+                for part in parts {
+                    if self.pass(part)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+            Filter::Not(part) => !self.pass(part)?,
+            Filter::Any(field, values) => values.iter().any(|value| has(field, value)),
+            Filter::All(field, values) => values.iter().all(|value| has(field, value)),
+            Filter::Range(field, bounds) => match range_of(field, bounds)? {
+                // A range whose end comes before its beginning is one that BTreeSet would panic on.
+                Some(range) => self.0.iter().any(|term| range.contains(term)),
+                None => false,
+            },
+            Filter::Exists(field, wanted) => self.0.contains(&exists_term(field.clone())) == *wanted,
+        })
+    }
 }
 
 /// Evaluates filters against one segment of the index.

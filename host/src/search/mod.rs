@@ -31,6 +31,7 @@ pub use self::rebuild::Rebuild;
 use self::seats::Seats;
 pub use self::vector::Limits;
 use crate::types::*;
+pub use filter::passes;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]

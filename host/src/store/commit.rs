@@ -1,10 +1,12 @@
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::collections as collection;
 use super::generations::{self, Offer};
 use super::records::{CollectionRecord, DocumentRecord, collection_key, pack, pack_chunk};
 use super::tables::*;
-use super::{Committed, Error, Finished, Result, Store, documents, journal, submit};
+use super::{
+    Committed, Error, Finished, JournalEntry, Result, Store, blobs, delete, documents, journal, paths, submit,
+};
 use crate::types::*;
 
 /// All vectors of a version; of the embedder named first those that `vectors` are.
@@ -79,6 +81,26 @@ fn job_committed(txn: &WriteTransaction, document: u128) -> Result<()> {
     }
 }
 
+/// Whether the job was ended while its last stage was done.
+fn is_cancelled(txn: &WriteTransaction, id: DocumentId, stored: &DocumentRecord) -> Result<bool> {
+    let cancelled = stored.error.as_ref().is_some_and(|error| error.code == CANCELLED);
+    Ok(cancelled && documents::job(txn, id)?.is_none())
+}
+
+/// Removes the versions that a document replaces.
+fn replace_versions(txn: &WriteTransaction, place: &documents::Place) -> Result<Vec<JournalEntry>> {
+    let (number, _) = place.key;
+    let is_ready = |other| Ok(documents::record(txn, (number, other))?.committed);
+    let gone = paths::replaced(txn, place.key, is_ready)?;
+    gone.into_iter()
+        .map(|document| {
+            let key = (number, document);
+            let place = documents::Place { key, collection: place.collection.clone() };
+            Ok(delete::purge_at(txn, &place)?.1)
+        })
+        .collect()
+}
+
 fn commit_one(
     txn: &WriteTransaction,
     finished: &Finished,
@@ -86,6 +108,9 @@ fn commit_one(
 ) -> Result<Option<Committed>> {
     let Some(place) = documents::locate(txn, finished.document.id)? else { return Ok(None) };
     let stored = documents::record(txn, place.key)?;
+    if is_cancelled(txn, finished.document.id, &stored)? {
+        return Ok(None);
+    }
     let (was_committed, former) = (stored.committed, stored.chunk_count);
     let mut owner = collection::record(txn, &place.collection)?.ok_or(Error::NotFound)?;
     let first_row = take_rows(&mut owner, finished.chunks.len())?;
@@ -101,7 +126,8 @@ fn commit_one(
     owner.chunks = owner.chunks + finished.chunks.len() as u64 - u64::from(former);
     owner.last_seq = entry.seq;
     collection::put(txn, &place.collection, &owner)?;
-    Ok(Some(Committed { entry, first_row, is_first: !was_committed }))
+    let replaced = replace_versions(txn, &place)?;
+    Ok(Some(Committed { entry, first_row, is_first: !was_committed, replaced }))
 }
 
 /// Row numbers for the chunks of a document; the first of them.
@@ -147,6 +173,21 @@ fn number_rows_of(txn: &WriteTransaction, key: &CollectionKey) -> Result<()> {
     collection::put(txn, key, &owner)
 }
 
+/// Large files of the versions that these documents may replace.
+fn files_at_paths(txn: &ReadTransaction, finished: &[Finished]) -> Result<Vec<ContentHash>> {
+    let mut files = Vec::new();
+    for Document { id, .. } in finished.iter().map(|done| &done.document).filter(|new| new.path.is_some()) {
+        let Some(place) = documents::locate(txn, *id)? else { continue };
+        for path in paths::of(txn, place.key.1)? {
+            for version in paths::at(txn, place.key.0, &path)? {
+                let record = documents::record(txn, (place.key.0, version))?;
+                files.extend(blobs::is_file(record.file_size).then_some(ContentHash(record.hash)));
+            }
+        }
+    }
+    Ok(files)
+}
+
 impl Store {
     /// Commits finished documents in one durable transaction, replaces their former chunks, appends to the
     /// journal. Their status becomes `Indexing`. A document deleted meanwhile is skipped: no entry for it.
@@ -154,10 +195,17 @@ impl Store {
     /// embedder, neither the present nor the next, or of another dimension.
     pub fn commit(&self, finished: &[Finished], embedder: Option<(&str, usize)>) -> Result<Vec<Committed>> {
         self.files().check_room(finished.iter().map(bytes).sum())?;
-        self.engine().write(|txn| {
-            let entries = finished.iter().map(|finished| commit_one(txn, finished, embedder));
-            entries.filter_map(Result::transpose).collect()
-        })
+        let commit = || {
+            self.engine().write(|txn| {
+                let entries = finished.iter().map(|finished| commit_one(txn, finished, embedder));
+                entries.filter_map(Result::transpose).collect::<Result<Vec<_>>>()
+            })
+        };
+        let files = self.engine().read(|txn| files_at_paths(txn, finished))?;
+        let committed = if files.is_empty() { commit()? } else { self.with_files(&files, commit)? };
+        let gone = committed.iter().flat_map(|one| one.replaced.iter().map(|entry| entry.document));
+        self.forget_jobs(&gone.collect::<Vec<_>>());
+        Ok(committed)
     }
 
     /// The indexes have the documents: `Indexing` becomes `Ready`, their jobs end, artefacts go. Jobs that are not

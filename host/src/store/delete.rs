@@ -4,7 +4,7 @@ use super::records::DocumentRecord;
 use super::tables::*;
 use super::{
     Error, JournalEntry, Purged, Result, Store, blobs, collections, commit, documents, generations, journal,
-    submit,
+    paths, submit,
 };
 use crate::types::*;
 
@@ -23,6 +23,7 @@ fn remove_rows(txn: &WriteTransaction, key: DocumentKey, record: &DocumentRecord
     txn.open_table(LOCATORS)?.remove(key.1)?;
     txn.open_table(BY_HASH)?.remove((key.0, &record.hash))?;
     txn.open_table(FAILED)?.remove(key.1)?;
+    paths::forget(txn, key)?;
     commit::end_job(txn, key.1)
 }
 
@@ -97,15 +98,45 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Ends the job of a document that this user may change, as a failure; its chunks of an earlier version stay. `Conflict`
+    /// where there is nothing to end any more.
+    pub fn cancel(&self, user: &UserId, id: DocumentId, error: DocumentError) -> Result<Option<Document>> {
+        let known = self.engine().write(|txn| {
+            let Some(place) = documents::locate_for(txn, user, id, Access::Write)? else { return Ok(false) };
+            match documents::job(txn, id)? {
+                Some((_, false)) => {}
+                _ => return Err(Error::Conflict("the document is not worked on: it is done already".into())),
+            }
+            let mut record = documents::record(txn, place.key)?;
+            record.error = Some(error);
+            documents::put(txn, place.key, &record)?;
+            txn.open_table(FAILED)?.insert(number(id), ())?;
+            commit::end_job(txn, number(id))?;
+            Ok(true)
+        })?;
+        if !known {
+            return Ok(None);
+        }
+        self.forget_jobs(&[id]);
+        self.document(user, id)
+    }
+}
+
 fn purge(txn: &WriteTransaction, user: &UserId, id: DocumentId) -> Result<Option<(Purged, JournalEntry)>> {
-    let Some(place) = documents::locate_for(txn, user, id, Access::Write)? else { return Ok(None) };
+    let place = documents::locate_for(txn, user, id, Access::Write)?;
+    place.map(|place| purge_at(txn, &place)).transpose()
+}
+
+/// Removes a document that was located in the same transaction.
+pub(super) fn purge_at(txn: &WriteTransaction, place: &documents::Place) -> Result<(Purged, JournalEntry)> {
     let record = documents::record(txn, place.key)?;
     let gone = remove_derived(txn, place.key)?;
     remove_rows(txn, place.key, &record)?;
     let blob = blobs::release(txn, &ContentHash(record.hash))?;
     let entry = journal::append(txn, place.key, true)?;
-    let vectors = if uncount(txn, &place, &record, entry.seq)? { gone } else { 0 };
+    let vectors = if uncount(txn, place, &record, entry.seq)? { gone } else { 0 };
     let chunks = u64::from(record.chunk_count);
     let bytes = if blob { record.file_size } else { 0 };
-    Ok(Some((Purged { chunks, vectors, blob, bytes }, entry)))
+    Ok((Purged { chunks, vectors, blob, bytes }, entry))
 }

@@ -3,9 +3,9 @@ use std::collections::hash_map::Entry;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, WriteTransaction};
 
-use super::records::{DocumentRecord, unpack, unpack_chunk};
+use super::records::{DocumentRecord, pack, unpack, unpack_chunk};
 use super::tables::*;
 use super::{
     BlobHandle, Collection, DocumentQuery, Error, Listed, Result, Slice, Store, blobs, collections, grants,
@@ -54,6 +54,12 @@ fn in_table(table: &impl ReadableTable<DocumentKey, Packed>, key: DocumentKey) -
         Some(row) => parse(row.value()),
         None => Err(Error::Corrupt(format!("document {} has no record", document_id(key.1)))),
     }
+}
+
+/// Writes the record of a document.
+pub(super) fn put(txn: &WriteTransaction, key: DocumentKey, record: &DocumentRecord) -> Result<()> {
+    txn.open_table(DOCUMENTS)?.insert(key, pack(record)?.as_slice())?;
+    Ok(())
 }
 
 /// The open job of a document and whether it is committed.

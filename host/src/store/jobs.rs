@@ -111,6 +111,11 @@ impl Store {
         }
     }
 
+    /// Whether a job is still the claimer's: it is not once the document was deleted, or its job cancelled.
+    pub fn is_claimed(&self, id: DocumentId) -> bool {
+        self.ledger().claimed.contains_key(&id)
+    }
+
     /// Gives a claimed job back untouched (shutdown).
     pub fn release(&self, id: DocumentId) {
         let mut ledger = self.ledger();

@@ -21,6 +21,7 @@ mod keys;
 mod model;
 mod open;
 mod optimize;
+mod paths;
 mod records;
 mod scratch;
 mod sessions;

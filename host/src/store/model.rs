@@ -32,6 +32,8 @@ impl<T> Slice<T> {
 pub struct NewDocument {
     pub collection: CollectionKey,
     pub filename: String,
+    /// Where it comes from.
+    pub path: Option<String>,
     pub file_type: FileType,
     pub blob: StagedBlob,
     pub tags: Vec<String>,
@@ -46,6 +48,8 @@ pub struct Submitted {
     pub document: Document,
     /// Whether it was there before.
     pub duplicate: bool,
+    /// Documents that the one which was there before replaces at its new path: for the caller to delete.
+    pub replaces: Vec<DocumentId>,
 }
 
 /// A job of the ledger: a document that is not final, and where to go on.
@@ -191,6 +195,8 @@ pub struct Committed {
     pub first_row: u32,
     /// See [`IndexDocument::is_first`].
     pub is_first: bool,
+    /// Deletions of what it replaces, in the same commit; it may be among them itself, where a newer version is ready already.
+    pub replaced: Vec<JournalEntry>,
 }
 
 /// A line of the journal.
@@ -226,6 +232,7 @@ pub struct DocumentQuery {
     pub file_type: Option<FileType>,
     pub tag: Option<String>,
     pub filename: Option<String>,
+    pub path: Option<String>,
     /// Newest first; else oldest first. Ids are in order of upload.
     pub descending: bool,
     /// Only what comes behind this document in that order.
@@ -240,6 +247,7 @@ impl DocumentQuery {
             && self.file_type.as_ref().is_none_or(|file_type| document.file_type == *file_type)
             && self.tag.as_ref().is_none_or(|tag| document.tags.contains(tag))
             && self.filename.as_ref().is_none_or(|filename| document.filename == *filename)
+            && self.path.as_ref().is_none_or(|path| document.path.as_ref() == Some(path))
     }
 }
 

@@ -2,7 +2,7 @@ use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::records::{DocumentRecord, pack};
 use super::tables::*;
-use super::{Error, NewDocument, Result, Store, Submitted, blobs, collections, documents};
+use super::{Error, NewDocument, Result, Store, Submitted, blobs, collections, documents, paths};
 use crate::types::*;
 
 /// Opens a job behind all others.
@@ -67,12 +67,14 @@ impl Store {
         let hash = new.blob.hash();
         if let Some(id) = same_bytes(txn, collection, &hash)? {
             let place = documents::Place { key: (collection, number(id)), collection: new.collection };
-            return Ok(Submitted { document: self.load(txn, id, place)?, duplicate: true });
+            let replaces = moved_to(txn, place.key, new.path.as_deref())?;
+            return Ok(Submitted { document: self.load(txn, id, place)?, duplicate: true, replaces });
         }
         check_queue(txn, queue_max)?;
         let id = DocumentId::new();
         let record = DocumentRecord {
             filename: new.filename,
+            path: new.path.clone(),
             file_type: new.file_type,
             file_size: new.blob.size(),
             hash: hash.0,
@@ -90,11 +92,27 @@ impl Store {
         txn.open_table(LOCATORS)?.insert(number(id), collection)?;
         txn.open_table(BY_HASH)?.insert((collection, &hash.0), number(id))?;
         txn.open_table(DOCUMENTS)?.insert((collection, number(id)), pack(&record)?.as_slice())?;
+        if let Some(path) = &new.path {
+            paths::note(txn, (collection, number(id)), path)?;
+        }
         blobs::add(txn, self.files(), new.blob)?;
         enqueue(txn, number(id), false)?;
         let document = record.document(id, new.collection, Some(Stage::Queued));
-        Ok(Submitted { document, duplicate: false })
+        Ok(Submitted { document, duplicate: false, replaces: Vec::new() })
     }
+}
+
+/// The bytes of a document that is there already are what stands at a path now; what came from there before is replaced.
+fn moved_to(txn: &WriteTransaction, key: DocumentKey, path: Option<&str>) -> Result<Vec<DocumentId>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    paths::note(txn, key, path)?;
+    let mut replaced = Vec::new();
+    for other in paths::at(txn, key.0, path)?.into_iter().filter(|other| *other != key.1) {
+        if paths::detach(txn, (key.0, other), path)? {
+            replaced.push(document_id(other));
+        }
+    }
+    Ok(replaced)
 }
 
 /// Without repetitions, in order.

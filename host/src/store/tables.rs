@@ -60,6 +60,10 @@ tables! {
     DOCUMENTS: DocumentKey => Packed = "documents";
     /// Collection and SHA-256 to the document with these bytes.
     BY_HASH: (u32, &'static [u8; 32]) => u128 = "by_hash";
+    /// Collection, path, document: the versions that came from a path.
+    PATHS: (u32, &'static str, u128) => () = "paths";
+    /// The inverse: document and path.
+    PATHS_OF: (u128, &'static str) => () = "paths_of";
     /// Documents whose last job failed.
     FAILED: u128 => () = "failed";
 

@@ -77,6 +77,9 @@ impl Stage {
     }
 }
 
+/// The code of a document whose job was cancelled.
+pub const CANCELLED: &str = "cancelled";
+
 /// Why a document failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DocumentError {
@@ -125,6 +128,8 @@ pub struct Document {
     pub foreign: bool,
     /// The name it was uploaded under, without directories.
     pub filename: String,
+    /// Where it came from, if the client said so: a newer version from there replaces it.
+    pub path: Option<String>,
     /// From the content.
     pub file_type: FileType,
     /// Bytes.

@@ -12,6 +12,9 @@ pub struct DocumentCreate {
     pub text: String,
     /// Its name; the extension is a hint to its type. Directories are cut off.
     pub filename: String,
+    /// Where it comes from, such as its path on the client's disk: a later version from there replaces it in one step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The session on whose behalf; an unknown one is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
@@ -33,6 +36,9 @@ pub struct UploadForm {
     /// One or more files, each a part named `file` with a filename.
     #[schema(value_type = Vec<String>, format = Binary)]
     pub file: Vec<Vec<u8>>,
+    /// Where the file of the next part comes from, such as its path on the client's disk: a later version from there
+    /// replaces it in one step.
+    pub path: Option<String>,
     /// The session on whose behalf; an unknown one is created.
     pub session_id: Option<String>,
     /// For filters; repeat the part, or give a JSON array, or separate them by commas.
@@ -41,6 +47,36 @@ pub struct UploadForm {
     pub metadata: Option<String>,
     /// The collection; `default` where none is named.
     pub collection: Option<String>,
+}
+
+/// Which documents to delete.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BulkDelete {
+    /// As in searches; at least one condition.
+    pub filter: super::FilterBody,
+    /// The collection; `default` where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
+    /// The session on whose behalf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Only tell what would be deleted.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Documents that were deleted, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BulkDeleted {
+    /// How many.
+    pub documents: u64,
+    /// Size of their originals.
+    pub bytes: u64,
+    /// The first thousand of them, newest first.
+    pub document_ids: Vec<String>,
+    /// Whether nothing was deleted.
+    pub dry_run: bool,
 }
 
 /// What became of a file at the door.
@@ -196,6 +232,9 @@ pub struct DocumentRecord {
     pub document_id: String,
     /// Without directories.
     pub filename: String,
+    /// Where it came from, if the client said so.
+    #[schema(required = true)]
+    pub path: Option<String>,
     /// Canonical lower-case extension, from the content.
     pub file_type: String,
     /// Bytes.
@@ -237,6 +276,7 @@ impl From<types::Document> for DocumentRecord {
         Self {
             document_id: document.id.to_string(),
             filename: document.filename,
+            path: document.path,
             file_type: document.file_type,
             file_size: document.file_size,
             file_hash: document.hash.to_string(),

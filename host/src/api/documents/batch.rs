@@ -275,6 +275,7 @@ fn draft(app: &App, users: &mut Users, line: Line) -> Result<Draft> {
     check_text(app, &document.text)?;
     document.filename =
         form::filename(&document.filename).map_err(|why| ApiError::invalid("/filename", why.detail))?;
+    document.path = document.path.take().map(form::path).transpose()?;
     document.tags = form::tags(std::mem::take(&mut document.tags))?;
     let named = Named::parse(document.collection.as_deref(), "/collection")?;
     let user = users.of(app, document.session_id.as_deref())?;
@@ -292,6 +293,7 @@ fn submit_drafts(app: &App, drafts: &[Read], wait: bool) -> std::result::Result<
         let upload = Upload {
             collection: draft.collection.clone(),
             filename: document.filename.clone(),
+            path: document.path.clone(),
             blob: bytes.finish()?,
             tags: document.tags.clone(),
             metadata: document.metadata.clone(),

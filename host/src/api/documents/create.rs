@@ -47,6 +47,7 @@ pub(in crate::api) async fn create(
     let filename =
         form::filename(&body.filename).map_err(|why| ApiError::invalid("/filename", why.detail))?;
     check_text(&app, &body.text)?;
+    let path = body.path.map(form::path).transpose()?;
     let named = Named::parse(body.collection.as_deref(), "/collection")?;
     let labels = Labels { tags: form::tags(body.tags)?, metadata: body.metadata };
     let session = body.session_id.or(params.session_id);
@@ -56,7 +57,7 @@ pub(in crate::api) async fn create(
     let outcomes = blocking(move || {
         let mut bytes = inner.store.blob_writer()?;
         bytes.write(text.as_bytes())?;
-        let file = Arrived { filename, bytes: Ok(bytes) };
+        let file = Arrived { filename, path, bytes: Ok(bytes) };
         take_in(&inner, who.user(), collection, &labels, vec![file], key.as_deref(), params.wait)
     });
     let outcome = outcomes.await?.pop().ok_or_else(|| ApiError::internal("no outcome of one document"))?;

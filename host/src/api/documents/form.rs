@@ -5,6 +5,7 @@ use crate::ingest::Refused;
 use crate::types::JsonMap;
 
 const FILENAME_CHARS_MAX: usize = 255;
+const PATH_BYTES_MAX: usize = 4096;
 const TAGS_MAX: usize = 100;
 const TAG_CHARS_MAX: usize = 128;
 
@@ -29,6 +30,15 @@ pub(super) fn shown(given: &str) -> String {
     let name = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let safe = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     name.chars().take(FILENAME_CHARS_MAX).map(safe).collect()
+}
+
+/// Where a document comes from.
+pub(super) fn path(given: String) -> Result<String> {
+    if given.is_empty() || given.len() > PATH_BYTES_MAX || given.chars().any(char::is_control) {
+        let detail = format!("a path has 1 to {PATH_BYTES_MAX} bytes and no control characters");
+        return Err(ApiError::invalid("/path", detail));
+    }
+    Ok(given)
 }
 
 /// Tags in the order given, without repetitions.

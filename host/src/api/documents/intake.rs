@@ -24,6 +24,8 @@ pub(super) struct Labels {
 /// A file that has arrived, or why it was refused on the way.
 pub(super) struct Arrived {
     pub filename: String,
+    /// Where it comes from.
+    pub path: Option<String>,
     pub bytes: std::result::Result<BlobWriter, Refused>,
 }
 
@@ -51,8 +53,9 @@ pub(super) fn take_in(
     if let Some(key) = key {
         check_key(&app.store, user, key, &fingerprint)?;
     }
-    let uploads = staged.into_iter().map(|(filename, blob)| {
+    let uploads = staged.into_iter().map(|(filename, path, blob)| {
         let upload = blob.map(|blob| Upload {
+            path,
             collection: collection.clone(),
             filename: filename.clone(),
             blob,
@@ -69,13 +72,13 @@ pub(super) fn take_in(
     Ok(outcomes)
 }
 
-type Staged = (String, std::result::Result<StagedBlob, Refused>);
+type Staged = (String, Option<String>, std::result::Result<StagedBlob, Refused>);
 
 fn stage(file: Arrived) -> Result<Staged> {
     let blob = file.bytes.map(BlobWriter::finish);
     match blob {
-        Ok(blob) => Ok((file.filename, Ok(blob?))),
-        Err(why) => Ok((file.filename, Err(why))),
+        Ok(blob) => Ok((file.filename, file.path, Ok(blob?))),
+        Err(why) => Ok((file.filename, file.path, Err(why))),
     }
 }
 
@@ -154,12 +157,12 @@ fn check_key(store: &Store, owner: &UserId, key: &str, fingerprint: &str) -> Res
 
 /// Equal for equal requests only.
 fn fingerprint(collection: &CollectionKey, labels: &Labels, files: &[Staged]) -> String {
-    let files: Vec<(&str, String)> = files
+    let files: Vec<(&str, Option<&str>, String)> = files
         .iter()
-        .map(|(name, blob)| {
+        .map(|(name, path, blob)| {
             let content =
                 blob.as_ref().map_or_else(|why| why.code.to_string(), |blob| blob.hash().to_string());
-            (name.as_str(), content)
+            (name.as_str(), path.as_deref(), content)
         })
         .collect();
     let request = serde_json::json!([collection.full_name(), labels.tags, labels.metadata, files]);

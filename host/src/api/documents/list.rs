@@ -34,6 +34,8 @@ pub(in crate::api) struct DocumentListParams {
     collection: Option<String>,
     /// The exact name.
     filename: Option<String>,
+    /// Where it came from, exactly.
+    path: Option<String>,
     /// `upload_time` (oldest first) or `-upload_time` (newest first, the default).
     sort: Option<String>,
     /// Items at most, 1 to 200.
@@ -72,6 +74,7 @@ fn query(params: DocumentListParams) -> Result<DocumentQuery> {
         file_type: params.file_type.map(|name| name.trim_start_matches('.').to_ascii_lowercase()),
         tag: params.tag,
         filename: params.filename,
+        path: params.path,
         descending,
         after,
         limit: cursor::limit(params.limit)?,

@@ -1,6 +1,7 @@
 //! `/documents`
 
 mod batch;
+mod bulk;
 mod content;
 mod create;
 mod form;
@@ -12,6 +13,7 @@ mod upload;
 
 // the routes and what `routes!` needs of them
 pub(super) use batch::*;
+pub(super) use bulk::*;
 pub(super) use content::*;
 pub(super) use create::*;
 pub(super) use list::*;

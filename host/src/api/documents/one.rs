@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -13,6 +13,7 @@ use crate::api::caller::{Unknown, Who, resolve};
 use crate::api::collections::why_unchangeable;
 use crate::api::cursor;
 use crate::api::error::{ApiError, Result};
+use crate::api::etag;
 use crate::api::extract::{DocumentPath, Query};
 use crate::app::App;
 use crate::store::Store;
@@ -44,16 +45,18 @@ pub(in crate::api) struct ChunkListParams {
 /// Show a document
 #[utoipa::path(get, path = "/documents/{id}", tag = "documents", operation_id = "get_document",
     params(("id" = String, Path, description = "Its id"), OneParams),
-    responses((status = 200, description = "The document", body = wire::DocumentRecord)))]
+    responses((status = 200, description = "The document", body = wire::DocumentRecord),
+        (status = 304, description = "It is as `If-None-Match` says")))]
 pub(in crate::api) async fn show(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<OneParams>,
-) -> Result<Answer<wire::DocumentRecord>> {
+) -> Result<Response> {
     let who = who(&app, &principal, params).await?;
     let document = blocking(move || find(&app.store, who.user(), id)).await?;
-    Ok(Answer(document.into()))
+    Ok(etag::tagged(&headers, wire::DocumentRecord::from(document)))
 }
 
 /// Show a document's normalised text, into which all offsets point
@@ -133,22 +136,46 @@ pub(in crate::api) async fn reprocess(
     Ok((StatusCode::ACCEPTED, Answer(wire::DocumentRecord::from(document))))
 }
 
+/// Stop the work on a document
+///
+/// It fails with the code `cancelled`; chunks of an earlier version stay searchable. 409 where the work is done already.
+#[utoipa::path(post, path = "/documents/{id}/cancel", tag = "documents", operation_id = "cancel_document",
+    params(("id" = String, Path, description = "Its id"), OneParams),
+    responses((status = 200, description = "The document as it stands", body = wire::DocumentRecord)))]
+pub(in crate::api) async fn cancel(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+    DocumentPath(id): DocumentPath,
+    Query(params): Query<OneParams>,
+) -> Result<Answer<wire::DocumentRecord>> {
+    let who = who(&app, &principal, params).await?;
+    let document = blocking(move || match app.ingest.cancel(who.user(), id)? {
+        Some(document) => Ok(document),
+        None => Err(why_unchangeable(&app.store, who.user(), id, unknown(id))),
+    });
+    Ok(Answer(document.await?.into()))
+}
+
 /// Delete a document
 ///
-/// No search that starts after the answer finds it.
+/// No search that starts after the answer finds it. With `If-Match` only while it is as it was read.
 #[utoipa::path(delete, path = "/documents/{id}", tag = "documents", operation_id = "delete_document",
     params(("id" = String, Path, description = "Its id"), OneParams),
     responses((status = 200, description = "What was purged", body = wire::DocumentDeleted)))]
 pub(in crate::api) async fn delete(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<OneParams>,
 ) -> Result<Answer<wire::DocumentDeleted>> {
     let who = who(&app, &principal, params).await?;
-    let purged = blocking(move || match app.ingest.delete(who.user(), id)? {
-        Some(purged) => Ok(purged),
-        None => Err(why_unchangeable(&app.store, who.user(), id, unknown(id))),
+    let purged = blocking(move || {
+        let state = || find(&app.store, who.user(), id).map(wire::DocumentRecord::from);
+        etag::guarded(&headers, state, || match app.ingest.delete(who.user(), id)? {
+            Some(purged) => Ok(purged),
+            None => Err(why_unchangeable(&app.store, who.user(), id, unknown(id))),
+        })
     })
     .await?;
     let crate::store::Purged { chunks, vectors, blob, bytes } = purged;

@@ -66,6 +66,8 @@ pub(in crate::api) async fn upload(
 #[derive(Default)]
 struct Form {
     files: Vec<Arrived>,
+    /// Of the next file.
+    path: Option<String>,
     session_id: Option<String>,
     collection: Option<String>,
     tags: Vec<String>,
@@ -78,6 +80,9 @@ impl Form {
         while let Some(field) = multipart.next_field().await.map_err(|error| broken(&error))? {
             form.part(app, field).await?;
         }
+        if form.path.is_some() {
+            return Err(ApiError::invalid("/path", "stands before the file that it belongs to"));
+        }
         if form.files.is_empty() {
             return Err(ApiError::invalid("/file", "send at least one part named file with a filename"));
         }
@@ -89,6 +94,7 @@ impl Form {
         let bytes_max = app.config.api.body_bytes_max;
         match name.as_str() {
             "file" | "files" | "file[]" | "files[]" => self.file(app, field).await?,
+            "path" => self.path = Some(form::path(text(field, bytes_max).await?)?),
             "session_id" => self.session_id = Some(text(field, bytes_max).await?),
             "collection" => self.collection = Some(text(field, bytes_max).await?),
             "tags" => self.tags.extend(form::tags_part(&text(field, bytes_max).await?)?),
@@ -107,10 +113,11 @@ impl Form {
             Ok(filename) => (Ok(filename), app.config.api.upload_bytes_max),
             Err(why) => (Err(why), 0),
         };
+        let path = self.path.take();
         let received = receive(&app.store, field, bytes_max).await?;
         self.files.push(match filename {
-            Err(why) => Arrived { filename: form::shown(&given), bytes: Err(why) },
-            Ok(filename) => Arrived { filename, bytes: received.ok_or_else(|| too_large(bytes_max)) },
+            Err(why) => Arrived { filename: form::shown(&given), path, bytes: Err(why) },
+            Ok(filename) => Arrived { filename, path, bytes: received.ok_or_else(|| too_large(bytes_max)) },
         });
         Ok(())
     }
@@ -168,7 +175,7 @@ fn too_large(bytes_max: u64) -> Refused {
 
 fn unknown_part(name: &str) -> ApiError {
     let detail = format!(
-        "unknown part {name:?}: the form has file (one or more), session_id, tags, metadata and collection"
+        "unknown part {name:?}: the form has file (one or more), path, session_id, tags, metadata and collection"
     );
     let mut error = ApiError::invalid(format!("/{name}"), &*detail);
     (error.status, error.code, error.detail) = (StatusCode::BAD_REQUEST, "unknown_field".into(), detail);

@@ -86,7 +86,7 @@ fn upload(app: &App, document: &CorpusDocument) -> anyhow::Result<Upload> {
     blob.write(text.as_bytes())?;
     let metadata = JsonMap::from_iter([("id".to_owned(), document.id.clone().into())]);
     let filename = format!("{}.{extension}", document.id.replace(['/', '\\'], "_"));
-    Ok(Upload { collection: key(), filename, blob: blob.finish()?, tags: Vec::new(), metadata })
+    Ok(Upload { collection: key(), filename, path: None, blob: blob.finish()?, tags: Vec::new(), metadata })
 }
 
 /// Ids of documents, by their best chunk.

@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// Upload into this collection
     #[arg(long)]
     collection: Option<String>,
+    /// Keep earlier versions of a file from the same place beside the new one
+    #[arg(long)]
+    keep_versions: bool,
     /// Also hidden files of folders
     #[arg(long)]
     hidden: bool,
@@ -86,6 +89,7 @@ pub(super) async fn run(args: Args) -> Result {
         client: args.remote.client()?,
         fields,
         wait: !args.no_wait,
+        replace: !args.keep_versions,
         jobs: args.jobs as usize,
         quiet: args.json,
     };

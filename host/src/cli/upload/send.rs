@@ -21,6 +21,8 @@ pub(super) struct Job {
     pub client: Client,
     pub fields: UploadFields,
     pub wait: bool,
+    /// Whether a later version of a file takes the place of an earlier one.
+    pub replace: bool,
     pub jobs: usize,
     /// No line a file.
     pub quiet: bool,
@@ -64,7 +66,10 @@ async fn one(job: &Job, path: &Path, bar: &ProgressBar) -> anyhow::Result<Upload
 
 /// A full queue is no failure: it empties.
 async fn patiently(job: &Job, path: &Path, filename: &str, bar: &ProgressBar) -> Result<UploadItem, Error> {
-    let file = FileUpload { path: path.to_owned(), filename: filename.to_owned() };
+    // What is no text can't be told; then there are versions beside each other.
+    let origin = std::fs::canonicalize(path).ok().filter(|_| job.replace);
+    let origin = origin.and_then(|path| path.into_os_string().into_string().ok());
+    let file = FileUpload { path: path.to_owned(), filename: filename.to_owned(), origin };
     let mut tries = 0;
     loop {
         let counted = bar.clone();

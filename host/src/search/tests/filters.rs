@@ -228,6 +228,18 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn documents_pass_as_in_the_index(described in described(), filters in proptest::collection::vec(filter(), 12)) {
+        let mut made = make(1, &described);
+        made.chunks.iter_mut().for_each(|chunk| chunk.metadata = JsonMap::new());
+        for filter in filters {
+            let wanted = passes(&made.document, &made.chunks[0], &filter);
+            prop_assert_eq!(super::super::passes(&filter, &made.document).unwrap(), wanted, "{:?}", filter);
+        }
+    }
+}
+
 #[test]
 fn a_range_without_bounds_says_so() {
     let (_directory, search) = collection(&[put(1, "word", None)]);

@@ -27,6 +27,7 @@ pub fn chunk_id(number: u8, index: u32) -> ChunkId {
 pub fn document(number: u8) -> Document {
     Document {
         foreign: false,
+        path: None,
         id: document_id(number),
         collection: CollectionKey { owner: UserId::anonymous(), name: CollectionName::default() },
         filename: format!("{number}.txt"),

@@ -9,6 +9,8 @@ use crate::types::*;
 #[derive(Serialize, Deserialize)]
 pub(in crate::store) struct DocumentRecord {
     pub filename: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     pub file_type: String,
     pub file_size: u64,
     #[serde(with = "serde_bytes_32")]
@@ -50,6 +52,7 @@ impl DocumentRecord {
             collection,
             foreign: false,
             filename: self.filename,
+            path: self.path,
             file_type: self.file_type,
             file_size: self.file_size,
             hash: ContentHash(self.hash),

@@ -58,6 +58,7 @@ fn staged(store: &Store, bytes: &[u8]) -> StagedBlob {
 
 fn upload(store: &Store, collection: &CollectionKey, bytes: &[u8]) -> NewDocument {
     NewDocument {
+        path: None,
         collection: collection.clone(),
         filename: "a.txt".into(),
         file_type: "txt".into(),
