@@ -9,6 +9,7 @@ mod compile;
 mod crash;
 mod documents;
 mod embedders;
+mod events;
 mod hostile;
 mod isolation;
 mod llama;

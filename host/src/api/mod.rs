@@ -18,6 +18,7 @@ mod envelope;
 mod error;
 mod error_map;
 mod etag;
+mod events;
 mod extract;
 mod guard;
 mod health;

@@ -199,6 +199,9 @@ mod tests {
             "POST /admin/keys",
             "DELETE /admin/keys/{key_id}",
             "GET /collections",
+            "GET /events",
+            "POST /documents/delete",
+            "POST /documents/{id}/cancel",
             "POST /collections",
             "PUT /collections/{name}/grants/{user_id}",
         ];

@@ -15,8 +15,8 @@ use super::envelope::{Door, envelope};
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
-    admin, collections, conversations, documents, embed, enrich, health, keys, mcp, metrics, models, ollama,
-    openai, openapi, plugins, query, search, sessions, socket, users,
+    admin, collections, conversations, documents, embed, enrich, events, health, keys, mcp, metrics, models,
+    ollama, openai, openapi, plugins, query, search, sessions, socket, users,
 };
 use crate::app::App;
 use crate::types::UserRole;
@@ -45,6 +45,7 @@ pub(super) fn for_readers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(collections::show))
         .routes(routes!(documents::list))
         .routes(routes!(search::documents))
+        .routes(routes!(events::follow))
         .routes(routes!(documents::show))
         .routes(routes!(documents::content))
         .routes(routes!(documents::text))
@@ -116,6 +117,7 @@ fn figures() -> OpenApiRouter<Arc<App>> {
 pub(super) fn sockets() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(socket::query::ask))
+        .routes(routes!(socket::events::follow))
         .routes(routes!(socket::notifications::listen))
 }
 

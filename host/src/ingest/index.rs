@@ -30,6 +30,14 @@ pub(super) struct Indexer {
     behind: Mutex<Behind>,
 }
 
+/// What a commit brought.
+pub(super) struct Shown {
+    /// Documents that searches find, with the entry of the journal.
+    pub ready: BTreeMap<DocumentId, u64>,
+    /// Documents that they replaced.
+    pub replaced: Vec<(CollectionKey, DocumentId, u64)>,
+}
+
 impl Indexer {
     pub(super) fn new(store: Store, search: Search, fingerprint: String, dimension: usize) -> Self {
         Self {
@@ -117,8 +125,8 @@ impl Indexer {
         Ok(document.map_or(Change::Delete(entry.document), Change::Put))
     }
 
-    /// Commits documents and shows them to searches; returns those that became ready.
-    pub(super) fn commit(&self, finished: &[Finished]) -> Result<Vec<DocumentId>, Error> {
+    /// Commits documents and shows them to searches.
+    pub(super) fn commit(&self, finished: &[Finished]) -> Result<Shown, Error> {
         let storing = self.storing.lock();
         let embedder = (self.main.fingerprint.as_str(), self.main.dimension);
         let committed = self.store.commit(finished, Some(embedder))?;
@@ -151,7 +159,16 @@ impl Indexer {
         }
         drop(behind);
         self.store.mark_ready(&ready)?;
-        Ok(ready)
+        let seqs = committed.iter().map(|one| (one.entry.document, one.entry.seq));
+        let seqs: BTreeMap<_, _> = seqs.collect();
+        let ready = ready.into_iter().filter_map(|id| Some((id, *seqs.get(&id)?))).collect();
+        let collection_of = |one: &Committed| Some(&by_id.get(&one.entry.document)?.document.collection);
+        let replaced = committed.iter().flat_map(|one| {
+            one.replaced
+                .iter()
+                .filter_map(move |entry| Some((collection_of(one)?.clone(), entry.document, entry.seq)))
+        });
+        Ok(Shown { ready, replaced: replaced.collect() })
     }
 
     /// Store and indexes, both standing still.
@@ -181,18 +198,18 @@ impl Indexer {
         applied.is_ok()
     }
 
-    /// Removes documents from the store, then from the indexes; what went, in the order asked for.
+    /// Removes documents from the store, then from the indexes; what went, in the order asked for, with its journal entry.
     pub(super) fn delete(
         &self,
         user: &UserId,
         ids: &[DocumentId],
-    ) -> Result<Vec<(DocumentId, Purged)>, Error> {
+    ) -> Result<Vec<(CollectionKey, DocumentId, Purged, u64)>, Error> {
         let storing = self.storing.lock();
         let gone = self.store.delete(user, ids)?;
         let mut behind = self.behind.lock();
         drop(storing);
         let mut changes: BTreeMap<CollectionId, (Vec<Change>, u64)> = BTreeMap::new();
-        for (id, _, entry) in &gone {
+        for (_, id, _, entry) in &gone {
             let (deletions, seq) = changes.entry(entry.collection).or_default();
             deletions.push(Change::Delete(*id));
             *seq = entry.seq.max(*seq);
@@ -200,7 +217,7 @@ impl Indexer {
         for (collection, (deletions, seq)) in changes {
             self.apply(&mut behind, (collection, &self.main), &deletions, seq);
         }
-        Ok(gone.into_iter().map(|(id, purged, _)| (id, purged)).collect())
+        Ok(gone.into_iter().map(|(key, id, purged, entry)| (key, id, purged, entry.seq)).collect())
     }
 
     /// Ends the jobs of documents that a crash left at the last stage: the catching up showed them to searches, or the

@@ -5,6 +5,7 @@
 
 mod chunk;
 mod door;
+mod events;
 mod index;
 mod maintain;
 mod migrate;
@@ -22,10 +23,12 @@ use tokio::sync::broadcast;
 use crate::config::{IngestConfig, PluginRef};
 use crate::plugins::{Cancel, Embedders, Enricher, Plugins};
 use crate::search::{self, Search};
-use crate::store::{self, DocumentQuery, Listed, Purged, StagedBlob, Store, Submitted};
+use crate::store::{self, DocumentQuery, Listed, Purged, StagedBlob, Store, StoredChange, Submitted};
 use crate::types::*;
 
 use chunk::Budget;
+use events::EventLog;
+pub use events::{DocumentEvent, Happened};
 use index::Indexer;
 pub use maintain::{optimize, reindex};
 use migrate::Board;
@@ -56,17 +59,6 @@ pub struct Upload {
     pub metadata: JsonMap,
 }
 
-/// A step of a document on its way.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub struct DocumentEvent {
-    pub owner: UserId,
-    pub document: DocumentId,
-    pub stage: Stage,
-    /// 0 to 1.
-    pub progress: f32,
-}
-
 /// What can go wrong outside of a single document.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -93,7 +85,7 @@ struct Core {
     enrichers: Vec<Arc<dyn Enricher>>,
     budget: Budget,
     queue_max: usize,
-    events: broadcast::Sender<DocumentEvent>,
+    events: EventLog,
     board: Board,
     /// Parsers that are at work, to be stopped.
     calls: Mutex<HashMap<DocumentId, Cancel>>,
@@ -111,15 +103,31 @@ impl Core {
         }
     }
 
-    fn announce(&self, document: &Document, stage: Stage) {
+    /// Tells that a document came to a stage; `seq` is that of its change of the store, if it is one.
+    fn announce(&self, document: &Document, stage: Stage, seq: Option<u64>) {
         let event = DocumentEvent {
-            owner: document.collection.owner.clone(),
+            number: 0,
+            collection: document.collection.clone(),
             document: document.id,
-            stage,
-            progress: stage.progress(),
+            filename: Some(document.filename.clone()),
+            happened: Happened::Came(stage),
+            error: document.error.clone(),
+            at: now_ms(),
         };
-        // Nobody listening is no fault.
-        let _ = self.events.send(event);
+        self.events.tell(event, seq);
+    }
+
+    fn announce_gone(&self, collection: &CollectionKey, document: DocumentId, seq: u64) {
+        let event = DocumentEvent {
+            number: 0,
+            collection: collection.clone(),
+            document,
+            filename: None,
+            happened: Happened::Deleted,
+            error: None,
+            at: now_ms(),
+        };
+        self.events.tell(event, Some(seq));
     }
 }
 
@@ -150,6 +158,7 @@ impl Ingest {
             block_tokens: (config.chunk_tokens * 2).min(info.window_tokens),
             overlap: config.chunk_overlap,
         };
+        let events = EventLog::new(store.count_seq()?);
         let core = Arc::new(Core {
             store,
             indexer,
@@ -158,7 +167,7 @@ impl Ingest {
             embedders,
             budget,
             queue_max: config.queue_max,
-            events: broadcast::Sender::new(EVENT_BACKLOG),
+            events,
             board: Board::new(EVENT_BACKLOG),
             calls: Mutex::default(),
             waits: AtomicBool::new(false),
@@ -183,7 +192,7 @@ impl Ingest {
         uploads: Vec<Upload>,
         awaited: bool,
     ) -> Result<Vec<Result<Submitted, Refused>>, Error> {
-        let now = jiff::Timestamp::now().as_millisecond();
+        let now = now_ms();
         let checked: Vec<_> = uploads.into_iter().map(|upload| self.core.admit(upload, now)).collect();
         let refusals: Vec<_> = checked.iter().map(|result| result.as_ref().err().cloned()).collect();
         let fit: Vec<_> = checked.into_iter().flatten().collect();
@@ -194,6 +203,9 @@ impl Ingest {
         // The version that takes their place is there already.
         for one in submitted.iter().filter(|one| !one.replaces.is_empty()) {
             self.delete_many(&one.document.collection.owner, &one.replaces)?;
+        }
+        for one in submitted.iter().filter(|one| !one.duplicate) {
+            self.core.announce(&one.document, Stage::Queued, None);
         }
         let mut submitted = submitted.into_iter();
         self.workers.wake();
@@ -211,7 +223,7 @@ impl Ingest {
     /// # Errors
     /// Those of the store.
     pub async fn wait(&self, id: DocumentId) -> Result<Option<Document>, Error> {
-        let mut events = self.core.events.subscribe();
+        let mut events = self.core.events.listen();
         loop {
             match self.core.store.document_any(id)? {
                 Some(document) if !document.status.is_final() => {}
@@ -236,7 +248,12 @@ impl Ingest {
     /// # Errors
     /// Those of the store; then nothing was deleted.
     pub fn delete_many(&self, user: &UserId, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Purged)>, Error> {
-        self.core.indexer.delete(user, ids)
+        let gone = self.core.indexer.delete(user, ids)?;
+        for (collection, id, _, seq) in &gone {
+            self.core.cancel_call(*id);
+            self.core.announce_gone(collection, *id, *seq);
+        }
+        Ok(gone.into_iter().map(|(_, id, purged, _)| (id, purged)).collect())
     }
 
     /// Deletes a collection of its owner with its documents; how many these were. Blocks.
@@ -267,6 +284,9 @@ impl Ingest {
     /// Those of the store.
     pub fn reprocess(&self, user: &UserId, id: DocumentId) -> Result<Option<Document>, Error> {
         let document = self.core.store.reprocess(user, id)?;
+        if let Some(document) = &document {
+            self.core.announce(document, document.status, None);
+        }
         self.workers.wake();
         Ok(document)
     }
@@ -279,9 +299,9 @@ impl Ingest {
         let stage = self.core.store.document(user, id)?.map_or(Stage::Queued, |document| document.status);
         let detail = "somebody cancelled it; reprocess takes it up again".to_owned();
         let error = DocumentError { code: CANCELLED.into(), stage, plugin: None, detail };
-        let Some(document) = self.core.store.cancel(user, id, error)? else { return Ok(None) };
+        let Some((document, seq)) = self.core.store.cancel(user, id, error)? else { return Ok(None) };
         self.core.cancel_call(id);
-        self.core.announce(&document, Stage::Failed);
+        self.core.announce(&document, Stage::Failed, Some(seq));
         Ok(Some(document))
     }
 
@@ -320,8 +340,49 @@ impl Ingest {
     }
 
     /// Every step of every document from now on.
-    pub fn events(&self) -> broadcast::Receiver<DocumentEvent> {
-        self.core.events.subscribe()
+    pub fn events(&self) -> broadcast::Receiver<Arc<DocumentEvent>> {
+        self.core.events.listen()
+    }
+
+    /// The number of the last event.
+    pub fn last_event(&self) -> u64 {
+        self.core.events.last()
+    }
+
+    /// The events of a user behind a number; `None` where some of them are not kept any more: see [`Self::changes_after`].
+    pub fn events_after(&self, user: &UserId, number: u64) -> Option<Vec<Arc<DocumentEvent>>> {
+        self.core.events.after(user, number)
+    }
+
+    /// What became of the documents of a user since an event, from the store: of each its last change, in order, some of it
+    /// perhaps from before; then where the work on the others stands. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn changes_after(&self, user: &UserId, number: u64) -> Result<Vec<StoredChange>, Error> {
+        Ok(self.core.store.changes_after(user, events::journal_before(number))?)
+    }
+
+    /// A change of the store as an event; `None` where the document changed since. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn event_of(&self, user: &UserId, change: &StoredChange) -> Result<Option<DocumentEvent>, Error> {
+        let event = |filename, happened, error| DocumentEvent {
+            number: events::number_of(change.seq),
+            collection: change.collection.clone(),
+            document: change.document,
+            filename,
+            happened,
+            error,
+            at: now_ms(),
+        };
+        if change.deleted {
+            return Ok(Some(event(None, Happened::Deleted, None)));
+        }
+        let document = self.core.store.document(user, change.document)?;
+        Ok(document
+            .map(|document| event(Some(document.filename), Happened::Came(document.status), document.error)))
     }
 
     /// Every step of every migration to another embedder from now on.
@@ -341,6 +402,10 @@ impl Ingest {
     pub fn shutdown(&self) {
         self.workers.stop();
     }
+}
+
+fn now_ms() -> TimestampMs {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// The enrichers to run; one that can't be had is left out, loudly: documents matter more than their metadata.

@@ -78,7 +78,7 @@ impl Core {
                 Err(error) => return Err(error.into()),
             }
         }
-        now.iter().for_each(|work| self.announce(&work.document, stage));
+        now.iter().for_each(|work| self.announce(&work.document, stage, None));
         let begun = Instant::now();
         let results = self.results(stage, &mut now);
         metrics().ingest_stage(stage, begun.elapsed());
@@ -260,9 +260,10 @@ impl Core {
     pub(super) fn fail(&self, document: &Document, error: DocumentError) -> Result<(), Error> {
         tracing::warn!(document = %document.id, file = document.filename, code = error.code, stage = error.stage.as_str(),
             detail = error.detail, "document failed");
-        self.store.fail(document.id, error)?;
+        let failed = Document { error: Some(error.clone()), ..document.clone() };
+        let seq = self.store.fail(document.id, error)?;
         metrics().document_failed();
-        self.announce(document, Stage::Failed);
+        self.announce(&failed, Stage::Failed, seq);
         Ok(())
     }
 }

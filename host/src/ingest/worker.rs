@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::index::Shown;
 use super::stages::Work;
 use super::{Core, Error, migrate};
 use crate::store::{Finished, Job};
 use crate::telemetry::metrics;
-use crate::types::{DocumentId, Stage};
+use crate::types::{Document, DocumentId, Stage};
 
 /// Documents that a worker takes through the stages together.
 const BATCH_DOCUMENTS: usize = 32;
@@ -213,7 +214,7 @@ fn repair(core: &Core, signal: &Signal) {
 fn announce_repaired(core: &Core, ready: &[DocumentId]) {
     for id in ready {
         if let Ok(Some(document)) = core.store.document_any(*id) {
-            core.announce(&document, Stage::Ready);
+            core.announce(&document, Stage::Ready, None);
         }
     }
 }
@@ -221,11 +222,11 @@ fn announce_repaired(core: &Core, ready: &[DocumentId]) {
 /// Tries until it succeeds or the daemon stops: the work is done, only the disk stands in the way.
 fn commit_batch(core: &Core, signal: &Signal, batch: &[Finished]) {
     for done in batch {
-        core.announce(&done.document, Stage::Indexing);
+        core.announce(&done.document, Stage::Indexing, None);
     }
     loop {
         match core.indexer.commit(batch) {
-            Ok(ready) => return announce_ready(core, batch, &ready),
+            Ok(shown) => return announce_shown(core, batch, &shown),
             Err(error) => tracing::error!(%error, "finished documents can't be committed; trying again"),
         }
         if signal.stopped() {
@@ -235,10 +236,14 @@ fn commit_batch(core: &Core, signal: &Signal, batch: &[Finished]) {
     }
 }
 
-fn announce_ready(core: &Core, batch: &[Finished], ready: &[DocumentId]) {
-    for done in batch.iter().filter(|done| ready.contains(&done.document.id)) {
+fn announce_shown(core: &Core, batch: &[Finished], shown: &Shown) {
+    for done in batch {
+        let Some(seq) = shown.ready.get(&done.document.id) else { continue };
         metrics().document_ready(done.chunks.len() as u64);
         tracing::debug!(document = %done.document.id, file = done.document.filename, chunks = done.chunks.len(), "ready");
-        core.announce(&done.document, Stage::Ready);
+        core.announce(&Document { error: None, ..done.document.clone() }, Stage::Ready, Some(*seq));
+    }
+    for (collection, document, seq) in &shown.replaced {
+        core.announce_gone(collection, *document, *seq);
     }
 }

@@ -228,19 +228,27 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a job with a reason. Chunks of an earlier version stay. A document deleted meanwhile is passed over.
-    pub fn fail(&self, id: DocumentId, error: DocumentError) -> Result<()> {
-        self.engine().write(|txn| {
-            let Some(place) = documents::locate(txn, id)? else { return Ok(()) };
-            let mut record = documents::record(txn, place.key)?;
-            record.error = Some(error);
-            txn.open_table(DOCUMENTS)?.insert(place.key, pack(&record)?.as_slice())?;
-            txn.open_table(FAILED)?.insert(number(id), ())?;
-            end_job(txn, number(id))
+    /// Ends a job with a reason; the sequence number of that change. Chunks of an earlier version stay. A document deleted
+    /// meanwhile is passed over.
+    pub fn fail(&self, id: DocumentId, error: DocumentError) -> Result<Option<u64>> {
+        let seq = self.engine().write(|txn| {
+            let place = documents::locate(txn, id)?;
+            place.map(|place| fail_at(txn, place.key, error)).transpose()
         })?;
         self.forget_jobs(&[id]);
-        Ok(())
+        Ok(seq)
     }
+}
+
+/// Ends the job of a document with a reason.
+pub(super) fn fail_at(txn: &WriteTransaction, key: DocumentKey, error: DocumentError) -> Result<u64> {
+    let seq = count(&mut txn.open_table(META)?, "seq")?;
+    let mut record = documents::record(txn, key)?;
+    (record.error, record.failed_seq) = (Some(error), seq);
+    documents::put(txn, key, &record)?;
+    txn.open_table(FAILED)?.insert(key.1, ())?;
+    end_job(txn, key.1)?;
+    Ok(seq)
 }
 
 /// Takes a document's job out of the ledger.

@@ -51,7 +51,7 @@ impl Store {
         &self,
         user: &UserId,
         ids: &[DocumentId],
-    ) -> Result<Vec<(DocumentId, Purged, JournalEntry)>> {
+    ) -> Result<Vec<(CollectionKey, DocumentId, Purged, JournalEntry)>> {
         let large = self.engine().read(|txn| {
             let mut large = Vec::new();
             for id in ids {
@@ -63,9 +63,7 @@ impl Store {
         })?;
         let purge = || {
             self.engine().write(|txn| {
-                let gone = ids
-                    .iter()
-                    .map(|id| Ok(purge(txn, user, *id)?.map(|(purged, entry)| (*id, purged, entry))));
+                let gone = ids.iter().map(|id| purge(txn, user, *id));
                 gone.filter_map(Result::transpose).collect::<Result<Vec<_>>>()
             })
         };
@@ -101,31 +99,35 @@ impl Store {
 impl Store {
     /// Ends the job of a document that this user may change, as a failure; its chunks of an earlier version stay. `Conflict`
     /// where there is nothing to end any more.
-    pub fn cancel(&self, user: &UserId, id: DocumentId, error: DocumentError) -> Result<Option<Document>> {
-        let known = self.engine().write(|txn| {
-            let Some(place) = documents::locate_for(txn, user, id, Access::Write)? else { return Ok(false) };
+    /// With the sequence number of that change.
+    pub fn cancel(
+        &self,
+        user: &UserId,
+        id: DocumentId,
+        error: DocumentError,
+    ) -> Result<Option<(Document, u64)>> {
+        let seq = self.engine().write(|txn| {
+            let Some(place) = documents::locate_for(txn, user, id, Access::Write)? else { return Ok(None) };
             match documents::job(txn, id)? {
                 Some((_, false)) => {}
                 _ => return Err(Error::Conflict("the document is not worked on: it is done already".into())),
             }
-            let mut record = documents::record(txn, place.key)?;
-            record.error = Some(error);
-            documents::put(txn, place.key, &record)?;
-            txn.open_table(FAILED)?.insert(number(id), ())?;
-            commit::end_job(txn, number(id))?;
-            Ok(true)
+            commit::fail_at(txn, place.key, error).map(Some)
         })?;
-        if !known {
-            return Ok(None);
-        }
+        let Some(seq) = seq else { return Ok(None) };
         self.forget_jobs(&[id]);
-        self.document(user, id)
+        Ok(self.document(user, id)?.map(|document| (document, seq)))
     }
 }
 
-fn purge(txn: &WriteTransaction, user: &UserId, id: DocumentId) -> Result<Option<(Purged, JournalEntry)>> {
-    let place = documents::locate_for(txn, user, id, Access::Write)?;
-    place.map(|place| purge_at(txn, &place)).transpose()
+fn purge(
+    txn: &WriteTransaction,
+    user: &UserId,
+    id: DocumentId,
+) -> Result<Option<(CollectionKey, DocumentId, Purged, JournalEntry)>> {
+    let Some(place) = documents::locate_for(txn, user, id, Access::Write)? else { return Ok(None) };
+    let (purged, entry) = purge_at(txn, &place)?;
+    Ok(Some((place.collection, id, purged, entry)))
 }
 
 /// Removes a document that was located in the same transaction.

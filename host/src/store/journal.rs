@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use redb::WriteTransaction;
+use redb::{ReadableTable, WriteTransaction};
 
 use super::tables::*;
-use super::{JournalEntry, Result, Store, collections, documents, generations};
+use super::{Collection, JournalEntry, Result, Store, StoredChange, collections, documents, generations};
 use crate::types::*;
 
 /// Appends the last change of a document; the one before goes.
@@ -56,6 +56,48 @@ impl Store {
                     Ok(JournalEntry { seq, collection, document: document_id(document), deleted })
                 })
                 .collect()
+        })
+    }
+
+    /// A number above all that changes have by now, and below those to come.
+    pub fn count_seq(&self) -> Result<u64> {
+        self.engine().write(|txn| count(&mut txn.open_table(META)?, "seq"))
+    }
+
+    /// The last change of each document of an owner behind `after`, in order: ready, deleted, or failed; then those that are
+    /// worked on, with the number of the last change of all.
+    pub fn changes_after(&self, owner: &UserId, after: u64) -> Result<Vec<StoredChange>> {
+        self.engine().read(|txn| {
+            let mut changes = Vec::new();
+            let own = collections::list(txn, Some(owner))?;
+            let journal = txn.open_table(JOURNAL)?;
+            for Collection { id: CollectionId(number), key, .. } in &own {
+                for row in journal.range((*number, after.saturating_add(1))..=(*number, u64::MAX))? {
+                    let (at, value) = row?;
+                    let ((_, seq), (document, deleted)) = (at.value(), value.value());
+                    let (collection, document) = (key.clone(), document_id(document));
+                    changes.push(StoredChange { seq, collection, document, deleted });
+                }
+            }
+            let last = txn.open_table(META)?.get("seq")?.map_or(0, |row| row.value());
+            let mut add = |document: u128, seq: &dyn Fn(DocumentKey) -> Result<u64>| -> Result<()> {
+                let id = document_id(document);
+                let Some(place) = documents::locate(txn, id)? else { return Ok(()) };
+                let seq = if place.collection.owner == *owner { seq(place.key)? } else { 0 };
+                if seq > after {
+                    let (collection, document) = (place.collection, id);
+                    changes.push(StoredChange { seq, collection, document, deleted: false });
+                }
+                Ok(())
+            };
+            for row in txn.open_table(FAILED)?.iter()? {
+                add(row?.0.value(), &|key| Ok(documents::record(txn, key)?.failed_seq))?;
+            }
+            for row in txn.open_table(JOBS)?.iter()? {
+                add(row?.1.value(), &|_| Ok(last))?;
+            }
+            changes.sort_by_key(|change| change.seq);
+            Ok(changes)
         })
     }
 

@@ -36,7 +36,7 @@ pub use keys::is_key;
 pub use model::{
     Artefact, Collection, Committed, DocumentQuery, Embedded, EmbedderSource, Finished, Generation, Job,
     JournalEntry, Listed, NewDocument, NextVectors, OptimizeStep, Optimized, Pending, Purged, Slice,
-    Submitted, Totals,
+    StoredChange, Submitted, Totals,
 };
 pub use open::Store;
 

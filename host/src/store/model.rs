@@ -223,6 +223,18 @@ pub enum Listed {
     One(CollectionKey),
 }
 
+/// A change of a document that an event can be told of.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct StoredChange {
+    /// In the order of all changes.
+    pub seq: u64,
+    pub collection: CollectionKey,
+    pub document: DocumentId,
+    /// Whether it is gone; else it is ready, failed, or worked on.
+    pub deleted: bool,
+}
+
 /// Which documents to list; all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs)]

@@ -87,6 +87,7 @@ impl Store {
             first_row: 0,
             warnings: Vec::new(),
             error: None,
+            failed_seq: 0,
             provenance: Provenance::default(),
         };
         txn.open_table(LOCATORS)?.insert(number(id), collection)?;

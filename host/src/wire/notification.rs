@@ -24,13 +24,14 @@ pub struct Lagged {
     /// `lagged`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Messages that it did not get.
-    pub missed: u64,
+    /// Messages that it did not get, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<u64>,
 }
 
 impl Lagged {
     /// So many were missed.
-    pub fn new(missed: u64) -> Self {
+    pub fn new(missed: Option<u64>) -> Self {
         Self { kind: "lagged".into(), missed }
     }
 }

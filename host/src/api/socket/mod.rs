@@ -1,5 +1,6 @@
 //! WebSockets: a seat for each, bounded messages, a look now and then at whether the other end is there.
 
+pub(super) mod events;
 pub(super) mod notifications;
 pub(super) mod query;
 
@@ -42,20 +43,20 @@ const TOO_SLOW: Goodbye = Goodbye(close_code::POLICY, "messages are not read fas
 const UNREADABLE: Goodbye = Goodbye(close_code::PROTOCOL, "the message can't be read, or is far too large");
 
 /// Whether the key that opened a socket still stands.
-struct Standing {
+pub(super) struct Standing {
     key: Option<KeyId>,
     store: Store,
     revocations: watch::Receiver<u64>,
 }
 
 impl Standing {
-    fn new(app: &App, principal: &Principal) -> Self {
+    pub fn new(app: &App, principal: &Principal) -> Self {
         let (key, store) = (principal.key.clone(), app.store.clone());
         Self { key, store, revocations: app.revocations.subscribe() }
     }
 
     /// Returns when it was revoked.
-    async fn ends(&mut self) {
+    pub async fn ends(&mut self) {
         let Some(key) = self.key.clone() else { return std::future::pending().await };
         while self.revocations.changed().await.is_ok() {
             let (store, key) = (self.store.clone(), key.clone());

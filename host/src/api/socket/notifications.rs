@@ -51,7 +51,7 @@ async fn tell(socket: WebSocket, mut standing: Standing, ending: Ending, _seat: 
             notice = notices.recv() => match notice {
                 Ok(notice) => line.say(&shown(notice)).await,
                 Err(RecvError::Lagged(missed)) => {
-                    let told = line.say(&wire::Lagged::new(missed)).await;
+                    let told = line.say(&wire::Lagged::new(Some(missed))).await;
                     told.and(Err::<(), Goodbye>(TOO_SLOW))
                 }
                 Err(RecvError::Closed) => break SERVICE_ENDS,

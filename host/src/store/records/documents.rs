@@ -34,8 +34,15 @@ pub(in crate::store) struct DocumentRecord {
     pub warnings: Vec<Warning>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "errors")]
     pub error: Option<DocumentError>,
+    /// Sequence number of the failure.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_seq: u64,
     #[serde(default, with = "ProvenanceRecord")]
     pub provenance: Provenance,
+}
+
+fn is_zero(seq: &u64) -> bool {
+    *seq == 0
 }
 
 impl DocumentRecord {

@@ -40,7 +40,7 @@ fn the_same_bytes_are_stored_once_and_go_with_their_last_document() {
         });
         let size = content.len() as u64;
         for (nth, (place, id)) in places.iter().zip(ids).enumerate() {
-            let (_, purged, entry) = store.delete(&place.owner, &[id]).unwrap().remove(0);
+            let (_, _, purged, entry) = store.delete(&place.owner, &[id]).unwrap().remove(0);
             assert!(entry.deleted);
             let last = nth == 2;
             assert_eq!((purged.blob, purged.bytes), (last, if last { size } else { 0 }));

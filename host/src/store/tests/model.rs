@@ -142,7 +142,7 @@ impl Model {
         let purged = store.delete(&user(OWNERS[owner]), &[id]).unwrap().pop();
         let position = self.documents.iter().position(|known| known.id == id && known.owner == owner);
         assert_eq!(purged.is_some(), position.is_some());
-        let (Some((_, purged, _)), Some(position)) = (purged, position) else { return };
+        let (Some((_, _, purged, _)), Some(position)) = (purged, position) else { return };
         let gone = self.documents.remove(position);
         self.queue.retain(|queued| *queued != id);
         assert_eq!(purged.chunks, u64::from(gone.chunks.unwrap_or(0)));

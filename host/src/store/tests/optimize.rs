@@ -62,7 +62,7 @@ fn lines_go_that_every_index_has_passed() {
         })
         .collect();
     let gone = store.delete(&home.owner, &ids[..3]).unwrap();
-    let gone: Vec<_> = gone.into_iter().map(|(_, _, entry)| entry).collect();
+    let gone: Vec<_> = gone.into_iter().map(|(_, _, _, entry)| entry).collect();
     let id = gone[0].collection;
     let done = store.optimize(&HashMap::from([(id, gone[0].seq)]), &mut |_| ()).unwrap();
     assert_eq!((done.journal_lines, done.rows, done.files), (1, 0, 0));
