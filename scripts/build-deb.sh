@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Makes the Debian package: ./scripts/build-deb.sh [--fast] [DIR]
 #
-# --fast packs less tightly. DIR is ${CARGO_TARGET_DIR:-target}/debian unless given. Builds the daemon, its plugins and whatever they need; with
-# SMARTRAG_BIN set to a finished binary, that one is packaged, with the plugins and models of its target directory.
+# --fast packs less tightly. DIR is ${CARGO_TARGET_DIR:-target}/debian unless given. Builds the daemon, its plugins and
+# whatever they need; with SMARTRAG_BIN set to a finished binary, that one is packaged, with the plugins and models of its
+# target directory.
 set -euo pipefail
 
 fast=()
 case "${1:-}" in
 --fast) fast=(--fast) && shift ;;
--h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0" && exit 0 ;;
+-h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0" && exit 0 ;;
 -*) echo "build-deb: unknown option $1; usage: $0 [--fast] [DIR]" >&2 && exit 2 ;;
 esac
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,7 +27,7 @@ export CARGO_TARGET_DIR="$target"
 step "1/4 tools"
 apt_install dpkg-dev fakeroot
 need_rust
-"$CARGO" deb --version >/dev/null 2>&1 || "$CARGO" install cargo-deb --locked ||
+"$CARGO" deb --version >/dev/null 2>&1 || "$CARGO" install cargo-deb --version 3.8.0 --locked ||
     die "cargo-deb is missing and could not be installed: see above"
 
 step "2/4 the daemon, its plugins, the embedder's weights"
