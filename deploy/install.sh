@@ -59,16 +59,28 @@ done_so_far=''
 note() { done_so_far="$done_so_far  $*
 "; }
 work=$(mktemp -d)
+new_list=$work/new_list
+: >"$new_list"
 finish() {
     code=$?
+    if [ "$code" != 0 ] && [ -z "$dry" ] && { [ -s "$new_list" ] || [ -n "$done_so_far" ]; }; then
+        # So that what is half there can be removed.
+        [ ! -s "$new_list" ] || save_list "$root$list" || true
+        printf 'It failed half-way. Done so far:\n%s' "${done_so_far:-  some of the files
+}" >&2
+        say "Solve what the error says and run this again, or take it back with --remove and the same options" >&2
+    fi
     rm -rf "$work"
-    [ "$code" = 0 ] || [ -z "$done_so_far" ] || {
-        printf 'It failed half-way. Done so far:\n%s' "$done_so_far"
-        say "Solve what the error says and run this again, or take it back with $0 --remove"
-    } >&2
     exit "$code"
 }
 trap finish EXIT
+
+# save_list [OLD]: what was put now, and what stands in OLD.
+save_list() {
+    mkdir -p "$root$(dirname "$list")"
+    { say "$list"; cat "$new_list" ${1:+"$1"} 2>/dev/null || true; } | sort -u >"$work/list"
+    cp "$work/list" "$root$list"
+}
 
 # Runs a command, or says what it would be.
 run() {
@@ -193,7 +205,7 @@ drop_old_files() {
     [ -f "$root$list" ] || return 0
     sort "$new_list" >"$work/new" && sort "$root$list" >"$work/old"
     comm -13 "$work/new" "$work/old" >"$work/gone"
-    while read -r file; do drop "$file"; done <"$work/gone"
+    while read -r file; do [ "$file" = "$list" ] || drop "$file"; done <"$work/gone"
 }
 
 # drop FILE: with those of our directories that it leaves empty.
@@ -227,8 +239,7 @@ install_all() {
     put_service
     put_config
     drop_old_files
-    say "$list" >>"$new_list"
-    [ -n "$dry" ] || { cp "$new_list" "$work/list" && cp "$work/list" "$root$list"; }
+    [ -n "$dry" ] || save_list
     start_service
     [ -z "$dry" ] || { say "nothing was done"; return 0; }
     say "installed: config $etc/config.yaml, data $root/var/lib/smartrag, log 'journalctl -u smartrag'"
@@ -280,6 +291,4 @@ purge_all() {
     case "$data" in '' | /var/lib/smartrag) ;; *) warn "the config had data_dir: $data, which is still there" ;; esac
 }
 
-new_list=$work/new_list
-: >"$new_list"
 if [ -n "$remove" ]; then remove_all; else install_all; fi

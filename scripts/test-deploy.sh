@@ -63,6 +63,14 @@ rm "$root/usr/local/lib/smartrag/plugins/text/theirs"
 fails deploy/install.sh --root "$root" --from "$work"
 has "$work/said" "no smartrag in $work"
 
+broken="$work/broken"
+mkdir "$broken"
+touch "$broken/etc"
+fails deploy/install.sh --root "$broken" --from "$built"
+has "$work/said" "Done so far"
+deploy/install.sh --root "$broken" --remove >/dev/null
+[ -z "$(find "$broken" -type f ! -path "$broken/etc")" ] || die "half an installation can't be removed"
+
 step "the installed daemon, with a read-only root and without rights"
 if bwrap --ro-bind / / --unshare-all true 2>/dev/null; then
     install -d -m 777 "$work/data" "$work/backups"
