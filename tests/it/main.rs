@@ -7,6 +7,7 @@ mod cli;
 mod clients;
 mod compile;
 mod crash;
+mod deploy;
 mod documents;
 mod embedders;
 mod events;
