@@ -2,6 +2,7 @@
 //!
 //! Invariants: owner and collection stand in every key; what was acknowledged is fsynced; blocking calls only.
 
+mod backup;
 mod blobs;
 mod chats;
 mod collections;
@@ -26,6 +27,10 @@ mod settle;
 mod submit;
 mod tables;
 
+pub use backup::{
+    Backup, BackupStep, Counts, EmbedderNote, FileSum, LargeBlobs, Manifest, PluginNote, Progress, Restored,
+    Surroundings, Verified, backups, restore, verify as verify_backup,
+};
 pub use blobs::{BlobHandle, BlobWriter, StagedBlob};
 pub use error::{Error, Result};
 pub use model::{
