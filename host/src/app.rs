@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use parking_lot::Mutex;
 
 use crate::answer::{Answers, ModelStatus, Prompts};
+use crate::backup::Backups;
 use crate::config::{self, Config, Options, places};
 use crate::ingest::{self, Ingest};
 use crate::plugins::{Embedder, Embedders, Places, Plugins, Reload};
@@ -33,6 +34,8 @@ pub struct App {
     pub ingest: Ingest,
     /// Searches and answers.
     pub answers: Answers,
+    /// Makes backups.
+    pub backups: Backups,
     /// When it began.
     pub started: Instant,
     /// What the configuration is read from.
@@ -91,6 +94,8 @@ impl App {
             prompts,
             config.search.clone(),
         );
+        let config_file = config::file_in_use(&options);
+        let backups = Backups::start(store.clone(), plugins.clone(), config.backup.clone(), config_file)?;
         let ms = started.elapsed().as_millis() as u64;
         tracing::info!(data_dir = %config.data_dir.display(), plugins = plugins.list().len(), ms, "started");
         Ok(Arc::new(Self {
@@ -102,6 +107,7 @@ impl App {
             embedder,
             ingest,
             answers,
+            backups,
             started,
             options,
             reloading: Mutex::default(),
@@ -149,6 +155,7 @@ impl App {
 
     /// Ends workers and flushes; blocks.
     pub fn shutdown(&self) {
+        self.backups.shutdown();
         self.ingest.shutdown();
         self.search.close();
         tracing::info!("stopped");

@@ -4,6 +4,7 @@
 //! code and a request id; blocking calls run off the async threads; nothing outside this module knows of axum.
 
 mod admin;
+mod backups;
 mod blocking;
 mod caller;
 mod chats;
@@ -37,6 +38,7 @@ mod socket;
 mod stream;
 
 pub(crate) use admin::{optimized, reindexed};
+pub(crate) use backups::record as backup_record;
 pub use openapi::document as openapi;
 pub(crate) use plugins::record as plugin_record;
 pub use serve::{Doors, serve};

@@ -173,6 +173,8 @@ mod tests {
             "GET /plugins/{name}",
             "POST /admin/optimize",
             "POST /admin/reindex",
+            "POST /admin/backup",
+            "GET /admin/backups",
         ];
         for operation in promised {
             let (method, path) = operation.split_once(' ').unwrap();

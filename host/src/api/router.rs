@@ -14,8 +14,8 @@ use super::envelope::{Door, envelope};
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
-    admin, conversations, documents, embed, enrich, health, mcp, metrics, models, ollama, openai, openapi,
-    plugins, query, search, sessions, socket,
+    admin, backups, conversations, documents, embed, enrich, health, mcp, metrics, models, ollama, openai,
+    openapi, plugins, query, search, sessions, socket,
 };
 use crate::app::App;
 
@@ -55,6 +55,8 @@ pub(super) fn contents() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::optimize))
         .routes(routes!(admin::reindex))
         .routes(routes!(admin::reload))
+        .routes(routes!(backups::create))
+        .routes(routes!(backups::list))
         .merge(operations())
 }
 

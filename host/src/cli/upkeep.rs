@@ -9,7 +9,7 @@ use super::doctor::reachable;
 use super::failure::Failure;
 use super::wait_for;
 use crate::client::{Caller, Client, Error};
-use crate::config::{self, Options};
+use crate::config::{self, Loaded, Options};
 use crate::search::Search;
 use crate::store::Store;
 
@@ -40,11 +40,16 @@ pub(super) enum Via {
 }
 
 impl Target {
-    /// The daemon if it answers; else the directory is opened, which keeps a daemon from starting meanwhile.
-    pub fn find(&self) -> anyhow::Result<Via> {
+    /// The configuration of this machine, which need not be that of the daemon.
+    pub fn loaded(&self) -> anyhow::Result<Loaded> {
         let data_dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
         let overrides = data_dir.map(|dir| ("--data-dir", "data_dir", dir)).into_iter().collect();
-        let config = config::load(&Options { file: self.config.clone(), overrides })?.config;
+        Ok(config::load(&Options { file: self.config.clone(), overrides })?)
+    }
+
+    /// The daemon, if it is meant and answers.
+    pub fn daemon(&self) -> anyhow::Result<Option<Client>> {
+        let config = self.loaded()?.config;
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let caller = Caller { api_key: given(&self.api_key), user: given(&self.user), session: None };
         let named = given(&self.url);
@@ -55,9 +60,18 @@ impl Target {
             match wait_for(async { Ok(client.health().await) })? {
                 Err(Error::NoDaemon(_)) if named.is_none() => {}
                 Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(Via::Daemon(client)),
+                Ok(_) => return Ok(Some(client)),
             }
         }
+        Ok(None)
+    }
+
+    /// The daemon if it answers; else the directory is opened, which keeps a daemon from starting meanwhile.
+    pub fn find(&self) -> anyhow::Result<Via> {
+        if let Some(client) = self.daemon()? {
+            return Ok(Via::Daemon(client));
+        }
+        let config = self.loaded()?.config;
         if !config.data_dir.join("database/smartrag.redb").exists() {
             let said = format!("there are no data in {}", config.data_dir.display());
             return Err(Failure::new(said)

@@ -49,6 +49,33 @@ pub(super) fn find_builds(directory: &Path) -> Result<Builds> {
     Ok(builds)
 }
 
+/// Removes all indexes below a directory, which need not be there. Each is taken out of use before it is taken apart, so
+/// that after a kill none counts by halves.
+pub fn forget_all(directory: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let Some((id, _)) = path.file_name().and_then(|name| parse(name.to_str()?)) else { continue };
+        // A build without its mark is removed at the next start.
+        let unmarked = path_of(directory, id, u32::MAX);
+        match std::fs::remove_file(path.join(WHOLE)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        if path != unmarked {
+            if unmarked.exists() {
+                std::fs::remove_dir_all(&unmarked)?;
+            }
+            std::fs::rename(&path, &unmarked)?;
+        }
+        std::fs::remove_dir_all(&unmarked)?;
+    }
+    Ok(())
+}
+
 /// Indexes that are being built. Dropping it gives them up.
 pub struct Rebuild {
     shared: Arc<Shared>,

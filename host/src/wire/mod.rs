@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod backup;
 mod conversation;
 mod document;
 mod enrich;
@@ -22,6 +23,7 @@ mod session;
 
 pub use admin::*;
 pub use answer::*;
+pub use backup::*;
 pub use conversation::*;
 pub use document::*;
 pub use enrich::*;
