@@ -245,7 +245,8 @@ async fn operators_are_told_of_backups() {
     let shelf = daemon.data().join("backups");
     std::fs::remove_dir_all(&shelf).unwrap();
     std::fs::write(&shelf, "in the way").unwrap();
-    daemon.post("/api/v1/admin/backup", &json!({})).await.problem(500, "internal");
+    let problem = daemon.post("/api/v1/admin/backup", &json!({})).await.problem(500, "internal");
+    assert!(problem["detail"].as_str().unwrap().contains("backups"), "{problem}");
     let failed = notices.next_of("backup_failed").await;
     assert!(failed["detail"].as_str().unwrap().contains("backups"), "{failed}");
 }

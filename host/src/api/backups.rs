@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::blocking::blocking;
-use super::error::Result;
+use super::error::{ApiError, Result};
 use crate::app::App;
-use crate::store::Backup;
+use crate::store::{self, Backup};
 use crate::wire::{BackupRecord, List, Problem};
 
 /// Make a backup
@@ -24,8 +24,18 @@ use crate::wire::{BackupRecord, List, Problem};
         (status = 507, description = "`storage_full`: no room where backups are kept", body = Problem,
             content_type = "application/problem+json")))]
 pub(super) async fn create(State(app): State<Arc<App>>) -> Result<(StatusCode, Answer<BackupRecord>)> {
-    let backup = blocking(move || app.backups.create()).await?;
+    let backup = blocking(move || app.backups.create().map_err(told)).await?;
     Ok((StatusCode::CREATED, Answer(record(&backup))))
+}
+
+/// A directory that can't be written is for the operator to know of, who alone may call this.
+fn told(error: store::Error) -> ApiError {
+    match &error {
+        store::Error::Io { .. } => {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+        }
+        _ => error.into(),
+    }
 }
 
 /// List backups

@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -62,12 +63,24 @@ pub(super) fn run(args: Args) -> Result {
     } else {
         let Report { documents, data_dir, .. } = &report;
         output::line(&format!("restored {documents} documents to {}", data_dir.display()))?;
-        for line in &report.missing {
+        for line in report.missing.iter().chain(&foreign(&config.data_dir)) {
             eprintln!("warning: {line}");
         }
         eprintln!("the next start of the daemon builds the indexes anew");
     }
     Ok(Outcome::Done)
+}
+
+/// What was written belongs to whoever runs this, which may not be the daemon's user.
+fn foreign(data_dir: &Path) -> Option<String> {
+    let owner = std::fs::metadata(data_dir).ok()?.uid();
+    let me = rustix::process::geteuid().as_raw();
+    (owner != me).then(|| {
+        format!(
+            "{0} belongs to user {owner}, the restored files to you: chown -R {owner} {0}",
+            data_dir.display()
+        )
+    })
 }
 
 fn told(error: Error) -> anyhow::Error {

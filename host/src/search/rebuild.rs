@@ -127,3 +127,23 @@ impl Search {
         Ok(Rebuild { shared: self.shared.clone(), id, build, collection })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forgotten_indexes_are_gone_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let max = format!("2.{}", u32::MAX);
+        for index in ["1", "2", "2.3", &max, "notes"] {
+            std::fs::create_dir_all(dir.path().join(index).join("keyword")).unwrap();
+        }
+        std::fs::write(dir.path().join("2.3").join(WHOLE), "").unwrap();
+        forget_all(dir.path()).unwrap();
+        let left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes"]);
+        forget_all(&dir.path().join("nowhere")).unwrap();
+    }
+}

@@ -17,8 +17,9 @@ const LATEST: &str = "latest";
 const LOCK: &str = ".lock";
 /// Names of what is being made or removed begin so.
 const PARTIAL: &str = ".partial-";
-/// Beside the manifest once the backup was found in order.
+/// Beside the manifest once the backup was found in order, or not.
 const VERIFIED: &str = "verified";
+const DAMAGED: &str = "damaged";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 /// Backups of one second.
 const CLASHES_MAX: u32 = 1000;
@@ -65,9 +66,13 @@ fn order(backup: &Backup) -> (Timestamp, usize, &str) {
 fn look(path: &Path) -> Option<Backup> {
     let name = path.file_name()?.to_str()?.to_owned();
     let created_at = parse_name(&name)?;
-    let verified = fs::read_to_string(path.join(VERIFIED)).ok();
-    let verified_at = verified.and_then(|text| text.trim().parse().ok());
-    Some(Backup { name, path: path.to_owned(), created_at, verified_at, manifest: Manifest::read(path) })
+    let noted = |note: &str| fs::read_to_string(path.join(note)).ok();
+    let verified_at = noted(VERIFIED).and_then(|text| text.trim().parse().ok());
+    let manifest = match noted(DAMAGED) {
+        Some(_) => Err("it was found damaged: `smartrag backup verify` says where".to_owned()),
+        None => Manifest::read(path),
+    };
+    Some(Backup { name, path: path.to_owned(), created_at, verified_at, manifest })
 }
 
 fn names(dir: &Path) -> Result<Vec<String>> {
@@ -82,13 +87,11 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Notes in a backup that it was found in order, or takes the note away. On a medium that can't be written nothing is noted.
-pub(super) fn note_verified(backup: &Path, now: Option<Timestamp>) {
-    let path = backup.join(VERIFIED);
-    let _ = match now {
-        Some(now) => fs::write(path, format!("{now}\n")),
-        None => fs::remove_file(path),
-    };
+/// Notes in a backup what a verification found. On a medium that can't be written nothing is noted.
+pub(super) fn note_verified(backup: &Path, now: Timestamp, in_order: bool) {
+    let (now_true, no_longer) = if in_order { (VERIFIED, DAMAGED) } else { (DAMAGED, VERIFIED) };
+    let _ = fs::remove_file(backup.join(no_longer));
+    let _ = fs::write(backup.join(now_true), format!("{now}\n"));
 }
 
 /// The directory of backups, held by this one alone.
@@ -276,16 +279,17 @@ mod tests {
         }
         let named = |day: u32| dir.path().join(format!("202611{day:02}T000000Z"));
         // None of these is whole, so none is protected.
-        note_verified(&named(1), Some(day(9)));
+        note_verified(&named(1), day(9), true);
         assert_eq!(shelf.prune(day(3)).unwrap().len(), 2);
         for number in 3..5 {
             fs::write(named(number).join("manifest.json"), crate::store::backup::tests::any_manifest())
                 .unwrap();
         }
-        note_verified(&named(3), Some(day(9)));
+        note_verified(&named(3), day(9), true);
         assert_eq!(backups(dir.path()).unwrap()[2].verified_at, Some(day(9)));
         assert_eq!(shelf.prune(day(20)).unwrap(), ["20261105T000000Z"]);
-        note_verified(&named(3), None);
+        note_verified(&named(3), day(9), false);
+        assert!(look(&named(3)).unwrap().manifest.unwrap_err().contains("found damaged"));
         assert_eq!(shelf.prune(day(20)).unwrap(), ["20261103T000000Z"]);
         assert_eq!(shelf.newest().unwrap().unwrap(), named(4));
         assert_eq!(names(dir.path()).unwrap().len(), 3, "the lock, latest and the newest whole one");

@@ -49,7 +49,10 @@ pub fn verify(backup: &Path, progress: Progress) -> Result<Verified> {
         Check { backup, manifest, found: &mut found, progress }.run()?;
     }
     let problems = found.told();
-    note_verified(backup, problems.is_empty().then(Timestamp::now));
+    // A directory without a manifest is somebody else's.
+    if manifest.is_some() {
+        note_verified(backup, Timestamp::now(), problems.is_empty());
+    }
     Ok(Verified { manifest, problems })
 }
 
