@@ -66,7 +66,7 @@ pub(super) fn run(args: Args) -> Result {
         for line in report.missing.iter().chain(&foreign(&config.data_dir)) {
             eprintln!("warning: {line}");
         }
-        eprintln!("the next start of the daemon builds the indexes anew");
+        eprintln!("the next start of the daemon builds the indexes anew; `/health` says when they stand");
     }
     Ok(Outcome::Done)
 }

@@ -59,6 +59,10 @@ pub fn forget_all(directory: &Path) -> std::io::Result<()> {
     for entry in entries {
         let path = entry?.path();
         let Some((id, _)) = path.file_name().and_then(|name| parse(name.to_str()?)) else { continue };
+        if !path.exists() {
+            // It was in the way of another.
+            continue;
+        }
         // A build without its mark is removed at the next start.
         let unmarked = path_of(directory, id, u32::MAX);
         match std::fs::remove_file(path.join(WHOLE)) {

@@ -153,6 +153,15 @@ fn work_off_if_there(store: &Store) {
     store.mark_ready(&[id]).unwrap();
 }
 
+/// Ends the writers of a test that fails, too.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[test]
 fn a_snapshot_is_whole_while_others_write_and_delete() {
     let (_data, store) = temporary();
@@ -184,6 +193,7 @@ fn a_snapshot_is_whole_while_others_write_and_delete() {
                 }
             });
         }
+        let _stop = Stop(&stop);
         for nth in 1..4 {
             while rounds.load(Ordering::Acquire) < nth * 12 {
                 thread::yield_now();
@@ -204,7 +214,6 @@ fn a_snapshot_is_whole_while_others_write_and_delete() {
             check_whole(&again);
             assert!(!ids(&again).is_empty());
         }
-        stop.store(true, Ordering::Release);
     });
     // Files that had to stay for a backup are gone, and so are their markers.
     let hashes: BTreeSet<_> = store.files().list().unwrap().iter().map(|(hash, _)| hash.0).collect();
