@@ -171,6 +171,7 @@ fn a_snapshot_is_whole_while_others_write_and_delete() {
         for writer in 0..3u32 {
             let (store, stop, rounds) = (&store, &stop, &rounds);
             threads.spawn(move || {
+                let _stop = Stop(stop);
                 let home = key(&format!("u{writer}"), "c");
                 let mut mine = Vec::new();
                 for round in 0u32.. {
@@ -195,13 +196,13 @@ fn a_snapshot_is_whole_while_others_write_and_delete() {
         }
         let _stop = Stop(&stop);
         for nth in 1..4 {
-            while rounds.load(Ordering::Acquire) < nth * 12 {
+            while rounds.load(Ordering::Acquire) < nth * 12 && !stop.load(Ordering::Acquire) {
                 thread::yield_now();
             }
             // In the middle of it, writers get on: all of them, more than once.
             let backup = store.backup(shelf.path(), &Surroundings::default(), &mut |_| {
                 let seen = rounds.load(Ordering::Acquire);
-                while rounds.load(Ordering::Acquire) < seen + 3 {
+                while rounds.load(Ordering::Acquire) < seen + 3 && !stop.load(Ordering::Acquire) {
                     thread::yield_now();
                 }
                 true
