@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["text"],
     &["wire", "config", "telemetry"],
     &["store", "search", "plugins"],
-    &["ingest", "answer"],
+    &["ingest", "answer", "backup"],
     &["app"],
     &["client"],
     &["mcp"],

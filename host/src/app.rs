@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::answer::{Answers, ModelStatus, Prompts};
+use crate::backup::Backups;
 use crate::config::{self, Config, Options, places};
 use crate::ingest::{self, Ingest};
 use crate::plugins::{Embedder, Embedders, Places, Plugins, Reload};
@@ -34,6 +35,8 @@ pub struct App {
     pub ingest: Ingest,
     /// Searches and answers.
     pub answers: Answers,
+    /// Makes backups.
+    pub backups: Backups,
     /// When it began.
     pub started: Instant,
     /// Changes when a key is revoked: what it opened must look whether it still stands.
@@ -94,6 +97,8 @@ impl App {
             prompts,
             config.search.clone(),
         );
+        let config_file = config::file_in_use(&options);
+        let backups = Backups::start(store.clone(), plugins.clone(), config.backup.clone(), config_file)?;
         let ms = started.elapsed().as_millis() as u64;
         tracing::info!(data_dir = %config.data_dir.display(), plugins = plugins.list().len(), ms, "started");
         Ok(Arc::new(Self {
@@ -105,6 +110,7 @@ impl App {
             embedder,
             ingest,
             answers,
+            backups,
             started,
             revocations: watch::Sender::new(0),
             options,
@@ -178,6 +184,7 @@ impl App {
 
     /// Ends workers and flushes; blocks.
     pub fn shutdown(&self) {
+        self.backups.shutdown();
         self.ingest.shutdown();
         self.search.close();
         tracing::info!("stopped");

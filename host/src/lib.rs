@@ -1,11 +1,12 @@
 //! SmartRAG: an offline knowledge engine. Documents go in, cited answers come out.
 //!
 //! `ARCHITECTURE.md` in the repository is the map. Imports run one way:
-//! `types ← {wire, config, telemetry} ← {store, search, plugins} ← {ingest, answer} ← app ← api ← cli`.
+//! `types ← {wire, config, telemetry} ← {store, search, plugins} ← {ingest, answer, backup} ← app ← api ← cli`.
 
 pub mod answer;
 pub mod api;
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;

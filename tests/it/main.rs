@@ -2,6 +2,7 @@
 
 mod api;
 mod backends;
+mod backups;
 mod bad_input;
 mod cli;
 mod clients;

@@ -229,3 +229,24 @@ async fn operators_are_told_of_backends_and_reloads() {
     let refused = notices.next_of("config_refused").await;
     assert!(refused["detail"].as_str().unwrap().contains("config.yaml:1"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_are_told_of_backups() {
+    let daemon = TestDaemon::start();
+    let mut notices = Socket::open_at(&daemon, "/ws/v1/notifications").await;
+    // The upgrade is answered a moment before the socket listens.
+    let (done, record) = loop {
+        let record = daemon.post("/api/v1/admin/backup", &json!({})).await.ok();
+        if let Ok(first) = tokio::time::timeout(Duration::from_millis(500), notices.hear()).await {
+            break (first, record);
+        }
+    };
+    assert_eq!((&done["type"], &done["subject"]), (&json!("backup_done"), &record["name"]));
+    let shelf = daemon.data().join("backups");
+    std::fs::remove_dir_all(&shelf).unwrap();
+    std::fs::write(&shelf, "in the way").unwrap();
+    let problem = daemon.post("/api/v1/admin/backup", &json!({})).await.problem(500, "internal");
+    assert!(problem["detail"].as_str().unwrap().contains("backups"), "{problem}");
+    let failed = notices.next_of("backup_failed").await;
+    assert!(failed["detail"].as_str().unwrap().contains("backups"), "{failed}");
+}

@@ -19,13 +19,16 @@ impl From<store::Error> for ApiError {
             Error::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", sentence),
             Error::QueueFull(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", sentence)
                 .retry_after(QUEUE_RETRY_AFTER_S),
-            Error::Full => storage_full(sentence),
+            Error::Full | Error::FullAt(_) => storage_full(sentence),
+            Error::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", sentence),
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 storage_full(store::Error::Full.to_string())
             }
-            Error::Locked(_) | Error::Io { .. } | Error::Corrupt(_) | Error::Database(_) => {
-                Self::internal(sentence)
-            }
+            Error::Locked(_)
+            | Error::Io { .. }
+            | Error::Corrupt(_)
+            | Error::BadBackup(..)
+            | Error::Database(_) => Self::internal(sentence),
         }
     }
 }

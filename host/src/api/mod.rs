@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod backups;
 mod blocking;
 mod caller;
 mod chats;
@@ -43,6 +44,7 @@ mod stream;
 mod users;
 
 pub(crate) use admin::{optimized, reindexed};
+pub(crate) use backups::record as backup_record;
 pub use openapi::document as openapi;
 pub(crate) use plugins::record as plugin_record;
 pub use serve::{Doors, serve};

@@ -204,6 +204,8 @@ mod tests {
             "POST /documents/{id}/cancel",
             "POST /collections",
             "PUT /collections/{name}/grants/{user_id}",
+            "POST /admin/backup",
+            "GET /admin/backups",
         ];
         for operation in promised {
             let (method, path) = operation.split_once(' ').unwrap();

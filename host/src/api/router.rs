@@ -15,8 +15,8 @@ use super::envelope::{Door, envelope};
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
-    admin, collections, conversations, documents, embed, enrich, events, health, keys, mcp, metrics, models,
-    ollama, openai, openapi, plugins, query, search, sessions, socket, users,
+    admin, backups, collections, conversations, documents, embed, enrich, events, health, keys, mcp, metrics,
+    models, ollama, openai, openapi, plugins, query, search, sessions, socket, users,
 };
 use crate::app::App;
 use crate::types::UserRole;
@@ -93,6 +93,8 @@ pub(super) fn for_admins() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::reindex))
         .routes(routes!(admin::reload))
         .routes(routes!(plugins::reload))
+        .routes(routes!(backups::create))
+        .routes(routes!(backups::list))
 }
 
 /// What monitors look for; also without the prefix.

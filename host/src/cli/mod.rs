@@ -3,6 +3,7 @@
 //! Invariants: nothing but data on stdout; exit code 0 done, 1 failed, 2 wrong usage; no backtraces.
 
 mod backends;
+mod backup;
 mod bench;
 mod chat;
 mod collection;
@@ -24,6 +25,7 @@ mod plugin;
 mod query;
 mod reindex;
 mod remote;
+mod restore;
 mod search;
 mod serve;
 mod sessions;
@@ -83,6 +85,11 @@ enum Command {
     /// Show and check the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Make, list and verify backups
+    #[command(subcommand)]
+    Backup(backup::Command),
+    /// Bring a backup back
+    Restore(restore::Args),
     /// Remove what nothing needs any more and give room back
     Optimize(optimize::Args),
     /// Build search indexes anew from the store
@@ -155,6 +162,8 @@ fn run(command: Command) -> Result {
         Command::Keys(command) => keys::run(command),
         Command::Users(command) => users::run(command),
         Command::Config(command) => config::run(command),
+        Command::Backup(command) => backup::run(command),
+        Command::Restore(args) => restore::run(args),
         Command::Optimize(args) => optimize::run(args),
         Command::Reindex(args) => reindex::run(args),
         Command::Doctor(args) => doctor::run(args),
@@ -209,6 +218,8 @@ mod tests {
             "eval --questions q.jsonl dir",
             "search --fusion magic x",
             "bench search",
+            "backup",
+            "restore",
         ] {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
         }
@@ -248,6 +259,12 @@ mod tests {
             "config check --config a.yaml",
             "config show",
             "config schema",
+            "backup create --json --url http://127.0.0.1:9",
+            "backup list --dir /b --data-dir /d --json",
+            "backup verify",
+            "backup verify 20261126T030000Z --dir /b --json",
+            "restore latest --data-dir /d --replace --json",
+            "restore /b/20261126T030000Z --config a.yaml",
             "optimize --data-dir /d --json",
             "reindex --collection c --url http://127.0.0.1:9",
             "doctor --offline --json",

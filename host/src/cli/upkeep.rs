@@ -10,7 +10,7 @@ use super::doctor::reachable;
 use super::failure::Failure;
 use super::wait_for;
 use crate::client::{Caller, Client, Error};
-use crate::config::{self, Config, Options};
+use crate::config::{self, Config, Loaded, Options};
 use crate::search::Search;
 use crate::store::Store;
 
@@ -60,6 +60,19 @@ enum Found {
 }
 
 impl Target {
+    /// The configuration of this machine, which need not be that of the daemon.
+    pub fn loaded(&self) -> anyhow::Result<Loaded> {
+        self.at.loaded()
+    }
+
+    /// The daemon, if it is meant and answers.
+    pub fn daemon(&self) -> anyhow::Result<Option<Client>> {
+        Ok(match self.at.look(self.remote_user())? {
+            Found::Daemon(client) => Some(client),
+            Found::Directory(_) => None,
+        })
+    }
+
     /// The daemon if it answers; else the directory is opened, which keeps a daemon from starting meanwhile.
     pub fn find(&self) -> anyhow::Result<Via> {
         let config = match self.at.look(self.remote_user())? {
@@ -93,10 +106,14 @@ impl At {
         }
     }
 
-    fn look(&self, user: Option<&str>) -> anyhow::Result<Found> {
+    fn loaded(&self) -> anyhow::Result<Loaded> {
         let data_dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
         let overrides = data_dir.map(|dir| ("--data-dir", "data_dir", dir)).into_iter().collect();
-        let config = config::load(&Options { file: self.config.clone(), overrides })?.config;
+        Ok(config::load(&Options { file: self.config.clone(), overrides })?)
+    }
+
+    fn look(&self, user: Option<&str>) -> anyhow::Result<Found> {
+        let config = self.loaded()?.config;
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let caller = Caller { api_key: given(&self.api_key), user: user.map(str::to_owned), session: None };
         let named = given(&self.url);

@@ -112,6 +112,16 @@ impl Client {
         self.delete(&["/admin/keys/", &segment(id)].concat()).await.map(|_| ())
     }
 
+    /// Makes a backup; returns when it is whole.
+    pub async fn backup(&self) -> Result<BackupRecord> {
+        self.post("/admin/backup", &()).await
+    }
+
+    /// All backups, newest first.
+    pub async fn backups(&self) -> Result<Vec<BackupRecord>> {
+        self.all("/admin/backups", &[], None).await
+    }
+
     /// Creates a session.
     pub async fn create_session(&self, body: &SessionCreate) -> Result<Session> {
         self.post("/sessions", body).await

@@ -47,8 +47,7 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
 /// The same with an environment passed in.
 pub fn load_with(options: &Options, env: &BTreeMap<String, String>) -> Result<Loaded, Error> {
     let mut problems = Vec::new();
-    let named = options.file.clone().or_else(|| set(env, "SMARTRAG_CONFIG").map(PathBuf::from));
-    let file = named.or_else(|| Some(PathBuf::from(USUAL_FILE)).filter(|path| path.exists()));
+    let file = file_of(options, set(env, "SMARTRAG_CONFIG"));
     let mut tree = match &file {
         Some(path) => Tree::parse(path, &read(path)?, &mut problems),
         None => Tree::default(),
@@ -62,6 +61,16 @@ pub fn load_with(options: &Options, env: &BTreeMap<String, String>) -> Result<Lo
     config.prompts.dir = config.prompts.dir.or(beside);
     let origins = tree.settings().map(|(key, origin)| (key.to_owned(), origin.clone())).collect();
     Ok(Loaded { config, file, origins })
+}
+
+/// The file that [`load`] reads; `None` where there is none.
+pub fn file_in_use(options: &Options) -> Option<PathBuf> {
+    file_of(options, std::env::var("SMARTRAG_CONFIG").ok().filter(|path| !path.is_empty()))
+}
+
+fn file_of(options: &Options, from_env: Option<impl Into<PathBuf>>) -> Option<PathBuf> {
+    let named = options.file.clone().or_else(|| from_env.map(Into::into));
+    named.or_else(|| Some(PathBuf::from(USUAL_FILE)).filter(|path| path.exists()))
 }
 
 /// Where templates are looked for if the file names no other place.

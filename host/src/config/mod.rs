@@ -13,7 +13,7 @@ mod tests;
 mod tree;
 mod units;
 
-pub use load::{Loaded, Options, load, load_with, usual_prompts};
+pub use load::{Loaded, Options, file_in_use, load, load_with, usual_prompts};
 pub use places::{Places, places, socket};
 pub use problem::{Error, Origin, Problem};
 pub use show::{schema, show};

@@ -41,6 +41,7 @@ pub use info::{ModelFile, Places, PluginInfo, PluginKind, PluginState};
 pub use inspect::{Inspection, inspect};
 pub use language::Language;
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
+pub use registry::installed;
 pub use reload::Reload;
 pub use roles::*;
 pub use scaffold::{ScaffoldError, scaffold};

@@ -27,7 +27,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use self::collection::{Collection, remove};
 pub use self::keyword::Marker;
-pub use self::rebuild::Rebuild;
+pub use self::rebuild::{Rebuild, forget_all};
 use self::seats::Seats;
 pub use self::vector::Limits;
 use crate::types::*;

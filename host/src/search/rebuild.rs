@@ -49,6 +49,37 @@ pub(super) fn find_builds(directory: &Path) -> Result<Builds> {
     Ok(builds)
 }
 
+/// Removes all indexes below a directory, which need not be there. Each is taken out of use before it is taken apart, so
+/// that after a kill none counts by halves.
+pub fn forget_all(directory: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let Some((id, _)) = path.file_name().and_then(|name| parse(name.to_str()?)) else { continue };
+        if !path.exists() {
+            // It was in the way of another.
+            continue;
+        }
+        // A build without its mark is removed at the next start.
+        let unmarked = path_of(directory, id, u32::MAX);
+        match std::fs::remove_file(path.join(WHOLE)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        if path != unmarked {
+            if unmarked.exists() {
+                std::fs::remove_dir_all(&unmarked)?;
+            }
+            std::fs::rename(&path, &unmarked)?;
+        }
+        std::fs::remove_dir_all(&unmarked)?;
+    }
+    Ok(())
+}
+
 /// Indexes that are being built. Dropping it gives them up.
 pub struct Rebuild {
     shared: Arc<Shared>,
@@ -98,5 +129,25 @@ impl Search {
         remove(&path)?;
         let collection = Some(Collection::open(&path, space, self.shared.limits)?);
         Ok(Rebuild { shared: self.shared.clone(), id, build, collection })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forgotten_indexes_are_gone_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let max = format!("2.{}", u32::MAX);
+        for index in ["1", "2", "2.3", &max, "notes"] {
+            std::fs::create_dir_all(dir.path().join(index).join("keyword")).unwrap();
+        }
+        std::fs::write(dir.path().join("2.3").join(WHOLE), "").unwrap();
+        forget_all(dir.path()).unwrap();
+        let left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes"]);
+        forget_all(&dir.path().join("nowhere")).unwrap();
     }
 }

@@ -166,6 +166,11 @@ impl Files {
         Ok(Self { dir, tmp })
     }
 
+    /// Of a directory that is only read.
+    pub(super) fn existing(dir: PathBuf) -> Self {
+        Self { tmp: dir.join("tmp"), dir }
+    }
+
     /// Whether so many bytes can be written with a reserve left. redb does not survive a full disk without being
     /// opened anew, so better ask first.
     pub(super) fn check_room(&self, bytes: u64) -> Result<()> {
@@ -180,7 +185,7 @@ impl Files {
         tempfile::Builder::new().prefix("upload-").tempfile_in(&self.tmp).map_err(at(&self.tmp))
     }
 
-    fn path(&self, hash: &ContentHash) -> PathBuf {
+    pub(super) fn path(&self, hash: &ContentHash) -> PathBuf {
         let name = hash.to_string();
         self.dir.join(&name[..2]).join(&name[2..4]).join(&name)
     }
@@ -194,6 +199,20 @@ impl Files {
         let marker = self.marker(hash);
         File::create(&marker).map_err(at(&marker))?;
         sync_dir(&self.tmp)
+    }
+
+    /// The same for many.
+    pub(super) fn mark_all<'a>(&self, hashes: impl Iterator<Item = &'a ContentHash>) -> Result<()> {
+        for hash in hashes {
+            let marker = self.marker(hash);
+            File::create(&marker).map_err(at(&marker))?;
+        }
+        sync_dir(&self.tmp)
+    }
+
+    /// Where a file grows that will be moved to its place; one that stays is removed at the next start.
+    pub(super) fn half(&self, hash: &ContentHash) -> PathBuf {
+        self.tmp.join(format!("upload-{hash}"))
     }
 
     /// After it has come or gone. A marker that stays costs a look at the next start, no more.
@@ -237,6 +256,16 @@ impl Files {
             }
         }
         Ok(found)
+    }
+
+    /// The hashes with a marker.
+    pub(super) fn marked(&self) -> Result<Vec<ContentHash>> {
+        let mut hashes = Vec::new();
+        for entry in fs::read_dir(&self.tmp).map_err(at(&self.tmp))? {
+            let name = entry.map_err(at(&self.tmp))?.file_name();
+            hashes.extend(name.to_str().and_then(parse_hash));
+        }
+        Ok(hashes)
     }
 
     fn read(&self, hash: &ContentHash, size: u64) -> Result<BlobHandle> {
@@ -287,7 +316,7 @@ impl Write for HashingWriter {
 }
 
 /// Reads 64 hex digits.
-fn parse_hash(name: &str) -> Option<ContentHash> {
+pub(super) fn parse_hash(name: &str) -> Option<ContentHash> {
     if name.len() != 64 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }

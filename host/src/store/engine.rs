@@ -88,6 +88,19 @@ impl Engine {
         self.with(|database| work(&database.begin_read()?))
     }
 
+    /// Reads one snapshot for long: an error of `work`, which may be that of another device, says nothing about this
+    /// database. `work` asks now and then whether this one is still sound, since everybody waits for it else.
+    pub(super) fn snapshot<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction, &dyn Fn() -> bool) -> Result<T>,
+    ) -> Result<T> {
+        // Opens it anew if it has to be.
+        self.read(|_| Ok(()))?;
+        let slot = self.database.read();
+        let database = slot.as_ref().ok_or_else(closed)?;
+        work(&database.begin_read()?, &|| !self.suspect.load(Ordering::Acquire))
+    }
+
     /// All of `work` or, if it fails, nothing. On return it is on disk. Writers that come at the same time share an
     /// fsync: each commits softly, then one durable commit carries all that came before it.
     pub(super) fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T>) -> Result<T> {

@@ -9,6 +9,10 @@ pub enum Error {
     Locked(PathBuf),
     #[error("no space left on the device of the data directory: free some, then try again")]
     Full,
+    #[error("no space left on the device of {0}: free some, then try again")]
+    FullAt(PathBuf),
+    #[error("interrupted: the daemon is about to stop")]
+    Stopped,
     #[error("not found")]
     NotFound,
     #[error("the queue holds {0} documents already: try again later")]
@@ -19,6 +23,8 @@ pub enum Error {
     Io { path: PathBuf, source: io::Error },
     #[error("the database is damaged: {0}; restore a backup, or move the file away to begin anew")]
     Corrupt(String),
+    #[error("the backup {0} can't be used: {1}")]
+    BadBackup(PathBuf, String),
     #[error("database: {0}")]
     Database(String),
 }

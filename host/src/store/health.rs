@@ -30,6 +30,7 @@ impl Store {
 
     /// Reads the whole database and compares checksums; slow.
     pub fn verify(&self) -> Result<()> {
+        let _alone = self.upkeep();
         self.engine().verify()?;
         let large = self.engine().read(|txn| {
             let mut hashes = Vec::new();

@@ -37,7 +37,12 @@ impl FileHome {
         Ok(home)
     }
 
-    fn new_path(&self) -> PathBuf {
+    /// One that is not opened yet.
+    pub(super) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    pub(super) fn new_path(&self) -> PathBuf {
         self.0.with_extension("new")
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariants: owner and collection stand in every key; what was acknowledged is fsynced; blocking calls only.
 
+mod backup;
 mod blobs;
 mod chats;
 mod collections;
@@ -30,6 +31,10 @@ mod submit;
 mod tables;
 mod users;
 
+pub use backup::{
+    Backup, BackupStep, Counts, EmbedderNote, FileSum, LargeBlobs, Manifest, PluginNote, Progress, Restored,
+    Surroundings, Verified, backups, restore, verify as verify_backup,
+};
 pub use blobs::{BlobHandle, BlobWriter, StagedBlob};
 pub use error::{Error, Result};
 pub use keys::is_key;

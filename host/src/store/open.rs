@@ -19,7 +19,7 @@ use super::{Error, Result, commit};
 use crate::types::*;
 
 /// Version of tables, keys and records.
-const FORMAT: u64 = 3;
+pub(super) const FORMAT: u64 = 3;
 /// This one had a single generation of vectors and no row numbers.
 const FORMAT_WITHOUT_ROWS: u64 = 1;
 /// This one had no users, keys and grants, which one that knows no more would lose when it optimizes.
@@ -35,12 +35,35 @@ struct Inner {
     engine: Arc<Engine>,
     files: Files,
     /// Taken while files come and go, so that no deletion removes what an upload just placed.
-    gate: Mutex<()>,
+    gate: Mutex<Gate>,
+    /// Held while the database is copied.
+    upkeep: Mutex<()>,
     ledger: Mutex<Ledger>,
     /// Where the begun jobs stand. A leaf among the locks: it is taken inside of transactions.
     stages: Mutex<HashMap<DocumentId, Stage>>,
     path: PathBuf,
     _lock: File,
+}
+
+/// What files may do.
+#[derive(Default)]
+struct Gate {
+    /// A backup links them: those without a record stay for now.
+    kept: bool,
+}
+
+/// No file goes until it is dropped.
+pub(super) struct KeptFiles<'a>(&'a Store);
+
+impl Drop for KeptFiles<'_> {
+    fn drop(&mut self) {
+        let mut gate = self.0.0.gate.lock();
+        gate.kept = false;
+        // What can't be removed now is removed at the next start.
+        if let Err(error) = self.0.files().marked().map(|hashes| self.0.remove_unnamed(&hashes)) {
+            tracing::warn!(%error, "files of deleted documents stay until the next start");
+        }
+    }
 }
 
 impl fmt::Debug for Store {
@@ -50,7 +73,7 @@ impl fmt::Debug for Store {
 }
 
 /// Keeps other processes out until the file is dropped.
-fn lock(dir: &Path, data_dir: &Path) -> Result<File> {
+pub(super) fn lock(dir: &Path, data_dir: &Path) -> Result<File> {
     let path = dir.join("lock");
     let options = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = options.map_err(at(&path))?;
@@ -117,9 +140,9 @@ impl Store {
             Ok(Ledger::new(Scratch::open(cache, open_job)?))
         })?;
         let stages = Mutex::new(ledger.stages().collect());
-        let (gate, ledger) = (Mutex::new(()), Mutex::new(ledger));
+        let (gate, upkeep, ledger) = (Mutex::default(), Mutex::default(), Mutex::new(ledger));
         let (engine, settler) = (Arc::new(engine), OnceLock::new());
-        Ok(Self(Arc::new(Inner { settler, engine, files, gate, ledger, stages, path, _lock: lock })))
+        Ok(Self(Arc::new(Inner { settler, engine, files, gate, upkeep, ledger, stages, path, _lock: lock })))
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -151,16 +174,25 @@ impl Store {
         self.0.stages.lock().remove(&id);
     }
 
-    /// Runs a transaction that makes files of these hashes come or go, and afterwards removes those without a
-    /// record, whether it succeeded or not. What a crash leaves undone is done when the store is opened.
-    pub(super) fn with_files<T>(
-        &self,
-        hashes: &[ContentHash],
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        let _gate = self.0.gate.lock();
-        hashes.iter().try_for_each(|hash| self.files().mark(hash))?;
-        let result = work();
+    /// Waits until nobody copies the database.
+    pub(super) fn upkeep(&self) -> MutexGuard<'_, ()> {
+        self.0.upkeep.lock()
+    }
+
+    /// The same at once or not at all.
+    pub(super) fn try_upkeep(&self) -> Result<MutexGuard<'_, ()>> {
+        let busy = || Error::Conflict("a backup is being made: try again when it has ended".into());
+        self.0.upkeep.try_lock().ok_or_else(busy)
+    }
+
+    /// From now on files of documents that go stay where they are, until the guard is dropped.
+    pub(super) fn keep_files(&self) -> KeptFiles<'_> {
+        self.0.gate.lock().kept = true;
+        KeptFiles(self)
+    }
+
+    /// Removes files, and then their markers, of those hashes that no record names.
+    fn remove_unnamed(&self, hashes: &[ContentHash]) {
         for hash in hashes {
             // An error here leaves the marker, and the file, to the next start.
             if let Ok(known) = self.engine().read(|txn| Ok(txn.open_table(BLOBS)?.get(&hash.0)?.is_some()))
@@ -168,6 +200,22 @@ impl Store {
             {
                 self.files().unmark(hash);
             }
+        }
+    }
+
+    /// Runs a transaction that makes files of these hashes come or go, and afterwards removes those without a
+    /// record, whether it succeeded or not. What a crash leaves undone is done when the store is opened.
+    pub(super) fn with_files<T>(
+        &self,
+        hashes: &[ContentHash],
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let gate = self.0.gate.lock();
+        hashes.iter().try_for_each(|hash| self.files().mark(hash))?;
+        let result = work();
+        // Their markers tell the end of the backup, or the next start, what to look at.
+        if !gate.kept {
+            self.remove_unnamed(hashes);
         }
         result
     }

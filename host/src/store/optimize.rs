@@ -160,13 +160,14 @@ impl Store {
     ///
     /// `passed` has, of each collection, the sequence number up to which all its indexes are complete; the journal
     /// of others is left alone. An index that is found behind [`Collection::purged_seq`](super::Collection) later must
-    /// be built anew. The daemon may go on: readers are not hindered, writers wait while the database is copied (see
+    /// be built anew. A conflict while a backup is made. The daemon may go on: readers are not hindered, writers wait while the database is copied (see
     /// [`Optimized::paused_ms`]). A crash or a full disk leaves the store as it was before or after a step.
     pub fn optimize(
         &self,
         passed: &HashMap<CollectionId, u64>,
         progress: &mut dyn FnMut(OptimizeStep),
     ) -> Result<Optimized> {
+        let _alone = self.try_upkeep()?;
         progress(OptimizeStep::Sweep);
         let mut done = Optimized { bytes_before: self.bytes_on_disk()?, ..Optimized::default() };
         for (id, passed) in passed {

@@ -44,6 +44,9 @@ pub struct Metrics {
     egress_requests: IntCounterVec,
     egress_bytes: IntCounterVec,
     egress_refused: IntCounterVec,
+    backup_last: Gauge,
+    backup_duration: Gauge,
+    backup_bytes: IntGauge,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     resident: IntGauge,
@@ -181,6 +184,13 @@ impl Metrics {
                 "Requests of a plugin that were not granted",
                 &["plugin"],
             )?,
+            backup_last: series.seconds(
+                "smartrag_backup_last_success_timestamp_seconds",
+                "When the newest backup was made, 0 if there is none",
+            )?,
+            backup_duration: series
+                .seconds("smartrag_backup_duration_seconds", "Time that the newest backup took")?,
+            backup_bytes: series.gauge("smartrag_backup_bytes", "Size of the newest backup")?,
             http_requests: series.counters(
                 "smartrag_http_requests_total",
                 "HTTP requests",
@@ -288,6 +298,13 @@ impl Metrics {
         backends.for_each(|(name, is_up)| self.backends.with_label_values(&[name]).set(is_up.into()));
     }
 
+    /// The newest backup: when it was made, in seconds since 1970, what it took and how large it is.
+    pub fn set_backup(&self, made_at: f64, took: Duration, bytes: u64) {
+        self.backup_last.set(made_at);
+        self.backup_duration.set(took.as_secs_f64());
+        self.backup_bytes.set(signed(bytes));
+    }
+
     /// A request was answered. `route` is the pattern, never the path itself: paths have no end.
     pub fn http(&self, method: &str, route: &str, status: u16, took: Duration) {
         self.http_requests.with_label_values(&[method, route, &status.to_string()]).inc();
@@ -349,6 +366,7 @@ mod tests {
         metrics.calls_of("pdf").count(Duration::from_millis(1), None);
         metrics.plugin_failure("pdf", "trap");
         metrics.egress("openai", "localhost:80", 7);
+        metrics.set_backup(1_795_000_000.0, Duration::from_millis(1500), 4096);
         metrics.http("GET", "/api/v1/documents/{id}", 200, Duration::from_millis(2));
         let text = metrics.encode();
         for line in [
@@ -362,6 +380,9 @@ mod tests {
             "smartrag_ingest_queue_length 2",
             "smartrag_plugin_traps_total{plugin=\"pdf\"} 1",
             "smartrag_plugin_egress_bytes_total{direction=\"sent\",origin=\"localhost:80\",plugin=\"openai\"} 7",
+            "smartrag_backup_last_success_timestamp_seconds 1795000000",
+            "smartrag_backup_duration_seconds 1.5",
+            "smartrag_backup_bytes 4096",
             "smartrag_http_requests_total{method=\"GET\",route=\"/api/v1/documents/{id}\",status=\"200\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

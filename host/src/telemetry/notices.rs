@@ -16,6 +16,8 @@ pub enum NoticeKind {
     PluginQuarantined,
     ConfigReloaded,
     ConfigRefused,
+    BackupDone,
+    BackupFailed,
 }
 
 impl NoticeKind {
@@ -27,6 +29,8 @@ impl NoticeKind {
             Self::PluginQuarantined => "plugin_quarantined",
             Self::ConfigReloaded => "config_reloaded",
             Self::ConfigRefused => "config_refused",
+            Self::BackupDone => "backup_done",
+            Self::BackupFailed => "backup_failed",
         }
     }
 }
@@ -36,7 +40,7 @@ impl NoticeKind {
 pub struct Notice {
     /// What.
     pub kind: NoticeKind,
-    /// To which backend or plugin; empty where it is the whole.
+    /// To which backend, plugin or backup; empty where it is the whole.
     pub subject: String,
     /// For people.
     pub detail: String,

@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod backup;
 mod collection;
 mod conversation;
 mod document;
@@ -25,6 +26,7 @@ mod user;
 
 pub use admin::*;
 pub use answer::*;
+pub use backup::*;
 pub use collection::*;
 pub use conversation::*;
 pub use document::*;

@@ -6,10 +6,11 @@ use super::Timestamp;
 /// Something that operators want to be told at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Notification {
-    /// `backend_down`, `backend_up`, `config_reloaded`, `config_refused` or `plugin_quarantined`.
+    /// `backend_down`, `backend_up`, `config_reloaded`, `config_refused`, `plugin_quarantined`, `backup_done` or
+    /// `backup_failed`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The backend or the plugin.
+    /// The backend, the plugin or the backup.
     #[schema(required = true)]
     pub subject: Option<String>,
     /// For people.

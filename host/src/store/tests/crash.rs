@@ -90,7 +90,7 @@ fn day(store: &Store, done: &mut Acknowledged) -> Result<()> {
 }
 
 /// Laws that hold at every moment.
-pub(super) fn check_whole(store: &Store) {
+pub(in crate::store) fn check_whole(store: &Store) {
     store.verify().unwrap();
     let mut totals = (0, 0);
     for collection in store.collections(None).unwrap() {

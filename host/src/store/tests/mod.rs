@@ -1,6 +1,6 @@
 //! The store as a whole; what concerns one file stands in that file.
 
-mod crash;
+pub(super) mod crash;
 mod disk;
 mod files;
 mod generations;
@@ -18,17 +18,17 @@ use tempfile::TempDir;
 use super::*;
 use crate::types::*;
 
-const QUEUE_MAX: usize = 10_000;
+pub(super) const QUEUE_MAX: usize = 10_000;
 
-fn user(name: &str) -> UserId {
+pub(super) fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
-fn key(owner: &str, name: &str) -> CollectionKey {
+pub(super) fn key(owner: &str, name: &str) -> CollectionKey {
     CollectionKey { owner: user(owner), name: CollectionName::new(name).unwrap() }
 }
 
-fn temporary() -> (TempDir, Store) {
+pub(super) fn temporary() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     (dir, store)
@@ -56,7 +56,7 @@ fn staged(store: &Store, bytes: &[u8]) -> StagedBlob {
     writer.finish().unwrap()
 }
 
-fn upload(store: &Store, collection: &CollectionKey, bytes: &[u8]) -> NewDocument {
+pub(super) fn upload(store: &Store, collection: &CollectionKey, bytes: &[u8]) -> NewDocument {
     NewDocument {
         path: None,
         collection: collection.clone(),
@@ -69,7 +69,7 @@ fn upload(store: &Store, collection: &CollectionKey, bytes: &[u8]) -> NewDocumen
     }
 }
 
-fn submit(store: &Store, collection: &CollectionKey, bytes: &[u8]) -> Submitted {
+pub(super) fn submit(store: &Store, collection: &CollectionKey, bytes: &[u8]) -> Submitted {
     store.submit(vec![upload(store, collection, bytes)], QUEUE_MAX).unwrap().remove(0)
 }
 
@@ -88,7 +88,7 @@ fn chunk(index: u32, text: &str) -> Chunk {
 }
 
 /// A version of a document with so many chunks and 2 dimensions.
-fn finished(document: &Document, chunks: u32) -> Finished {
+pub(super) fn finished(document: &Document, chunks: u32) -> Finished {
     Finished {
         document: Document { title: Some("T".into()), ..document.clone() },
         text: format!("text {chunks}"),
@@ -98,16 +98,16 @@ fn finished(document: &Document, chunks: u32) -> Finished {
     }
 }
 
-const EMBEDDER: Option<(&str, usize)> = Some(("e1", 2));
+pub(super) const EMBEDDER: Option<(&str, usize)> = Some(("e1", 2));
 
 /// As if every index had read the whole journal.
-fn passed(store: &Store) -> HashMap<CollectionId, u64> {
+pub(super) fn passed(store: &Store) -> HashMap<CollectionId, u64> {
     let collections = store.collections(None).unwrap();
     collections.iter().map(|collection| (collection.id, collection.last_seq)).collect()
 }
 
 /// Takes the oldest job through to ready.
-fn work_off(store: &Store, chunks: u32) -> Option<DocumentId> {
+pub(super) fn work_off(store: &Store, chunks: u32) -> Option<DocumentId> {
     let job = store.claim().unwrap()?;
     let id = job.document.id;
     store.advance(id, Stage::Parsing, None).unwrap();
@@ -120,7 +120,7 @@ fn failure() -> DocumentError {
     DocumentError { code: "corrupt".into(), stage: Stage::Parsing, plugin: None, detail: "d".into() }
 }
 
-fn bytes(handle: BlobHandle) -> Vec<u8> {
+pub(super) fn bytes(handle: BlobHandle) -> Vec<u8> {
     use std::os::unix::fs::FileExt;
     match handle {
         BlobHandle::Bytes(bytes) => bytes.to_vec(),
