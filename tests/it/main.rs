@@ -1,5 +1,6 @@
 //! Drives the real daemon. Needs the plugins and the embedder's weights in the target directory.
 
+mod analytics;
 mod api;
 mod backends;
 mod backups;

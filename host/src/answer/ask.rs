@@ -12,6 +12,7 @@ use super::condense::{by_model, standalone};
 use super::prompt::Material;
 use super::retrieve::Clock;
 use super::templates::{Prompts, Use};
+use super::usage::Note;
 use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, Thread, prompt};
 use crate::plugins::{Cancel, GenerateEvent, GenerateRequest, Generation, Generator};
 use crate::telemetry::metrics;
@@ -66,15 +67,30 @@ struct Heard {
 impl Core {
     /// Answers into `events`; a closed channel ends the generation.
     pub(super) fn ask(&self, caller: &Caller, question: Question, events: &Sender<AnswerEvent>) {
-        let result = self.answer(caller, question, events);
+        let mut note = Note::new(caller, QueryKind::Question, &question.search);
+        let retrieve = question.retrieve;
+        let result = self.answer(caller, question, events, &mut note);
         metrics().query("answer", result.is_ok());
+        if result.is_err() {
+            note.ends(QueryOutcome::Failed);
+        }
+        // What is asked of a model alone is no query of the documents.
+        if retrieve {
+            self.usage.add(note);
+        }
         if let Err(error) = result {
             // Nobody is left to be told if this fails.
             let _ = events.blocking_send(AnswerEvent::Failed(error));
         }
     }
 
-    fn answer(&self, caller: &Caller, question: Question, events: &Sender<AnswerEvent>) -> Result<()> {
+    fn answer(
+        &self,
+        caller: &Caller,
+        question: Question,
+        events: &Sender<AnswerEvent>,
+        note: &mut Note,
+    ) -> Result<()> {
         let mut clock = Clock::start();
         let chain = self.backends.load().chain(question.backend.as_deref())?;
         let (conversation, history) = self.conversation(caller, &question)?;
@@ -109,6 +125,8 @@ impl Core {
             conversation,
             truncated: started.truncated,
         };
+        note.found(&turn.begin.sources);
+        note.answered_by(turn.begin.query_id, &turn.begin.backend);
         let heard = match events.blocking_send(AnswerEvent::Begin(Box::new(turn.begin.clone()))) {
             Ok(()) => {
                 let mut heard = Heard::new(&turn.begin);
@@ -122,6 +140,11 @@ impl Core {
             started.backend.note(heard.failure.as_ref());
         }
         clock.lap("generate");
+        note.ends(match heard.finish {
+            _ if heard.interrupted => QueryOutcome::Interrupted,
+            Some(FinishReason::Abstained) => QueryOutcome::Abstained,
+            _ => QueryOutcome::Answered,
+        });
         self.finish(turn, heard, clock, events)
     }
 

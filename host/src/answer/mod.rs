@@ -11,6 +11,7 @@ mod fusion;
 mod prompt;
 mod retrieve;
 mod templates;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,16 +19,18 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use crate::config::{BackendsConfig, SearchConfig};
+use crate::config::{AnalyticsConfig, BackendsConfig, SearchConfig};
 use crate::plugins::{Cancel, Embedder, Embedders, EnrichDocument, GenerateOptions, Plugins, Purpose};
 use crate::search::Search;
-use crate::store::Store;
+use crate::store::{Slice, Store};
 use crate::types::*;
 
 use backends::Backends;
 use templates::Use;
+use usage::{Note, UsageLog};
 
 pub use templates::{PromptProblems, Prompts, SHIPPED};
+pub use usage::{Day, Figures, Latency};
 
 /// What can go wrong, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -260,6 +263,7 @@ struct Core {
     backends: ArcSwap<Backends>,
     prompts: ArcSwap<Prompts>,
     config: SearchConfig,
+    usage: UsageLog,
 }
 
 /// Events that wait for a slow client before the generation waits, too.
@@ -276,11 +280,13 @@ impl Answers {
         backends: BackendsConfig,
         prompts: Prompts,
         config: SearchConfig,
+        analytics: AnalyticsConfig,
     ) -> Self {
         let backends = ArcSwap::new(Backends::load(&plugins, &backends));
         let prompts = ArcSwap::from_pointee(prompts);
         let embedder = embedders.main().clone();
-        Self(Arc::new(Core { store, search, plugins, embedder, embedders, backends, prompts, config }))
+        let usage = UsageLog::start(store.clone(), analytics);
+        Self(Arc::new(Core { store, search, plugins, embedder, embedders, backends, prompts, config, usage }))
     }
 
     /// Searches. Blocks.
@@ -288,9 +294,45 @@ impl Answers {
     /// # Errors
     /// An unknown collection; those of embedder (vector mode only), reranker, store and index.
     pub fn search(&self, caller: &Caller, request: &SearchRequest) -> Result<SearchResult> {
+        let mut note = Note::new(caller, QueryKind::Search, request);
         let result = self.0.search(caller, request);
         crate::telemetry::metrics().query("search", result.is_ok());
+        if let Ok(found) = &result {
+            note.found(&found.passages);
+            note.ends(QueryOutcome::Answered);
+        }
+        self.0.usage.add(note);
         result
+    }
+
+    /// What was asked within a time, `from` included and `to` not, by a user or by everybody. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn figures(&self, user: Option<&UserId>, within: (TimestampMs, TimestampMs)) -> Result<Figures> {
+        self.0.usage.flush()?;
+        let mut adder = usage::Adder::default();
+        self.0.store.each_query(user, within, &mut |query| adder.add(query))?;
+        Ok(adder.figures())
+    }
+
+    /// What was asked by a user or by everybody, newest first, behind `after`. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn logged(
+        &self,
+        user: Option<&UserId>,
+        after: Option<QueryId>,
+        limit: usize,
+    ) -> Result<Slice<LoggedQuery>> {
+        self.0.usage.flush()?;
+        Ok(self.0.store.queries(user, after, limit)?)
+    }
+
+    /// Writes down what was asked. Blocks.
+    pub fn shutdown(&self) {
+        self.0.usage.stop();
     }
 
     /// Documents like this one, of its own collection. Blocks.

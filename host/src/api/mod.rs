@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod analytics;
 mod backups;
 mod blocking;
 mod caller;

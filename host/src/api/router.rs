@@ -15,8 +15,8 @@ use super::envelope::{Door, envelope};
 use super::guard::{Guard, guard};
 use super::in_flight::{IN_FLIGHT_MAX, in_flight};
 use super::{
-    admin, backups, collections, conversations, documents, embed, enrich, events, health, keys, mcp, metrics,
-    models, ollama, openai, openapi, plugins, query, search, sessions, socket, users,
+    admin, analytics, backups, collections, conversations, documents, embed, enrich, events, health, keys,
+    mcp, metrics, models, ollama, openai, openapi, plugins, query, search, sessions, socket, users,
 };
 use crate::app::App;
 use crate::types::UserRole;
@@ -46,6 +46,8 @@ pub(super) fn for_readers() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(documents::list))
         .routes(routes!(search::documents))
         .routes(routes!(events::follow))
+        .routes(routes!(analytics::show))
+        .routes(routes!(analytics::queries))
         .routes(routes!(documents::show))
         .routes(routes!(documents::content))
         .routes(routes!(documents::text))

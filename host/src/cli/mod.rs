@@ -25,6 +25,7 @@ mod plugin;
 mod query;
 mod reindex;
 mod remote;
+mod report;
 mod restore;
 mod search;
 mod serve;
@@ -76,6 +77,8 @@ enum Command {
     /// List, inspect, write and test plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Tell what was asked, and what came of it
+    Report(report::Args),
     /// Make, list and revoke keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -159,6 +162,7 @@ fn run(command: Command) -> Result {
         Command::Mcp(args) => mcp::run(&args),
         Command::Models(command) => wait_for(models::run(command)),
         Command::Plugin(command) => plugin::run(command),
+        Command::Report(args) => wait_for(report::run(args)),
         Command::Keys(command) => keys::run(command),
         Command::Users(command) => users::run(command),
         Command::Config(command) => config::run(command),
@@ -220,6 +224,9 @@ mod tests {
             "bench search",
             "backup",
             "restore",
+            "report --last-week --last-day",
+            "keys create",
+            "keys create --user a --role king",
         ] {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
         }
@@ -247,6 +254,13 @@ mod tests {
             "conversations export 1 --format json",
             "config prompts --write /tmp/prompts",
             "mcp --user ann",
+            "report --last-week",
+            "report --from 2026-01-01 --to 2026-02-01 --of ann --format html --out r.html",
+            "keys create --user ann --role admin --label laptop --json",
+            "keys list --user ann",
+            "keys revoke 000102abcdef",
+            "users list --json",
+            "users delete ann --purge --yes",
             "models list --url http://127.0.0.1:9",
             "plugin list --json",
             "plugin inspect ./a/plugin.wasm --json",

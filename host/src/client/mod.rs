@@ -122,6 +122,14 @@ impl Client {
         self.all("/admin/backups", &[], None).await
     }
 
+    /// What was asked, and what came of it; `user` is a name, or `*` for everybody.
+    pub async fn analytics(&self, user: &str, from: Option<&str>, to: Option<&str>) -> Result<Analytics> {
+        let times = [("from", from), ("to", to)];
+        let times = times.into_iter().filter_map(|(name, time)| Some((name, time?)));
+        let query: Vec<_> = [("user_id", user)].into_iter().chain(times).collect();
+        self.get("/analytics", &query).await
+    }
+
     /// Creates a session.
     pub async fn create_session(&self, body: &SessionCreate) -> Result<Session> {
         self.post("/sessions", body).await

@@ -47,6 +47,7 @@ impl<'a> Checker<'a> {
             search: self.search(raw.search),
             plugins,
             models: ModelsConfig { dir: self.path("models.dir", raw.models.dir) },
+            analytics: self.analytics(raw.analytics),
             backup: self.backup(raw.backup, &data_dir),
             log: self.log(raw.log),
             auth,
@@ -234,6 +235,14 @@ impl<'a> Checker<'a> {
             settings: raw.settings,
             native: self.natives(raw.native),
             compile: self.compile(raw.compile),
+        }
+    }
+
+    fn analytics(&mut self, raw: RawAnalytics) -> AnalyticsConfig {
+        AnalyticsConfig {
+            log: raw.log.unwrap_or(true),
+            texts: raw.texts.unwrap_or(true),
+            keep_days: self.count("analytics.keep_days", raw.keep_days, 90, (1, 36_500)),
         }
     }
 

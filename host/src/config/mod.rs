@@ -52,6 +52,8 @@ pub struct Config {
     pub plugins: PluginsConfig,
     /// Where model files are.
     pub models: ModelsConfig,
+    /// What is remembered of queries.
+    pub analytics: AnalyticsConfig,
     /// Backups.
     pub backup: BackupConfig,
     /// The log.
@@ -71,6 +73,7 @@ impl Config {
             ("search", self.search != other.search),
             ("plugins", plugins(self) != plugins(other)),
             ("models", self.models != other.models),
+            ("analytics", self.analytics != other.analytics),
             ("backup", self.backup != other.backup),
             ("log", self.log != other.log),
         ];
@@ -276,6 +279,17 @@ pub struct NativeConfig {
 pub struct ModelsConfig {
     /// If set, looked in first.
     pub dir: Option<PathBuf>,
+}
+
+/// What is remembered of queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnalyticsConfig {
+    /// Whether searches and questions are logged. Default true.
+    pub log: bool,
+    /// Whether their texts are. Default true.
+    pub texts: bool,
+    /// Days that they and samples of the machine are kept. Default 90.
+    pub keep_days: u32,
 }
 
 /// Backups.

@@ -38,6 +38,8 @@ pub(super) struct Raw {
     pub plugins: RawPlugins,
     /// Where model files are.
     pub models: RawModels,
+    /// What is remembered of queries.
+    pub analytics: RawAnalytics,
     /// Backups.
     pub backup: RawBackup,
     /// The log.
@@ -216,6 +218,18 @@ pub(super) struct RawGrant {
 pub(super) struct RawModels {
     /// Looked in first.
     pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Analytics")]
+pub(super) struct RawAnalytics {
+    /// Whether searches and questions are logged, for `GET /analytics` and `smartrag report`. Default: true.
+    pub log: Option<bool>,
+    /// Whether the texts of searches and questions are logged, too. Default: true.
+    pub texts: Option<bool>,
+    /// Days that the log and samples of the machine are kept. Default: 90.
+    pub keep_days: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]

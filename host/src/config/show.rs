@@ -89,6 +89,11 @@ fn raw(config: &Config) -> Raw {
         search: search(&config.search),
         plugins: plugins(&config.plugins),
         models: RawModels { dir: config.models.dir.clone() },
+        analytics: RawAnalytics {
+            log: Some(config.analytics.log),
+            texts: Some(config.analytics.texts),
+            keep_days: Some(config.analytics.keep_days),
+        },
         backup: RawBackup {
             dir: Some(config.backup.dir.clone()),
             keep_days: Some(config.backup.keep_days),

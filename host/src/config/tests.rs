@@ -288,8 +288,19 @@ fn the_schema_knows_every_section() {
     assert_eq!(
         sections,
         [
-            "api", "auth", "backends", "backup", "data_dir", "embedder", "ingest", "log", "models",
-            "plugins", "prompts", "search"
+            "analytics",
+            "api",
+            "auth",
+            "backends",
+            "backup",
+            "data_dir",
+            "embedder",
+            "ingest",
+            "log",
+            "models",
+            "plugins",
+            "prompts",
+            "search"
         ]
     );
 }

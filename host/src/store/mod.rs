@@ -29,6 +29,7 @@ mod sessions;
 mod settle;
 mod submit;
 mod tables;
+mod usage;
 mod users;
 
 pub use backup::{

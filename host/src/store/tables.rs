@@ -117,6 +117,13 @@ tables! {
     /// The inverse: user and collection.
     GRANTS_BY_USER: (&'static str, u32) => u8 = "grants_by_user";
 
+    /// Logged queries.
+    QUERIES: u128 => Packed = "queries";
+    /// User and query.
+    QUERIES_BY_USER: (&'static str, u128) => () = "queries_by_user";
+    /// Time to the figures of that moment.
+    SAMPLES: i64 => Packed = "samples";
+
     /// Owner and key to the remembered request.
     IDEMPOTENCY: (&'static str, &'static str) => Packed = "idempotency";
     /// Time, owner and key: what to forget first.

@@ -76,7 +76,7 @@ impl Store {
         self.user(id)?.ok_or(Error::NotFound)
     }
 
-    /// Removes a user with his keys, sessions, conversations and grants, in one step; collections and their documents
+    /// Removes a user with his keys, sessions, conversations and grants in one step, then with what he asked; collections and their documents
     /// are for the caller to delete before. Whether there was such a user.
     pub fn delete_user(&self, id: &UserId) -> Result<bool> {
         let known = self.user(id)?.is_some();
@@ -86,6 +86,7 @@ impl Store {
             grants::remove_of_user(txn, id)?;
             chats::delete_of_user(txn, id)
         })?;
+        self.forget_queries_of(id)?;
         Ok(known)
     }
 

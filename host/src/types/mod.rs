@@ -6,6 +6,7 @@ mod filter;
 mod ids;
 mod plugin;
 mod search;
+mod usage;
 mod user;
 
 pub use answer::*;
@@ -14,6 +15,7 @@ pub use filter::*;
 pub use ids::*;
 pub use plugin::*;
 pub use search::*;
+pub use usage::*;
 pub use user::*;
 
 /// Milliseconds since the Unix epoch, UTC. Passed in as a value wherever time matters.

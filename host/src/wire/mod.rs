@@ -4,6 +4,7 @@
 //! answers tolerate them; pages are counted from 1 as readers do, and `null` where a format has none.
 
 mod admin;
+mod analytics;
 mod answer;
 mod backup;
 mod collection;
@@ -25,6 +26,7 @@ mod session;
 mod user;
 
 pub use admin::*;
+pub use analytics::*;
 pub use answer::*;
 pub use backup::*;
 pub use collection::*;

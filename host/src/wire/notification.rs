@@ -6,7 +6,7 @@ use super::Timestamp;
 /// Something that operators want to be told at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Notification {
-    /// `backend_down`, `backend_up`, `config_reloaded`, `config_refused`, `plugin_quarantined`, `backup_done` or
+    /// `backend_down`, `backend_up`, `config_reloaded`, `config_refused`, `plugin_quarantined`, `disk_low`, `backup_done` or
     /// `backup_failed`.
     #[serde(rename = "type")]
     pub kind: String,

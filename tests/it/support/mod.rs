@@ -131,6 +131,15 @@ impl TestDaemon {
         self.child.as_ref().unwrap().id()
     }
 
+    /// Ends it as a service manager does, and leaves the data.
+    pub fn end(mut self) -> TempDir {
+        let mut child = self.child.take().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(wait(&mut child).success(), "the daemon did not end cleanly");
+        self.data.take().unwrap()
+    }
+
     /// Ends it like a power cut ends a process, and leaves the data.
     pub fn kill(mut self) -> TempDir {
         let mut child = self.child.take().unwrap();

@@ -106,6 +106,7 @@ impl<T> Items<T> for Option<T> {
 mod artefacts;
 mod chats;
 mod documents;
+mod usage;
 mod users;
 
 pub(super) use artefacts::StepRecord;
@@ -114,4 +115,5 @@ pub(super) use chats::{
     SessionRecord,
 };
 pub(super) use documents::{DocumentRecord, pack_chunk, unpack_chunk};
+pub(super) use usage::{QueryRecord, StoredSample};
 pub(super) use users::{KeyRecord, UserRecord};

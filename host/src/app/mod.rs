@@ -1,5 +1,7 @@
 //! Builds everything from a [`Config`]; owns tasks and shutdown.
 
+mod samples;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +18,7 @@ use crate::search::Search;
 use crate::store::{self, Store};
 use crate::telemetry::{NoticeKind, notify};
 use crate::types::{KeyId, Role, UserId};
+use samples::Sampler;
 
 /// The running product, without its door.
 pub struct App {
@@ -37,6 +40,8 @@ pub struct App {
     pub answers: Answers,
     /// Makes backups.
     pub backups: Backups,
+    /// Looks at the machine now and then.
+    sampler: Sampler,
     /// When it began.
     pub started: Instant,
     /// Changes when a key is revoked: what it opened must look whether it still stands.
@@ -96,7 +101,9 @@ impl App {
             config.backends.clone(),
             prompts,
             config.search.clone(),
+            config.analytics,
         );
+        let sampler = Sampler::start(store.clone(), answers.clone(), &config.data_dir)?;
         let config_file = config::file_in_use(&options);
         let backups = Backups::start(store.clone(), plugins.clone(), config.backup.clone(), config_file)?;
         let ms = started.elapsed().as_millis() as u64;
@@ -111,6 +118,7 @@ impl App {
             ingest,
             answers,
             backups,
+            sampler,
             started,
             revocations: watch::Sender::new(0),
             options,
@@ -185,6 +193,8 @@ impl App {
     /// Ends workers and flushes; blocks.
     pub fn shutdown(&self) {
         self.backups.shutdown();
+        self.sampler.stop();
+        self.answers.shutdown();
         self.ingest.shutdown();
         self.search.close();
         tracing::info!("stopped");
