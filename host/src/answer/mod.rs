@@ -249,6 +249,16 @@ pub struct ModelStatus {
     pub problem: Option<String>,
 }
 
+/// How to search and answer.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub struct Settings {
+    pub backends: BackendsConfig,
+    pub prompts: Prompts,
+    pub search: SearchConfig,
+    pub analytics: AnalyticsConfig,
+}
+
 /// The answering service. Cheap to clone.
 #[derive(Clone)]
 pub struct Answers(Arc<Core>);
@@ -277,11 +287,9 @@ impl Answers {
         search: Search,
         plugins: Plugins,
         embedders: Embedders,
-        backends: BackendsConfig,
-        prompts: Prompts,
-        config: SearchConfig,
-        analytics: AnalyticsConfig,
+        settings: Settings,
     ) -> Self {
+        let Settings { backends, prompts, search: config, analytics } = settings;
         let backends = ArcSwap::new(Backends::load(&plugins, &backends));
         let prompts = ArcSwap::from_pointee(prompts);
         let embedder = embedders.main().clone();

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::answer::{Answers, ModelStatus, Prompts};
+use crate::answer::{Answers, ModelStatus, Prompts, Settings};
 use crate::backup::Backups;
 use crate::config::{self, Config, Options, places};
 use crate::ingest::{self, Ingest};
@@ -98,10 +98,12 @@ impl App {
             search.clone(),
             plugins.clone(),
             embedders,
-            config.backends.clone(),
-            prompts,
-            config.search.clone(),
-            config.analytics,
+            Settings {
+                backends: config.backends.clone(),
+                prompts,
+                search: config.search.clone(),
+                analytics: config.analytics,
+            },
         );
         let sampler = Sampler::start(store.clone(), answers.clone(), &config.data_dir)?;
         let config_file = config::file_in_use(&options);
