@@ -29,3 +29,4 @@ mod support;
 mod survive;
 mod upkeep;
 mod versions;
+mod watch;

@@ -1,8 +1,10 @@
 use super::output::{self, Table};
 use super::remote::Remote;
+use super::search::json_object;
 use super::{Outcome, Result};
 use crate::client::DocumentFilter;
-use crate::wire::{ChunkRecord, DocumentRecord};
+use crate::types::JsonMap;
+use crate::wire::{BulkDelete, ChunkRecord, DocumentRecord, FilterBody};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -11,7 +13,9 @@ pub(super) enum Command {
     /// Show a document
     Show(ShowArgs),
     /// Delete documents and all that was derived from them
-    Delete(IdsArgs),
+    Delete(DeleteArgs),
+    /// Stop the work on documents
+    Cancel(IdsArgs),
     /// Queue documents anew
     Reprocess(IdsArgs),
 }
@@ -66,11 +70,33 @@ pub(super) struct IdsArgs {
     remote: Remote,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct DeleteArgs {
+    /// Their ids
+    #[arg(required_unless_present = "filter", conflicts_with = "filter")]
+    ids: Vec<String>,
+    /// All that pass this filter: '{"tags": ["draft"]}'
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    filter: Option<JsonMap>,
+    /// Of this collection
+    #[arg(long, requires = "filter")]
+    collection: Option<String>,
+    /// Only tell what the filter would delete
+    #[arg(long, requires = "filter")]
+    dry_run: bool,
+    /// For machines
+    #[arg(long, requires = "filter")]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
 pub(super) async fn run(command: Command) -> Result {
     match command {
         Command::List(args) => list(args).await,
         Command::Show(args) => show(args).await,
         Command::Delete(args) => delete(args).await,
+        Command::Cancel(args) => cancel(args).await,
         Command::Reprocess(args) => reprocess(args).await,
     }
 }
@@ -82,6 +108,7 @@ async fn list(args: ListArgs) -> Result {
         tag: args.tag,
         collection: args.collection,
         filename: args.filename,
+        path: None,
         limit: args.limit,
     };
     let documents = args.remote.client()?.documents(&filter).await?;
@@ -168,13 +195,39 @@ fn chunk_text(chunk: &ChunkRecord) -> String {
     format!("\n--- {}{page}  {path}\n{}\n", chunk.chunk_index, output::plain(&chunk.text))
 }
 
-async fn delete(args: IdsArgs) -> Result {
+async fn delete(args: DeleteArgs) -> Result {
     let client = args.remote.client()?;
+    if let Some(filter) = args.filter {
+        let body = BulkDelete {
+            filter: FilterBody(filter),
+            collection: args.collection,
+            session_id: args.remote.session,
+            dry_run: args.dry_run,
+        };
+        let deleted = client.delete_documents(&body).await?;
+        if args.json {
+            output::json(&deleted)?;
+        } else {
+            let documents = output::count(usize::try_from(deleted.documents)?, "document");
+            let verb = if deleted.dry_run { "would delete" } else { "deleted" };
+            output::line(&format!("{verb} {documents}, {}", output::size(deleted.bytes)))?;
+        }
+        return Ok(Outcome::Done);
+    }
     for id in &args.ids {
         let purged = client.delete_document(id).await?.purged;
         let freed = if purged.blob { output::size(purged.bytes) } else { "no bytes".to_owned() };
         let chunks = output::count(usize::try_from(purged.chunks)?, "chunk");
         output::line(&format!("deleted {id}: {chunks}, {freed} freed"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+async fn cancel(args: IdsArgs) -> Result {
+    let client = args.remote.client()?;
+    for id in &args.ids {
+        client.cancel_document(id).await?;
+        output::line(&format!("cancelled {id}"))?;
     }
     Ok(Outcome::Done)
 }

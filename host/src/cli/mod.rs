@@ -15,6 +15,7 @@ mod documents;
 mod eval;
 mod failure;
 mod keys;
+mod man;
 mod mcp;
 #[cfg(target_env = "gnu")]
 mod memory;
@@ -33,6 +34,7 @@ mod sessions;
 mod upkeep;
 mod upload;
 mod users;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,8 @@ enum Command {
     Serve(serve::Args),
     /// Upload files, folders and globs
     Upload(upload::Args),
+    /// Keep a collection in step with folders
+    Watch(watch::Args),
     /// Ask a question of the documents
     Query(query::Args),
     /// Talk with the documents at the terminal
@@ -103,6 +107,8 @@ enum Command {
     Eval(eval::Args),
     /// Measure speed and memory
     Bench(bench::Args),
+    /// Print the manual page, or write all of them to a directory
+    Man(man::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Compile a plugin from standard input: what the daemon starts for itself
@@ -153,6 +159,7 @@ fn run(command: Command) -> Result {
     match command {
         Command::Serve(args) => serve::run(args),
         Command::Upload(args) => wait_for(upload::run(args)),
+        Command::Watch(args) => wait_for(watch::run(args)),
         Command::Query(args) => wait_for(query::run(args)),
         Command::Chat(args) => wait_for(chat::run(args)),
         Command::Search(args) => wait_for(search::run(args)),
@@ -173,6 +180,7 @@ fn run(command: Command) -> Result {
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Bench(args) => wait_for(bench::run(args)),
+        Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
         Command::CompileComponent { cpu_seconds, memory_bytes } => {
             compile_component(CompileLimits { cpu_seconds, memory_bytes }).map_err(anyhow::Error::msg)?;
@@ -224,6 +232,8 @@ mod tests {
             "bench search",
             "backup",
             "restore",
+            "watch",
+            "documents delete 1 --filter {}",
             "report --last-week --last-day",
             "keys create",
             "keys create --user a --role king",
@@ -254,6 +264,13 @@ mod tests {
             "conversations export 1 --format json",
             "config prompts --write /tmp/prompts",
             "mcp --user ann",
+            "watch docs notes --delete --collection c --interval 10",
+            "watch docs --once",
+            "upload docs --watch",
+            "documents cancel 1",
+            "documents delete --filter {} --dry-run",
+            "man --out /tmp/man",
+            "models check --json",
             "report --last-week",
             "report --from 2026-01-01 --to 2026-02-01 --of ann --format html --out r.html",
             "keys create --user ann --role admin --label laptop --json",

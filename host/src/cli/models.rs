@@ -7,6 +7,8 @@ use crate::wire::{MigrationRecord, ModelRecord};
 pub(super) enum Command {
     /// List every backend and the embedder, and whether they are ready
     List(ListArgs),
+    /// Check that every model, plugin and file that is needed is there, by hash; and what works without a network
+    Check(ListArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +21,10 @@ pub(super) struct ListArgs {
 }
 
 pub(super) async fn run(command: Command) -> Result {
-    let Command::List(args) = command;
+    let args = match command {
+        Command::List(args) => args,
+        Command::Check(args) => return check(args).await,
+    };
     let models = args.remote.client()?.models().await?;
     if args.json {
         output::json(&models)?;
@@ -27,6 +32,32 @@ pub(super) async fn run(command: Command) -> Result {
         table(models).print()?;
     }
     Ok(Outcome::Done)
+}
+
+async fn check(args: ListArgs) -> Result {
+    let readiness = args.remote.client()?.readiness().await?;
+    if args.json {
+        output::json(&readiness)?;
+        return Ok(Outcome::of(readiness.ready));
+    }
+    let mut table = Table::new(["NAME", "KIND", "SHA256", "STATE"]);
+    for item in &readiness.items {
+        let hash: String = item.sha256.chars().take(12).collect();
+        let state = item.problem.clone().unwrap_or_else(|| "there".into());
+        table.row([item.name.clone(), item.kind.clone(), hash, state]);
+    }
+    table.print()?;
+    output::line("")?;
+    let mut table = Table::new(["WITHOUT A NETWORK", "", ""]);
+    for feature in readiness.features {
+        let works = if feature.offline { "works" } else { "does not work" };
+        table.row([feature.name, works.into(), feature.detail]);
+    }
+    table.print()?;
+    if !readiness.networked_plugins.is_empty() {
+        output::line(&format!("\nmay leave the machine: {}", readiness.networked_plugins.join(", ")))?;
+    }
+    Ok(Outcome::of(readiness.ready))
 }
 
 fn migrating(migrations: &[MigrationRecord]) -> String {

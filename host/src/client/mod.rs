@@ -27,6 +27,7 @@ pub struct DocumentFilter {
     pub tag: Option<String>,
     pub collection: Option<String>,
     pub filename: Option<String>,
+    pub path: Option<String>,
     /// At most this many; `None` is all of them.
     pub limit: Option<usize>,
 }
@@ -174,6 +175,7 @@ impl Client {
             ("tag", &filter.tag),
             ("collection", &filter.collection),
             ("filename", &filter.filename),
+            ("path", &filter.path),
         ];
         let query: Vec<(&str, &str)> =
             given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
@@ -193,6 +195,16 @@ impl Client {
     /// Deletes a document.
     pub async fn delete_document(&self, id: &str) -> Result<DocumentDeleted> {
         self.delete(&["/documents/", &segment(id)].concat()).await?.json().await.map_err(|e| self.broken(e))
+    }
+
+    /// Deletes all documents that pass a filter, or tells what that would be.
+    pub async fn delete_documents(&self, body: &BulkDelete) -> Result<BulkDeleted> {
+        self.post("/documents/delete", body).await
+    }
+
+    /// Stops the work on a document.
+    pub async fn cancel_document(&self, id: &str) -> Result<()> {
+        self.post_empty(&["/documents/", &segment(id), "/cancel"].concat()).await
     }
 
     /// Queues a document anew.

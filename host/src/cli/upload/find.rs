@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 
 /// What was found.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Found {
+pub(in crate::cli) struct Found {
     /// In order of their paths, each once.
     pub files: BTreeSet<PathBuf>,
     /// What was left out and why.
@@ -20,7 +20,7 @@ pub(super) struct Found {
 }
 
 /// Looks for everything that was named.
-pub(super) fn find(paths: &[String], hidden: bool) -> Result<Found, Failure> {
+pub(in crate::cli) fn find(paths: &[String], hidden: bool) -> Result<Found, Failure> {
     let mut found = Found::default();
     for path in paths {
         find_one(path, hidden, &mut found)?;

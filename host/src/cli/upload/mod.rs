@@ -1,18 +1,21 @@
 mod find;
 mod send;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::output;
 use super::remote::Remote;
 use super::search::json_object;
+use super::watch;
 use super::{Outcome, Result};
 use crate::client::UploadFields;
 use crate::types::JsonMap;
 use crate::wire::UploadItem;
 use find::Found;
+pub(super) use find::find;
+pub(super) use send::{Job, all as send_all};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,6 +40,9 @@ pub(super) struct Args {
     /// Wait until each document is ready or failed [default]
     #[arg(long, conflicts_with = "no_wait")]
     wait: bool,
+    /// Go on with what changes, see `smartrag watch`
+    #[arg(long, conflicts_with_all = ["no_wait", "json", "keep_versions"])]
+    watch: bool,
     /// Return once the daemon has the files
     #[arg(long)]
     no_wait: bool,
@@ -53,7 +59,9 @@ pub(super) struct Args {
 
 /// What became of a file.
 #[derive(Debug, Serialize)]
-struct Uploaded {
+pub(super) struct Uploaded {
+    #[serde(skip)]
+    pub file: PathBuf,
     path: String,
     #[serde(flatten)]
     item: UploadItem,
@@ -73,7 +81,7 @@ struct Skipped {
 }
 
 pub(super) async fn run(args: Args) -> Result {
-    let found = find::find(&args.paths, args.hidden)?;
+    let found = find(&args.paths, args.hidden)?;
     for (path, reason) in &found.skipped {
         eprintln!("skipped  {}: {reason}", shown(path));
     }
@@ -85,7 +93,10 @@ pub(super) async fn run(args: Args) -> Result {
         metadata: args.metadata.unwrap_or_default(),
         collection: args.collection,
     };
-    let job = send::Job {
+    if args.watch {
+        return watch::run(watch::Args::of_upload(args.paths, fields, args.hidden, args.remote)).await;
+    }
+    let job = Job {
         client: args.remote.client()?,
         fields,
         wait: !args.no_wait,
@@ -93,7 +104,7 @@ pub(super) async fn run(args: Args) -> Result {
         jobs: args.jobs as usize,
         quiet: args.json,
     };
-    let items = send::all(&job, &found.files).await?;
+    let items = send_all(&job, &found.files).await?;
     let succeeded = found.unreadable.is_empty() && !items.iter().any(Uploaded::has_failed);
     eprintln!("{}", summary(&items, &found));
     if args.json {
@@ -103,7 +114,7 @@ pub(super) async fn run(args: Args) -> Result {
 }
 
 impl Uploaded {
-    fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         matches!(self.item.status.as_str(), "failed" | "rejected")
     }
 
@@ -157,6 +168,7 @@ mod tests {
     fn uploaded(status: &str, duplicate: bool) -> Uploaded {
         let failed = status == "rejected";
         Uploaded {
+            file: "a.pdf".into(),
             path: "a.pdf".into(),
             item: UploadItem {
                 document_id: (!failed).then(|| "0190".into()),

@@ -17,7 +17,7 @@ const TRIES_MAX: u32 = 600;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What holds for all files.
-pub(super) struct Job {
+pub(in crate::cli) struct Job {
     pub client: Client,
     pub fields: UploadFields,
     pub wait: bool,
@@ -29,7 +29,7 @@ pub(super) struct Job {
 }
 
 /// Sends all files; ends early only where no further file could succeed.
-pub(super) async fn all(job: &Job, files: &BTreeSet<PathBuf>) -> anyhow::Result<Vec<Uploaded>> {
+pub(in crate::cli) async fn all(job: &Job, files: &BTreeSet<PathBuf>) -> anyhow::Result<Vec<Uploaded>> {
     let bar = bar(files);
     let uploads = files.iter().map(|path| one(job, path, &bar));
     let result = futures_util::stream::iter(uploads)
@@ -61,7 +61,7 @@ async fn one(job: &Job, path: &Path, bar: &ProgressBar) -> anyhow::Result<Upload
         }
         Err(error) => failed(filename, &error),
     };
-    Ok(Uploaded { path: shown(path), item })
+    Ok(Uploaded { file: path.to_owned(), path: shown(path), item })
 }
 
 /// A full queue is no failure: it empties.
