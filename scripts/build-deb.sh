@@ -48,6 +48,8 @@ mkdir -p "$package/completions"
 strip -o "$stage/release/smartrag" "$bin"
 cp -r "$target/plugins" "$target/models" "$package/"
 gzip -9n <CHANGELOG.md >"$package/changelog.gz"
+"$bin" man --out "$package/man"
+gzip -9n "$package"/man/*
 for shell in bash zsh fish; do "$bin" completions "$shell" >"$package/completions/smartrag.$shell"; done
 
 step "4/4 packaging"
