@@ -1,8 +1,9 @@
-//! At most so many requests at once; a streamed answer counts until its last byte.
+//! At most so many requests at once, none of which may be silent for long; a streamed answer counts until its last byte.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
@@ -11,11 +12,15 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::Semaphore;
+use tower_http::timeout::TimeoutBody;
 
 use super::error::ApiError;
 
 /// Requests worked on at once; more are told to come back.
 pub(super) const IN_FLIGHT_MAX: usize = 1024;
+
+/// How long a client may pause within a body.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// Lets a request in or answers 429.
 pub(super) async fn in_flight(State(seats): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
@@ -25,6 +30,7 @@ pub(super) async fn in_flight(State(seats): State<Arc<Semaphore>>, request: Requ
             .retry_after(1)
             .into_response();
     };
+    let request = request.map(|body| Body::new(TimeoutBody::new(SILENCE_MAX, body)));
     next.run(request).await.map(|body| Body::new(Seated::new(body, permit)))
 }
 

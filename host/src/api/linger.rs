@@ -13,11 +13,16 @@ use tokio::time::{Instant, Sleep};
 const LINGER: Duration = Duration::from_secs(10);
 /// How long it may be silent meanwhile.
 const LINGER_IDLE: Duration = Duration::from_millis(500);
+/// How long a client may take nothing of what it is sent.
+const STALL_MAX: Duration = Duration::from_secs(60);
 const SCRAP_BYTES: usize = 64 * 1024;
 
 /// A connection that lingers when it is shut down.
 pub(super) struct Lingering<S> {
     stream: S,
+    stall_max: Duration,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
     ending: Option<Ending>,
 }
 
@@ -29,7 +34,20 @@ struct Ending {
 
 impl<S> Lingering<S> {
     pub fn new(stream: S) -> Self {
-        Self { stream, ending: None }
+        Self { stream, stall_max: STALL_MAX, stalled: None, ending: None }
+    }
+}
+
+impl<S> Lingering<S> {
+    /// Gives a client up that takes nothing for too long.
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.stall_max)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -67,7 +85,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch(cx, written)
     }
 
     fn poll_write_vectored(
@@ -75,7 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watch(cx, written)
     }
 
     /// Head and body of an answer leave in one write.
@@ -102,6 +122,16 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let (ours, mut theirs) = tokio::io::duplex(16);
+        let mut connection = Lingering { stall_max: Duration::from_millis(20), ..Lingering::new(ours) };
+        connection.write_all(&[0; 16]).await.unwrap();
+        theirs.read_exact(&mut [0; 16]).await.unwrap();
+        let error = connection.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 
     #[tokio::test]
     async fn a_client_that_still_sends_reads_the_answer() {
