@@ -27,7 +27,7 @@ impl<'a> Checker<'a> {
         let auth = AuthConfig {
             mode: raw.auth.mode.map_or(AuthMode::Local, AuthMode::from),
             requests_per_minute: raw.auth.requests_per_minute.unwrap_or(0),
-            concurrent_max: self.count("auth.concurrent_max", raw.auth.concurrent_max, 64, (1, 1024))
+            concurrent_max: self.count("auth.concurrent_max", raw.auth.concurrent_max, 256, (1, 1024))
                 as usize,
         };
         let data_dir = self.path("data_dir", raw.data_dir).unwrap_or_else(|| default_data_dir.to_owned());

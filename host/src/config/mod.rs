@@ -119,7 +119,7 @@ pub struct AuthConfig {
     pub mode: AuthMode,
     /// Of one key, or of one user where there are none; 0, the default, is without a limit.
     pub requests_per_minute: u32,
-    /// Requests of one key or user that may be under way at once. Default 64.
+    /// Requests of one key or user that may be under way at once. Default 256.
     pub concurrent_max: usize,
 }
 

@@ -76,7 +76,7 @@ pub(super) struct RawAuth {
     pub mode: Option<RawAuthMode>,
     /// What one key (in local mode: one user) may ask for within a minute; 0, the default, is without a limit.
     pub requests_per_minute: Option<u32>,
-    /// Requests of one key or user that may be under way at once. Default: 64.
+    /// Requests of one key or user that may be under way at once. Default: 256.
     pub concurrent_max: Option<u32>,
 }
 
