@@ -12,6 +12,7 @@ mod document;
 mod enrich;
 mod event;
 mod filter;
+mod filter_schema;
 mod health;
 mod list;
 mod model;
@@ -22,6 +23,7 @@ mod plugin;
 mod problem;
 mod search;
 mod session;
+pub mod texts;
 mod user;
 
 pub use admin::*;
