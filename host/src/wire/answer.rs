@@ -80,7 +80,7 @@ pub struct QueryOptions {
     pub top_p: Option<f32>,
     /// Tokens of the answer at most, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 4294967295)]
+    #[schema(minimum = 1, maximum = 4294967295_u32)]
     pub max_tokens: Option<u32>,
     /// For repeatable answers.
     #[serde(skip_serializing_if = "Option::is_none")]

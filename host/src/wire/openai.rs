@@ -29,11 +29,11 @@ pub struct ChatBody {
     pub top_p: Option<f32>,
     /// Tokens of the answer at most.
     #[serde(default)]
-    #[schema(minimum = 1, maximum = 4294967295)]
+    #[schema(minimum = 1, maximum = 4294967295_u32)]
     pub max_tokens: Option<u32>,
     /// The newer name of `max_tokens`.
     #[serde(default)]
-    #[schema(minimum = 1, maximum = 4294967295)]
+    #[schema(minimum = 1, maximum = 4294967295_u32)]
     pub max_completion_tokens: Option<u32>,
     /// For repeatable answers.
     #[serde(default)]
