@@ -36,8 +36,11 @@ async fn fill(daemon: TestDaemon, key: Option<&str>) -> There {
     post("/api/v1/sessions", json!({"session_id": "pond"})).await;
     let created = json!({"filename": "pond.md", "text": text, "tags": ["birds"], "session_id": "pond"});
     let document = post("/api/v1/documents?wait=true", created).await;
-    post("/api/v1/documents?wait=true", json!({"filename": "b.txt", "text": "A pelican.", "collection": "birds"}))
-        .await;
+    post(
+        "/api/v1/documents?wait=true",
+        json!({"filename": "b.txt", "text": "A pelican.", "collection": "birds"}),
+    )
+    .await;
     let conversation = post("/api/v1/conversations", json!({"session_id": "pond", "title": "Birds"})).await;
     let names = json!({
         "session_id": "pond",
@@ -90,7 +93,10 @@ fn free_port() -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_holds() {
     let there = fill(TestDaemon::start(), None).await;
-    there.holds(&there.daemon.url, &["--exclude-tag", "ollama", "--max-examples", "15"]);
+    there.holds(
+        &there.daemon.url,
+        &["--exclude-tag", "ollama", "--phases", "examples,coverage,fuzzing", "--max-examples", "4"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,5 +104,36 @@ async fn the_document_holds_at_the_door_of_ollama() {
     let port = free_port();
     let there = fill(TestDaemon::start_with(&format!("api: {{ollama_port: {port}}}")), None).await;
     let url = format!("http://127.0.0.1:{port}");
-    there.holds(&url, &["--include-tag", "ollama", "--max-examples", "15"]);
+    there.holds(
+        &url,
+        &["--include-tag", "ollama", "--phases", "examples,coverage,fuzzing", "--max-examples", "4"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_answers_without_a_key_that_wants_one() {
+    let (daemon, [key]) = TestDaemon::start_with_keys([("ann", "user")], "");
+    let there = fill(daemon, Some(&key)).await;
+    let header = format!("Authorization: Bearer {key}");
+    let arguments =
+        ["--exclude-tag", "ollama", "--phases", "fuzzing", "--mode", "positive", "--max-examples", "2"];
+    there.holds(&there.daemon.url, &[&arguments[..], &["--header", &header]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_text_is_the_name_of_nothing() {
+    let daemon = TestDaemon::start();
+    for path in ["/api/v1/collections/default/grants/%ff", "/api/v1/sessions/%ff"] {
+        daemon.delete(path).await.problem(404, "not_found");
+    }
+    assert_eq!(daemon.get("/v1/models/%ff").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_be_cut_before_its_first_word() {
+    let daemon = TestDaemon::start();
+    let asked = json!({"query": "What is there?", "options": {"max_tokens": 1}});
+    let answer = daemon.post("/api/v1/query", &asked).await.ok();
+    assert_eq!(answer["finish_reason"], "length", "{answer}");
+    assert_eq!(answer["answer"], "");
 }

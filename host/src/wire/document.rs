@@ -37,7 +37,8 @@ pub struct DocumentCreate {
 }
 
 /// The form of `POST /documents/upload`.
-#[derive(Clone, Debug, PartialEq, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct UploadForm {
     /// One or more files, each a part named `file` with a filename.
     #[schema(value_type = Vec<String>, format = Binary)]

@@ -16,6 +16,9 @@ UNFORESEEN = {
     "idempotency_mismatch": "the key stands for another request already",
     "unknown_backend": "the configuration names them",
     "unknown_collection": "not every collection exists",
+    "unsupported_type": "the bytes of a text decide, and these are no text",
+    "/alpha": "goes with one kind of fusion alone",
+    "/path": "in a form it stands before its file",
     "/enrichers": "the plugins are what is installed",
     "/model": "each backend has models of its own, and there is one embedder",
 }
@@ -52,15 +55,23 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drops what the check of good requests can't judge."""
-    if type(failure).__name__ != "RejectedPositiveData":
+    """Drops what a check can't judge."""
+    kind = type(failure).__name__
+    if kind == "AcceptedNegativeData":
+        # A batch fails a line at a time, within an answer of 200.
+        return case.path != "/api/v1/documents/batch"
+    if kind != "RejectedPositiveData":
         return True
     fault = json.loads(response.content)
     if isinstance(fault.get("error"), dict):  # OpenAI's form
         fault = fault["error"]
     places = [error["pointer"] for error in fault.get("errors", [])]
     if fault.get("param"):
-        places.append("/" + fault["param"])
+        places.append("/" + fault["param"].replace(".", "/"))
+    if case.path == "/api/v1/documents/delete" and ("/filter" in places or not isinstance(case.body, dict)):
+        return False  # wants a condition that is not empty, and schemathesis sends 0 where it finds none
+    if "invalid type: floating point" in fault.get("detail", fault.get("message", "")):
+        return False  # 46.0 is an integer for JSON Schema, and a number with a fraction here
     reasons = [fault.get("code"), *("/" + place.split("/")[1] for place in places if place.startswith("/"))]
     return not any(reason in UNFORESEEN for reason in reasons)
 
