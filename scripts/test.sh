@@ -9,10 +9,11 @@ step "1/8 tools"
 need_everything
 apt_install libfaketime # for a clock that goes backwards
 
-step "2/8 the embedder's weights, what makes plugins of Python and JavaScript, a real model server"
+step "2/8 the embedder's weights, what makes plugins of Python and JavaScript, a real model server, what tries the API out"
 ./scripts/fetch-models.sh
 ./scripts/fetch-guest-tools.sh
 ./scripts/fetch-llm.sh
+./scripts/fetch-contract.sh
 
 step "3/8 format"
 if ! "$CARGO" fmt --version >/dev/null 2>&1; then

@@ -8,6 +8,7 @@ mod bad_input;
 mod cli;
 mod clients;
 mod compile;
+mod contract;
 mod crash;
 mod deploy;
 mod documents;

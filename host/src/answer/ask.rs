@@ -60,6 +60,8 @@ struct Heard {
     citations: Citations,
     usage: Usage,
     finish: Option<FinishReason>,
+    /// Whether the caller said how many tokens the answer may have.
+    is_limited: bool,
     interrupted: bool,
     failure: Option<PluginError>,
 }
@@ -131,6 +133,7 @@ impl Core {
             Ok(()) => {
                 let mut heard = Heard::new(&turn.begin);
                 heard.say(started.note, events);
+                heard.is_limited = question.options.max_tokens.is_some();
                 listen(heard, started.generation, started.backend.plugin(), events)
             }
             Err(_) => Heard { interrupted: true, ..Heard::new(&turn.begin) },
@@ -389,6 +392,7 @@ impl Heard {
             citations: Citations::new(begin.sources.len()),
             usage: Usage::default(),
             finish: None,
+            is_limited: false,
             interrupted: false,
             failure: None,
         }
@@ -399,7 +403,9 @@ impl Heard {
         let reason = |finish| {
             matches!(finish, FinishReason::Abstained | FinishReason::Cancelled | FinishReason::Filtered)
         };
-        self.answer[note..].trim().is_empty() && !self.finish.is_some_and(reason)
+        // So few tokens were asked for that no word is whole.
+        let is_cut = self.is_limited && self.finish == Some(FinishReason::Length);
+        self.answer[note..].trim().is_empty() && !is_cut && !self.finish.is_some_and(reason)
     }
 
     fn say(&mut self, text: String, events: &Sender<AnswerEvent>) {

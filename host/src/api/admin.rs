@@ -25,7 +25,8 @@ use crate::wire::{ConfigReload, MigrationRecord, OptimizeReport, ReindexReport, 
 /// Removes what nothing needs any more, rewrites the database without its free pages, gives the room back to the
 /// device. Searches go on; uploads and deletions wait while the database is rewritten.
 #[utoipa::path(post, path = "/admin/optimize", tag = "operation", operation_id = "optimize",
-    responses((status = 200, description = "What was done", body = OptimizeReport)))]
+    responses((status = 200, description = "What was done", body = OptimizeReport),
+        (status = 409, description = "`conflict`: a backup is being made")))]
 pub(super) async fn optimize(State(app): State<Arc<App>>) -> Result<Answer<OptimizeReport>> {
     let begun = Instant::now();
     let done = blocking(move || app.ingest.optimize(&mut |_| ())).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json as Answer;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
@@ -88,8 +88,10 @@ pub(super) fn why_unchangeable(
 #[into_params(parameter_in = Query)]
 pub(super) struct CollectionListParams {
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
     /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,
@@ -101,6 +103,7 @@ pub(super) struct CollectionListParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct CollectionParams {
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
 }
 
@@ -154,7 +157,8 @@ fn record(collection: Collection, access: Access, user: &UserId) -> wire::Collec
 /// One is also created by the first document that names it.
 #[utoipa::path(post, path = "/collections", tag = "documents", operation_id = "create_collection",
     params(CollectionParams), request_body = wire::CollectionCreate,
-    responses((status = 201, description = "The collection", body = wire::CollectionRecord)))]
+    responses((status = 201, description = "The collection", body = wire::CollectionRecord),
+        (status = 409, description = "`conflict`: there is one of this name")))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     principal: Principal,
@@ -191,7 +195,7 @@ fn find_own(store: &Store, user: &UserId, text: &str) -> Result<CollectionKey> {
 
 /// Show a collection
 #[utoipa::path(get, path = "/collections/{name}", tag = "documents", operation_id = "get_collection",
-    params(("name" = String, Path, description = "Its name; `OWNER%2FNAME` where it is another user's"), CollectionParams),
+    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name; `OWNER%2FNAME` where it is another user's"), CollectionParams),
     responses((status = 200, description = "The collection", body = wire::CollectionRecord)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
@@ -209,8 +213,9 @@ pub(super) async fn show(
 
 /// Delete a collection with its documents
 #[utoipa::path(delete, path = "/collections/{name}", tag = "documents", operation_id = "delete_collection",
-    params(("name" = String, Path, description = "Its name"), CollectionParams),
-    responses((status = 200, description = "What went", body = wire::CollectionDeleted)))]
+    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name"), CollectionParams),
+    responses((status = 200, description = "What went", body = wire::CollectionDeleted),
+        (status = 409, description = "`conflict`: documents came in meanwhile")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     principal: Principal,
@@ -228,7 +233,7 @@ pub(super) async fn delete(
 
 /// List who else may use a collection
 #[utoipa::path(get, path = "/collections/{name}/grants", tag = "documents", operation_id = "list_grants",
-    params(("name" = String, Path, description = "Its name"), CollectionParams),
+    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name"), CollectionParams),
     responses((status = 200, description = "By user", body = wire::List<wire::GrantRecord>)))]
 pub(super) async fn grants(
     State(app): State<Arc<App>>,
@@ -250,20 +255,21 @@ fn granted(user: &UserId, access: Access) -> wire::GrantRecord {
 }
 
 /// Collection and user of a path.
-pub(super) type GrantPath = Path<(String, String)>;
+pub(super) type GrantPath = NamePath<(String, String)>;
 
 /// Let another user read or change a collection
 ///
 /// Not the default one, which is private.
 #[utoipa::path(put, path = "/collections/{name}/grants/{user_id}", tag = "documents", operation_id = "grant",
-    params(("name" = String, Path, description = "Its name"), ("user_id" = String, Path, description = "Who"),
+    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name"), ("user_id" = inline(wire::texts::UserId), Path, description = "Who"),
         CollectionParams),
     request_body = wire::GrantBody,
-    responses((status = 200, description = "What is allowed now", body = wire::GrantRecord)))]
+    responses((status = 200, description = "What is allowed now", body = wire::GrantRecord),
+        (status = 409, description = "`conflict`: it is the default one")))]
 pub(super) async fn grant(
     State(app): State<Arc<App>>,
     principal: Principal,
-    Path((name, user)): GrantPath,
+    NamePath((name, user)): GrantPath,
     Query(params): Query<CollectionParams>,
     Json(body): Json<wire::GrantBody>,
 ) -> Result<Answer<wire::GrantRecord>> {
@@ -288,13 +294,13 @@ pub(super) async fn grant(
 
 /// Take a grant back
 #[utoipa::path(delete, path = "/collections/{name}/grants/{user_id}", tag = "documents", operation_id = "revoke_grant",
-    params(("name" = String, Path, description = "Its name"), ("user_id" = String, Path, description = "Who"),
+    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name"), ("user_id" = inline(wire::texts::UserId), Path, description = "Who"),
         CollectionParams),
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     principal: Principal,
-    Path((name, user)): GrantPath,
+    NamePath((name, user)): GrantPath,
     Query(params): Query<CollectionParams>,
 ) -> Result<StatusCode> {
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;

@@ -32,8 +32,10 @@ const MESSAGES_MAX: usize = 200;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
     /// Only those of this session, which also names the user.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
     /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,
@@ -45,8 +47,10 @@ pub(super) struct ListParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct MessageParams {
     /// The last so many, 1 to 200; 50 where left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
 }
 
@@ -56,6 +60,7 @@ pub(super) struct MessageParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct UserParams {
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
 }
 
@@ -76,13 +81,15 @@ pub(super) struct ExportParams {
     #[param(inline)]
     format: Option<Format>,
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
 }
 
 /// Begin a conversation
 #[utoipa::path(post, path = "/conversations", tag = "conversations", operation_id = "create_conversation",
     request_body = wire::ConversationCreate,
-    responses((status = 201, description = "The conversation", body = wire::Conversation)))]
+    responses((status = 201, description = "The conversation", body = wire::Conversation,
+        headers(("location" = String, description = "Where it is found")))))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     principal: Principal,
@@ -127,8 +134,10 @@ pub(super) async fn list(
 
 /// Show a conversation with its last messages
 #[utoipa::path(get, path = "/conversations/{id}", tag = "conversations", operation_id = "get_conversation",
-    params(("id" = String, Path, description = "Its id"), UserParams),
-    responses((status = 200, description = "The conversation", body = wire::WholeConversation),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams,
+        ("If-None-Match" = Option<String>, Header, description = "Only if it has none of these tags")),
+    responses((status = 200, description = "The conversation", body = wire::WholeConversation,
+        headers(("etag" = String, description = "For `If-Match` and `If-None-Match`"))),
         (status = 304, description = "It is as `If-None-Match` says")))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
@@ -146,8 +155,11 @@ pub(super) async fn show(
 ///
 /// With `If-Match` only while it is as it was read.
 #[utoipa::path(patch, path = "/conversations/{id}", tag = "conversations", operation_id = "change_conversation",
-    params(("id" = String, Path, description = "Its id"), UserParams), request_body = wire::ConversationPatch,
-    responses((status = 200, description = "The changed conversation", body = wire::Conversation)))]
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams,
+        ("If-Match" = Option<String>, Header, description = "Only while it has one of these tags")),
+    request_body = wire::ConversationPatch,
+    responses((status = 200, description = "The changed conversation", body = wire::Conversation),
+        (status = 412, description = "`precondition_failed`: it was changed since it was read")))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -185,8 +197,10 @@ fn state(app: &App, who: &Who, id: &str) -> Result<wire::WholeConversation> {
 ///
 /// With `If-Match` only while it is as it was read.
 #[utoipa::path(delete, path = "/conversations/{id}", tag = "conversations", operation_id = "delete_conversation",
-    params(("id" = String, Path, description = "Its id"), UserParams),
-    responses((status = 204, description = "It is gone")))]
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams,
+        ("If-Match" = Option<String>, Header, description = "Only while it has one of these tags")),
+    responses((status = 204, description = "It is gone"),
+        (status = 412, description = "`precondition_failed`: it was changed since it was read")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -213,7 +227,7 @@ pub(super) async fn delete(
 ///
 /// For what was said elsewhere; `/query` adds its own. It counts as said in the questions that follow.
 #[utoipa::path(post, path = "/conversations/{id}/messages", tag = "conversations", operation_id = "add_message",
-    params(("id" = String, Path, description = "Its id"), UserParams), request_body = wire::MessageCreate,
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams), request_body = wire::MessageCreate,
     responses((status = 201, description = "The message", body = wire::Message)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
@@ -246,7 +260,7 @@ pub(super) async fn add(
 
 /// List the last messages of a conversation, oldest first
 #[utoipa::path(get, path = "/conversations/{id}/messages", tag = "conversations", operation_id = "list_messages",
-    params(("id" = String, Path, description = "Its id"), MessageParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), MessageParams),
     responses((status = 200, description = "Messages", body = wire::List<wire::Message>)))]
 pub(super) async fn messages(
     State(app): State<Arc<App>>,
@@ -262,7 +276,7 @@ pub(super) async fn messages(
 
 /// Export a conversation
 #[utoipa::path(get, path = "/conversations/{id}/export", tag = "conversations", operation_id = "export_conversation",
-    params(("id" = String, Path, description = "Its id"), ExportParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), ExportParams),
     responses((status = 200, description = "All of it, as an attachment",
         content((wire::WholeConversation = "application/json"), (String = "text/markdown")))))]
 pub(super) async fn export(

@@ -39,6 +39,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 #[into_params(parameter_in = Query)]
 pub(super) struct EventParams {
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
     /// Behind the event with this `seq`; only what happens from now on where left out.
     after: Option<u64>,

@@ -185,19 +185,19 @@ impl<S: Send + Sync> FromRequestParts<S> for DocumentPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let text = NamePath::from_request_parts(parts, state).await?.0;
+        let NamePath::<String>(text) = NamePath::from_request_parts(parts, state).await?;
         DocumentId::parse(&text).map(Self).ok_or_else(|| ApiError::not_found(format!("document {text:?}")))
     }
 }
 
-/// The one name in the path.
-pub(super) struct NamePath(pub String);
+/// The name in the path, or several. What is no text is the name of nothing.
+pub(super) struct NamePath<T = String>(pub T);
 
-impl<S: Send + Sync> FromRequestParts<S> for NamePath {
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for NamePath<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        match axum::extract::Path::<String>::from_request_parts(parts, state).await {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(name)) => Ok(Self(name)),
             Err(rejection) => Err(ApiError::not_found(format!("such path: {}", rejection.body_text()))),
         }

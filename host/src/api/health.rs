@@ -28,7 +28,9 @@ const DISK_OUT_BYTES: u64 = 64 * MIB;
 /// Below this share of the machine's memory the system begins to kill.
 const MEMORY_LOW_PERCENT: u64 = 5;
 
-/// Who answers here and where to go on.
+/// Say who answers here, and where to go on
+#[utoipa::path(get, path = "/", tag = "operation", operation_id = "about",
+    responses((status = 200, description = "Who it is", body = About)))]
 pub(super) async fn about() -> Answer<About> {
     Answer(About {
         name: "SmartRAG".into(),

@@ -26,8 +26,10 @@ const LABEL_CHARS_MAX: usize = 200;
 #[into_params(parameter_in = Query)]
 pub(super) struct KeyListParams {
     /// Of this user alone.
+    #[param(value_type = Option<wire::texts::UserId>, inline)]
     user_id: Option<String>,
     /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,

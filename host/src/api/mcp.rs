@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tower::ServiceExt;
 use tower_http::limit::RequestBodyLimitLayer;
+use utoipa::OpenApi;
 
 use super::access::Principal;
 use super::envelope::{Door, envelope};
@@ -20,6 +21,29 @@ use crate::mcp::{Api, Call, http_service};
 
 /// Where it is found.
 pub(super) const PATH: &str = "/mcp";
+
+/// Its place in the document of the API: what it says is the protocol's own.
+#[derive(OpenApi)]
+#[openapi(paths(call))]
+struct Documented;
+
+/// Speak the Model Context Protocol
+///
+/// Streamable HTTP without sessions, so that each answer is JSON: a JSON-RPC request or notification goes in. `smartrag mcp`
+/// speaks the same on its standard input.
+#[utoipa::path(post, path = "/mcp", tag = "mcp", operation_id = "mcp",
+    params(("Accept" = String, Header, description = "`application/json, text/event-stream`")),
+    request_body(content = Object, description = "A JSON-RPC 2.0 message"),
+    responses((status = 200, description = "What the request brings, or a JSON-RPC error", body = Object),
+        (status = 202, description = "The notification is taken"),
+        (status = 406, description = "The client takes only one of the two types that answers may have")))]
+#[expect(dead_code, reason = "its attribute is all there is to it: the service below answers")]
+fn call() {}
+
+/// What the document says of it.
+pub(super) fn documented() -> utoipa::openapi::OpenApi {
+    Documented::openapi()
+}
 
 /// The route, over the native API.
 pub(super) fn routes(app: &Arc<App>, native: Router<Arc<App>>) -> Router<Arc<App>> {

@@ -19,6 +19,7 @@ use super::{
     mcp, metrics, models, ollama, openai, openapi, plugins, query, search, sessions, socket, users,
 };
 use crate::app::App;
+use crate::config::AuthMode;
 use crate::types::UserRole;
 
 /// The native API lives under this path.
@@ -117,6 +118,11 @@ fn figures() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default().routes(routes!(metrics::metrics))
 }
 
+/// What stands beside the API.
+pub(super) fn beside() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default().routes(routes!(health::about))
+}
+
 /// What answers on sockets.
 pub(super) fn sockets() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
@@ -154,7 +160,7 @@ pub(super) fn router(app: Arc<App>, access: Arc<Access>, door: Door) -> Router {
     let routes = match door {
         Door::Native => {
             let native = Router::new().nest(PREFIX, contents().into());
-            routes(native.clone()).merge(mcp::routes(&app, native))
+            routes(native.clone(), app.config.auth.mode).merge(mcp::routes(&app, native))
         }
         Door::Ollama => Router::new()
             .merge(Router::from(ollama()))
@@ -166,13 +172,13 @@ pub(super) fn router(app: Arc<App>, access: Arc<Access>, door: Door) -> Router {
 }
 
 /// Everything that answers beside the native API.
-fn routes(native: Router<Arc<App>>) -> Router<Arc<App>> {
+fn routes(native: Router<Arc<App>>, mode: AuthMode) -> Router<Arc<App>> {
     native
         .merge(Router::from(operations()))
         .merge(Router::from(sockets()))
         .merge(Router::from(dialects()))
-        .route("/", get(health::about))
-        .merge(openapi::routes())
+        .merge(Router::from(beside()))
+        .merge(openapi::routes(mode))
 }
 
 /// What is common to all requests, innermost first.
@@ -197,7 +203,7 @@ mod tests {
     /// axum panics on routes that contradict each other.
     #[test]
     fn routes_go_together() {
-        let _ = routes(Router::new().nest(PREFIX, contents().into()));
+        let _ = routes(Router::new().nest(PREFIX, contents().into()), AuthMode::Local);
         let _ = Router::from(ollama().merge(dialects()));
     }
 

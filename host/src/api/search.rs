@@ -31,8 +31,10 @@ const CHUNKS_A_DOCUMENT: usize = 4;
 #[into_params(parameter_in = Query)]
 pub(super) struct SimilarParams {
     /// Results at most, 1 to 100; 5 where left out.
+    #[param(minimum = 1, maximum = 100)]
     top_k: Option<u32>,
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
 }
 
@@ -76,7 +78,7 @@ pub(super) async fn documents(
 
 /// Find documents like this one, in its collection
 #[utoipa::path(get, path = "/search/similar/{doc_id}", tag = "search", operation_id = "similar_documents",
-    params(("doc_id" = String, Path, description = "The document"), SimilarParams),
+    params(("doc_id" = String, Path, format = "uuid", description = "The document"), SimilarParams),
     responses((status = 200, description = "Nearest first", body = wire::SimilarAnswer)))]
 pub(super) async fn similar(
     State(app): State<Arc<App>>,

@@ -29,8 +29,10 @@ const TITLE_CHARS_MAX: usize = 500;
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
     /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,
@@ -42,13 +44,16 @@ pub(super) struct ListParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct ContextParams {
     /// Messages and documents at most, 1 to 200; 10 where left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 
 /// Begin a session
 #[utoipa::path(post, path = "/sessions", tag = "sessions", operation_id = "create_session",
     request_body = wire::SessionCreate,
-    responses((status = 201, description = "The session", body = wire::Session)))]
+    responses((status = 201, description = "The session", body = wire::Session,
+        headers(("location" = String, description = "Where it is found"))),
+        (status = 409, description = "`conflict`: the id is taken")))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     principal: Principal,
@@ -111,7 +116,7 @@ pub(super) async fn list(
 
 /// Show a session
 #[utoipa::path(get, path = "/sessions/{id}", tag = "sessions", operation_id = "get_session",
-    params(("id" = String, Path, description = "Its id")),
+    params(("id" = inline(wire::texts::SessionId), Path, description = "Its id")),
     responses((status = 200, description = "The session", body = wire::Session)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
@@ -124,7 +129,7 @@ pub(super) async fn show(
 
 /// Change title or context of a session
 #[utoipa::path(patch, path = "/sessions/{id}", tag = "sessions", operation_id = "change_session",
-    params(("id" = String, Path, description = "Its id")), request_body = wire::SessionPatch,
+    params(("id" = inline(wire::texts::SessionId), Path, description = "Its id")), request_body = wire::SessionPatch,
     responses((status = 200, description = "The changed session", body = wire::Session)))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
@@ -149,7 +154,7 @@ pub(super) async fn change(
 ///
 /// The user's documents stay.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", operation_id = "delete_session",
-    params(("id" = String, Path, description = "Its id")),
+    params(("id" = inline(wire::texts::SessionId), Path, description = "Its id")),
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
@@ -168,7 +173,7 @@ pub(super) async fn delete(
 
 /// Show what a client needs to go on with a session
 #[utoipa::path(get, path = "/sessions/{id}/context", tag = "sessions", operation_id = "get_session_context",
-    params(("id" = String, Path, description = "Its id"), ContextParams),
+    params(("id" = inline(wire::texts::SessionId), Path, description = "Its id"), ContextParams),
     responses((status = 200, description = "Its context", body = wire::SessionContext)))]
 pub(super) async fn context(
     State(app): State<Arc<App>>,

@@ -24,6 +24,7 @@ use crate::wire;
 #[into_params(parameter_in = Query)]
 pub(super) struct UserListParams {
     /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,
@@ -59,7 +60,8 @@ pub(super) async fn list(
 /// One is also created by the first key that is made for it.
 #[utoipa::path(post, path = "/admin/users", tag = "operation", operation_id = "create_user",
     request_body = wire::UserCreate,
-    responses((status = 201, description = "The user", body = wire::UserRecord)))]
+    responses((status = 201, description = "The user", body = wire::UserRecord),
+        (status = 409, description = "`conflict`: there is one of this name")))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Json(body): Json<wire::UserCreate>,
@@ -71,7 +73,7 @@ pub(super) async fn create(
 
 /// Show a user
 #[utoipa::path(get, path = "/admin/users/{user_id}", tag = "operation", operation_id = "get_user",
-    params(("user_id" = String, Path, description = "Its name")),
+    params(("user_id" = inline(wire::texts::UserId), Path, description = "Its name")),
     responses((status = 200, description = "The user", body = wire::UserRecord)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
@@ -92,8 +94,9 @@ fn find(app: &App, name: &str) -> Result<User> {
 ///
 /// Its keys open nothing from then on. Where it has documents or sessions, only with `purge`: these go, too.
 #[utoipa::path(delete, path = "/admin/users/{user_id}", tag = "operation", operation_id = "delete_user",
-    params(("user_id" = String, Path, description = "Its name"), UserDeleteParams),
-    responses((status = 200, description = "What went", body = wire::UserDeleted)))]
+    params(("user_id" = inline(wire::texts::UserId), Path, description = "Its name"), UserDeleteParams),
+    responses((status = 200, description = "What went", body = wire::UserDeleted),
+        (status = 409, description = "`conflict`: it has data; see `purge`")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     NamePath(name): NamePath,

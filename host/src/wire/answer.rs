@@ -13,13 +13,15 @@ fn top_k_default() -> u32 {
 #[serde(deny_unknown_fields)]
 pub struct QueryBody {
     /// The question.
-    #[schema(min_length = 1, max_length = 16384)]
+    #[schema(value_type = super::texts::QueryText)]
     pub query: String,
     /// The session on whose behalf; an unknown one is created.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::SessionId>)]
     pub session_id: Option<String>,
     /// The conversation that it goes on with; a new one begins where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
     pub conversation_id: Option<String>,
     /// Sources at most, 1 to 100.
     #[serde(default = "top_k_default")]
@@ -30,6 +32,7 @@ pub struct QueryBody {
     pub filter: Option<FilterBody>,
     /// Where to look: `default` where none is named, `*` for all of the caller's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::CollectionRef>)]
     pub collection: Option<String>,
     /// A backend of the config; its default one where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +45,7 @@ pub struct QueryBody {
     pub options: Option<QueryOptions>,
     /// BCP 47, of the answer; the question's own where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::LanguageTag>)]
     pub language: Option<String>,
 }
 
@@ -72,11 +76,11 @@ pub struct QueryOptions {
     pub temperature: Option<f32>,
     /// Nucleus sampling, above 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0, maximum = 1)]
+    #[schema(exclusive_minimum = 0, maximum = 1)]
     pub top_p: Option<f32>,
     /// Tokens of the answer at most, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4294967295_u32)]
     pub max_tokens: Option<u32>,
     /// For repeatable answers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +139,7 @@ impl From<types::Usage> for Usage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct QueryAnswer {
     /// Of this question.
+    #[schema(format = "uuid")]
     pub query_id: String,
     /// The answer; `[n]` cites source `n`.
     pub answer: String,
@@ -151,8 +156,10 @@ pub struct QueryAnswer {
     /// Whether the sources hardly support an answer, by their scores.
     pub weak_evidence: bool,
     /// Give it with the next question to go on.
+    #[schema(format = "uuid")]
     pub conversation_id: String,
     /// The assistant's message.
+    #[schema(format = "uuid")]
     pub message_id: String,
     /// The backend that answered.
     pub backend: String,
@@ -173,8 +180,10 @@ pub struct QueryAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct QueryBegin {
     /// Of this question.
+    #[schema(format = "uuid")]
     pub query_id: String,
     /// Give it with the next question to go on.
+    #[schema(format = "uuid")]
     pub conversation_id: String,
     /// What the answer will rest on.
     pub sources: Vec<Source>,

@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CollectionCreate {
-    /// 1 to 64 characters without slashes.
+    /// Its name.
+    #[schema(value_type = super::texts::CollectionName)]
     pub name: String,
 }
 
@@ -47,5 +48,6 @@ pub struct GrantRecord {
 #[serde(deny_unknown_fields)]
 pub struct GrantBody {
     /// `read`, or `write`, which reads, too.
+    #[schema(value_type = super::texts::GrantedAccess)]
     pub access: String,
 }

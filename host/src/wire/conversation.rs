@@ -10,9 +10,11 @@ use crate::types::{self, JsonMap};
 pub struct ConversationCreate {
     /// The session that it belongs to and is deleted with; an unknown one is created.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::SessionId>)]
     pub session_id: Option<String>,
     /// For people; else the first question.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
     pub title: Option<String>,
     /// The client's own data.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,8 +70,10 @@ pub struct WholeConversation {
 #[serde(deny_unknown_fields)]
 pub struct MessageCreate {
     /// `user`, `assistant` or `system`.
+    #[schema(value_type = super::texts::Speaker)]
     pub role: String,
     /// What was said.
+    #[schema(value_type = super::texts::SomeText)]
     pub content: String,
     /// The client's own data.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,20 +9,26 @@ use crate::types::{self, JsonMap, Stage};
 #[serde(deny_unknown_fields)]
 pub struct DocumentCreate {
     /// The text.
+    #[schema(min_length = 1)]
     pub text: String,
     /// Its name; the extension is a hint to its type. Directories are cut off.
+    #[schema(value_type = super::texts::Filename)]
     pub filename: String,
     /// Where it comes from, such as its path on the client's disk: a later version from there replaces it in one step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::SourcePath>)]
     pub path: Option<String>,
     /// The session on whose behalf; an unknown one is created.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::SessionId>)]
     pub session_id: Option<String>,
     /// The collection; `default` where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::CollectionRef>)]
     pub collection: Option<String>,
     /// For filters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<super::texts::Tag>, max_items = 100, required = false)]
     pub tags: Vec<String>,
     /// The client's own data, for filters.
     #[serde(default, skip_serializing_if = "JsonMap::is_empty")]
@@ -31,21 +37,26 @@ pub struct DocumentCreate {
 }
 
 /// The form of `POST /documents/upload`.
-#[derive(Clone, Debug, PartialEq, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct UploadForm {
     /// One or more files, each a part named `file` with a filename.
     #[schema(value_type = Vec<String>, format = Binary)]
     pub file: Vec<Vec<u8>>,
     /// Where the file of the next part comes from, such as its path on the client's disk: a later version from there
     /// replaces it in one step.
+    #[schema(value_type = Option<super::texts::SourcePath>)]
     pub path: Option<String>,
     /// The session on whose behalf; an unknown one is created.
+    #[schema(value_type = Option<super::texts::SessionId>)]
     pub session_id: Option<String>,
     /// For filters; repeat the part, or give a JSON array, or separate them by commas.
+    #[schema(value_type = Option<Vec<super::texts::Tag>>, max_items = 100)]
     pub tags: Option<Vec<String>>,
     /// The client's own data as a JSON object, for filters.
     pub metadata: Option<String>,
     /// The collection; `default` where none is named.
+    #[schema(value_type = Option<super::texts::CollectionRef>)]
     pub collection: Option<String>,
 }
 
@@ -57,9 +68,11 @@ pub struct BulkDelete {
     pub filter: super::FilterBody,
     /// The collection; `default` where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::CollectionRef>)]
     pub collection: Option<String>,
     /// The session on whose behalf.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::SessionId>)]
     pub session_id: Option<String>,
     /// Only tell what would be deleted.
     #[serde(default)]

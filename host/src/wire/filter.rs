@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use utoipa::ToSchema;
 
 use crate::types::{Bounds, DocumentId, Field, Filter, JsonMap, Value};
 
@@ -15,13 +14,9 @@ const VALUES_MAX: usize = 10_000;
 const KNOWN_KEYS: &str = "file_type, tags, document_id, filename, upload_time, metadata.<path>, and, or, not";
 const KNOWN_OPERATORS: &str = "any, all, gt, gte, lt, lte, exists";
 
-/// A condition on documents and chunks, e.g. `{"file_type": ["pdf", "md"], "upload_time": {"gte": "2026-01-01"},
-/// "metadata.author": "x", "not": {"tags": {"any": ["draft"]}}}`. Keys are `file_type`, `tags`, `document_id`,
-/// `filename`, `upload_time`, `metadata.<path>`, `and`, `or` (lists of filters) and `not` (a filter). A value is a
-/// scalar, a list (any of), or an object of `any`, `all`, `gt`, `gte`, `lt`, `lte`, `exists`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+/// A condition on documents and chunks; the schema says how it is written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-#[schema(value_type = Object)]
 pub struct FilterBody(pub JsonMap);
 
 /// What is wrong with a filter.

@@ -13,6 +13,7 @@ mod document;
 mod enrich;
 mod event;
 mod filter;
+mod filter_schema;
 mod health;
 mod list;
 mod model;
@@ -23,6 +24,7 @@ mod plugin;
 mod problem;
 mod search;
 mod session;
+pub mod texts;
 mod user;
 
 pub use admin::*;

@@ -41,6 +41,7 @@ pub struct OllamaGenerateBody {
     pub options: OllamaOptions,
     /// Can't be read here.
     #[serde(default)]
+    #[schema(max_items = 0)]
     pub images: Option<Vec<String>>,
 }
 
@@ -49,9 +50,11 @@ pub struct OllamaGenerateBody {
 pub struct OllamaOptions {
     /// 0 to 2.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 2)]
     pub temperature: Option<f32>,
     /// Above 0 to 1.
     #[serde(default)]
+    #[schema(exclusive_minimum = 0, maximum = 1)]
     pub top_p: Option<f32>,
     /// Tokens of the answer at most; as many as the backend likes if negative.
     #[serde(default)]
@@ -74,6 +77,7 @@ pub struct OllamaMessage {
     pub content: String,
     /// Can't be read here.
     #[serde(default, skip_serializing)]
+    #[schema(max_items = 0)]
     pub images: Option<Vec<String>>,
 }
 
@@ -191,9 +195,11 @@ pub struct OllamaEmbedBody {
     /// Whatever it is called, the embedder of the configuration answers.
     pub model: String,
     /// One text or several.
+    #[schema(value_type = super::Texts)]
     pub input: OneOrMany,
     /// Fewer numbers than the model has.
     #[serde(default)]
+    #[schema(minimum = 1)]
     pub dimensions: Option<usize>,
 }
 

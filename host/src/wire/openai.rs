@@ -11,6 +11,7 @@ pub struct ChatBody {
     /// `smartrag`, `smartrag/COLLECTION`, or `BACKEND/MODEL` for a model without documents.
     pub model: String,
     /// What was said; the last one is the question.
+    #[schema(min_items = 1)]
     pub messages: Vec<ChatMessage>,
     /// As server-sent events.
     #[serde(default)]
@@ -20,15 +21,19 @@ pub struct ChatBody {
     pub stream_options: Option<StreamOptions>,
     /// 0 to 2.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 2)]
     pub temperature: Option<f32>,
     /// Above 0 to 1.
     #[serde(default)]
+    #[schema(exclusive_minimum = 0, maximum = 1)]
     pub top_p: Option<f32>,
     /// Tokens of the answer at most.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 4294967295_u32)]
     pub max_tokens: Option<u32>,
     /// The newer name of `max_tokens`.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 4294967295_u32)]
     pub max_completion_tokens: Option<u32>,
     /// For repeatable answers.
     #[serde(default)]
@@ -38,6 +43,7 @@ pub struct ChatBody {
     pub stop: Option<OneOrMany>,
     /// Must be 1.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 1)]
     pub n: Option<u32>,
 }
 
@@ -218,17 +224,20 @@ pub struct EmbeddingsBody {
     #[serde(default)]
     pub model: Option<String>,
     /// One text or several.
+    #[schema(value_type = super::Texts)]
     pub input: EmbeddingsInput,
     /// `float` or `base64`.
     #[serde(default)]
+    #[schema(value_type = Option<super::texts::VectorEncoding>)]
     pub encoding_format: Option<String>,
     /// Fewer numbers than the model has.
     #[serde(default)]
+    #[schema(minimum = 1)]
     pub dimensions: Option<usize>,
 }
 
 /// One text or several; numbers are refused with a word on what to do.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 #[allow(missing_docs)]
 pub enum EmbeddingsInput {
@@ -286,8 +295,10 @@ pub struct RerankBody {
     #[serde(default)]
     pub model: Option<String>,
     /// What they should answer.
+    #[schema(value_type = super::texts::SomeText)]
     pub query: String,
     /// The texts.
+    #[schema(min_items = 1, max_items = 1000)]
     pub documents: Vec<RerankDocument>,
     /// Results at most.
     #[serde(default)]

@@ -73,10 +73,11 @@ impl From<types::Fusion> for FusionMethod {
 #[serde(deny_unknown_fields)]
 pub struct SearchBody {
     /// What to look for. For keyword search `"…"` is a phrase that must be there, `word*` all words that begin so.
-    #[schema(min_length = 1, max_length = 16384)]
+    #[schema(value_type = super::texts::QueryText)]
     pub query: String,
     /// The session on whose behalf; an unknown one is created.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::SessionId>)]
     pub session_id: Option<String>,
     /// Results at most, 1 to 100.
     #[serde(default = "top_k_default")]
@@ -90,6 +91,7 @@ pub struct SearchBody {
     pub filter: Option<FilterBody>,
     /// Where to look: `default` where none is named, `*` for all of the caller's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::CollectionRef>)]
     pub collection: Option<String>,
     /// Whether to rerank; if left out, when the config names a reranker.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,12 +10,15 @@ use crate::types::{self, JsonMap};
 pub struct SessionCreate {
     /// Chosen by the client; else a new UUIDv7.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::SessionId>)]
     pub session_id: Option<String>,
     /// Whose session it is; `anonymous` where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::UserId>)]
     pub user_id: Option<String>,
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
     pub title: Option<String>,
     /// The client's own data.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,6 +32,7 @@ pub struct SessionCreate {
 pub struct SessionPatch {
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
     pub title: Option<String>,
     /// Replaces the client's own data as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]

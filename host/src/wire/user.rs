@@ -8,7 +8,8 @@ use crate::types;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserCreate {
-    /// 1 to 128 characters without slashes.
+    /// Its name.
+    #[schema(value_type = super::texts::UserId)]
     pub user_id: String,
 }
 
@@ -63,11 +64,14 @@ pub struct UserDeleted {
 #[serde(deny_unknown_fields)]
 pub struct KeyCreate {
     /// Whom it stands for; created where there is no such user.
+    #[schema(value_type = super::texts::UserId)]
     pub user_id: String,
     /// `admin`, `user` or `reader`.
+    #[schema(value_type = super::texts::KeyRole)]
     pub role: String,
     /// For people, such as the program that will use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::texts::Label>)]
     pub label: Option<String>,
 }
 

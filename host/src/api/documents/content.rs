@@ -23,7 +23,7 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// Get the original bytes
 #[utoipa::path(get, path = "/documents/{id}/content", tag = "documents", operation_id = "get_document_content",
-    params(("id" = String, Path, description = "Its id"), OneParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams),
     responses((status = 200, description = "The file as an attachment", body = Vec<u8>,
         content_type = "application/octet-stream")))]
 pub(in crate::api) async fn content(

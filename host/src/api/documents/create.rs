@@ -24,6 +24,7 @@ use crate::wire;
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct IntakeParams {
     /// Names the user by one of its sessions, where the body does not.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     pub session_id: Option<String>,
     /// Answer only once the documents are searchable or failed.
     #[serde(default)]
@@ -32,7 +33,8 @@ pub(in crate::api) struct IntakeParams {
 
 /// Take in a text that the client holds already
 #[utoipa::path(post, path = "/documents", tag = "documents", operation_id = "create_document",
-    params(IntakeParams, ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe")),
+    params(IntakeParams, ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe",
+        min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")),
     request_body = wire::DocumentCreate,
     responses((status = 202, description = "It is queued", body = wire::UploadItem),
         (status = 200, description = "With wait: it is ready or failed", body = wire::UploadItem)))]

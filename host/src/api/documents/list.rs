@@ -23,22 +23,27 @@ use crate::wire;
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct DocumentListParams {
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
     /// `queued`, `parsing`, `chunking`, `enriching`, `embedding`, `indexing`, `ready` or `failed`.
+    #[param(value_type = Option<wire::texts::DocumentStatus>, inline)]
     status: Option<String>,
     /// Such as `pdf`.
     file_type: Option<String>,
     /// One of the document's tags.
     tag: Option<String>,
     /// One of the caller's own, or `OWNER/NAME`; all of its own where left out, `*` for all that the caller may read.
+    #[param(value_type = Option<wire::texts::CollectionRef>, inline)]
     collection: Option<String>,
     /// The exact name.
     filename: Option<String>,
     /// Where it came from, exactly.
     path: Option<String>,
     /// `upload_time` (oldest first) or `-upload_time` (newest first, the default).
+    #[param(value_type = Option<wire::texts::DocumentOrder>, inline)]
     sort: Option<String>,
     /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,

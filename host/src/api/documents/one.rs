@@ -26,6 +26,7 @@ use crate::wire;
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct OneParams {
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     pub session_id: Option<String>,
 }
 
@@ -35,8 +36,10 @@ pub(in crate::api) struct OneParams {
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct ChunkListParams {
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
     /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,
@@ -44,8 +47,10 @@ pub(in crate::api) struct ChunkListParams {
 
 /// Show a document
 #[utoipa::path(get, path = "/documents/{id}", tag = "documents", operation_id = "get_document",
-    params(("id" = String, Path, description = "Its id"), OneParams),
-    responses((status = 200, description = "The document", body = wire::DocumentRecord),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams,
+        ("If-None-Match" = Option<String>, Header, description = "Only if it has none of these tags")),
+    responses((status = 200, description = "The document", body = wire::DocumentRecord,
+        headers(("etag" = String, description = "For `If-Match` and `If-None-Match`"))),
         (status = 304, description = "It is as `If-None-Match` says")))]
 pub(in crate::api) async fn show(
     State(app): State<Arc<App>>,
@@ -61,8 +66,9 @@ pub(in crate::api) async fn show(
 
 /// Show a document's normalised text, into which all offsets point
 #[utoipa::path(get, path = "/documents/{id}/text", tag = "documents", operation_id = "get_document_text",
-    params(("id" = String, Path, description = "Its id"), OneParams),
-    responses((status = 200, description = "The text", body = String, content_type = "text/plain")))]
+    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams),
+    responses((status = 200, description = "The text", body = String, content_type = "text/plain"),
+        (status = 409, description = "`conflict`: it has no text, or none yet")))]
 pub(in crate::api) async fn text(
     State(app): State<Arc<App>>,
     principal: Principal,
@@ -89,7 +95,7 @@ fn no_text(document: &Document) -> ApiError {
 
 /// List a document's chunks in order
 #[utoipa::path(get, path = "/documents/{id}/chunks", tag = "documents", operation_id = "list_chunks",
-    params(("id" = String, Path, description = "Its id"), ChunkListParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), ChunkListParams),
     responses((status = 200, description = "Chunks", body = wire::List<wire::ChunkRecord>)))]
 pub(in crate::api) async fn chunks(
     State(app): State<Arc<App>>,
@@ -119,7 +125,7 @@ fn next_index(text: &str) -> Result<u32> {
 ///
 /// Its present chunks stay searchable until the new ones replace them.
 #[utoipa::path(post, path = "/documents/{id}/reprocess", tag = "documents", operation_id = "reprocess_document",
-    params(("id" = String, Path, description = "Its id"), OneParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams),
     responses((status = 202, description = "It is queued", body = wire::DocumentRecord)))]
 pub(in crate::api) async fn reprocess(
     State(app): State<Arc<App>>,
@@ -140,8 +146,9 @@ pub(in crate::api) async fn reprocess(
 ///
 /// It fails with the code `cancelled`; chunks of an earlier version stay searchable. 409 where the work is done already.
 #[utoipa::path(post, path = "/documents/{id}/cancel", tag = "documents", operation_id = "cancel_document",
-    params(("id" = String, Path, description = "Its id"), OneParams),
-    responses((status = 200, description = "The document as it stands", body = wire::DocumentRecord)))]
+    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams),
+    responses((status = 200, description = "The document as it stands", body = wire::DocumentRecord),
+        (status = 409, description = "`conflict`: the work is done")))]
 pub(in crate::api) async fn cancel(
     State(app): State<Arc<App>>,
     principal: Principal,
@@ -160,8 +167,10 @@ pub(in crate::api) async fn cancel(
 ///
 /// No search that starts after the answer finds it. With `If-Match` only while it is as it was read.
 #[utoipa::path(delete, path = "/documents/{id}", tag = "documents", operation_id = "delete_document",
-    params(("id" = String, Path, description = "Its id"), OneParams),
-    responses((status = 200, description = "What was purged", body = wire::DocumentDeleted)))]
+    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams,
+        ("If-Match" = Option<String>, Header, description = "Only while it has one of these tags")),
+    responses((status = 200, description = "What was purged", body = wire::DocumentDeleted),
+        (status = 412, description = "`precondition_failed`: it was changed since it was read")))]
 pub(in crate::api) async fn delete(
     State(app): State<Arc<App>>,
     headers: HeaderMap,

@@ -31,7 +31,8 @@ const PIECES_WAITING: usize = 8;
 ///
 /// A file refused at the door is an item with `status: rejected`, `code` and `detail`; the others go on.
 #[utoipa::path(post, path = "/documents/upload", tag = "documents", operation_id = "upload_documents",
-    params(IntakeParams, ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe")),
+    params(IntakeParams, ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe",
+        min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 202, description = "They are queued", body = UploadAnswer),
         (status = 200, description = "With wait: each is ready, failed or rejected", body = UploadAnswer)))]

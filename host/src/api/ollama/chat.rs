@@ -31,7 +31,8 @@ use crate::wire::{
 /// documents. Nothing of it is kept: the client sends along what was said.
 #[utoipa::path(post, path = "/api/chat", tag = "ollama", operation_id = "ollama_chat", request_body = OllamaChatBody,
     responses((status = 200, description = "The answer, or its pieces one a line",
-        content((OllamaAnswer = "application/x-ndjson"), (OllamaAnswer = "application/json")))))]
+        content((OllamaAnswer = "application/x-ndjson"), (OllamaAnswer = "application/json"))),
+        (status = 404, description = "`model_not_found`: there is no such model")))]
 pub(in crate::api) async fn chat(
     State(app): State<Arc<App>>,
     principal: Principal,
@@ -53,7 +54,8 @@ pub(in crate::api) async fn chat(
 #[utoipa::path(post, path = "/api/generate", tag = "ollama", operation_id = "ollama_generate",
     request_body = OllamaGenerateBody,
     responses((status = 200, description = "The answer, or its pieces one a line",
-        content((OllamaAnswer = "application/x-ndjson"), (OllamaAnswer = "application/json")))))]
+        content((OllamaAnswer = "application/x-ndjson"), (OllamaAnswer = "application/json"))),
+        (status = 404, description = "`model_not_found`: there is no such model")))]
 pub(in crate::api) async fn generate(
     State(app): State<Arc<App>>,
     principal: Principal,

@@ -52,7 +52,8 @@ pub(in crate::api) async fn running(
 
 /// Show a model in Ollama's form
 #[utoipa::path(post, path = "/api/show", tag = "ollama", operation_id = "ollama_show", request_body = OllamaShowBody,
-    responses((status = 200, description = "It", body = OllamaShown)))]
+    responses((status = 200, description = "It", body = OllamaShown),
+        (status = 404, description = "`model_not_found`: there is no such model")))]
 pub(in crate::api) async fn show(
     State(app): State<Arc<App>>,
     principal: Principal,

@@ -24,7 +24,8 @@ use crate::wire::{self, ChatAnswer, ChatBody, ChatChoice, ChatCompletion, ChatMe
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", operation_id = "openai_chat",
     request_body = ChatBody,
     responses((status = 200, description = "The answer, or its chunks as server-sent events",
-        content((ChatCompletion = "application/json"), (wire::ChatChunk = "text/event-stream")))))]
+        content((ChatCompletion = "application/json"), (wire::ChatChunk = "text/event-stream"))),
+        (status = 404, description = "`model_not_found`: there is no such model")))]
 pub(in crate::api) async fn complete(
     State(app): State<Arc<App>>,
     principal: Principal,

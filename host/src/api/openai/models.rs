@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json as Answer;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use crate::api::access::Principal;
 use crate::api::chats::{self, Model};
 use crate::api::error::Result;
+use crate::api::extract::NamePath;
 use crate::app::App;
 use crate::wire::{OpenAiList, OpenAiModel};
 
@@ -31,7 +32,7 @@ pub(in crate::api) async fn list(
 pub(in crate::api) async fn show(
     State(app): State<Arc<App>>,
     principal: Principal,
-    Path(id): Path<String>,
+    NamePath(id): NamePath,
 ) -> Result<Answer<OpenAiModel>> {
     chats::model(&app, &principal, &id).await.map(shown).map(Answer)
 }

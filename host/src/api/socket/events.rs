@@ -36,8 +36,9 @@ pub(in crate::api) struct SocketEventParams {
 /// A message for each step of each document that the session's user owns. With `after` first what was missed: every step
 /// where that is not long ago, else of each document what became of it, some of it perhaps once more.
 #[utoipa::path(get, path = "/ws/v1/events/{session_id}", tag = "documents", operation_id = "events_socket",
-    params(("session_id" = String, Path, description = "The session whose user it is about"), SocketEventParams),
-    responses((status = 101, description = "A message for each step", body = wire::DocumentEvent)))]
+    params(("session_id" = inline(wire::texts::SessionId), Path, description = "The session whose user it is about"), SocketEventParams),
+    responses((status = 101, description = "A message for each step", body = wire::DocumentEvent),
+        (status = 426, description = "It is no WebSocket that was asked for")))]
 pub(in crate::api) async fn follow(
     State(app): State<Arc<App>>,
     NamePath(session): NamePath,

@@ -24,7 +24,8 @@ use crate::wire::{self, Notification};
 /// Backends that go and come, a configuration that was taken up or refused, plugins that are quarantined. What happened before
 /// is in the log.
 #[utoipa::path(get, path = "/ws/v1/notifications", tag = "operation", operation_id = "notifications_socket",
-    responses((status = 101, description = "A message for each", body = Notification)))]
+    responses((status = 101, description = "A message for each", body = Notification),
+        (status = 426, description = "It is no WebSocket that was asked for")))]
 pub(in crate::api) async fn listen(
     State(app): State<Arc<App>>,
     principal: Principal,

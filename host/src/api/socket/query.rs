@@ -30,8 +30,9 @@ const OVERSIZE: usize = 4;
 /// The client sends the body of `/query` as text; the answer comes as messages of the types `sources`, `chunk`…, `done` or
 /// `error`. Several questions may follow each other. `{"type": "cancel"}` stops the current one.
 #[utoipa::path(get, path = "/ws/v1/query/{session_id}", tag = "answers", operation_id = "query_socket",
-    params(("session_id" = String, Path, description = "The session on whose behalf; an unknown one is created")),
-    responses((status = 101, description = "Messages as described", body = SocketEvent)))]
+    params(("session_id" = inline(crate::wire::texts::SessionId), Path, description = "The session on whose behalf; an unknown one is created")),
+    responses((status = 101, description = "Messages as described", body = SocketEvent),
+        (status = 426, description = "It is no WebSocket that was asked for")))]
 pub(in crate::api) async fn ask(
     State(app): State<Arc<App>>,
     NamePath(session): NamePath,
