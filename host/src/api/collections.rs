@@ -195,7 +195,7 @@ fn find_own(store: &Store, user: &UserId, text: &str) -> Result<CollectionKey> {
 
 /// Show a collection
 #[utoipa::path(get, path = "/collections/{name}", tag = "documents", operation_id = "get_collection",
-    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name; `OWNER%2FNAME` where it is another user's"), CollectionParams),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name; `OWNER%2FNAME` where it is another user's"), CollectionParams),
     responses((status = 200, description = "The collection", body = wire::CollectionRecord)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
@@ -213,7 +213,7 @@ pub(super) async fn show(
 
 /// Delete a collection with its documents
 #[utoipa::path(delete, path = "/collections/{name}", tag = "documents", operation_id = "delete_collection",
-    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name"), CollectionParams),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), CollectionParams),
     responses((status = 200, description = "What went", body = wire::CollectionDeleted),
         (status = 409, description = "`conflict`: documents came in meanwhile")))]
 pub(super) async fn delete(
@@ -233,7 +233,7 @@ pub(super) async fn delete(
 
 /// List who else may use a collection
 #[utoipa::path(get, path = "/collections/{name}/grants", tag = "documents", operation_id = "list_grants",
-    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name"), CollectionParams),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), CollectionParams),
     responses((status = 200, description = "By user", body = wire::List<wire::GrantRecord>)))]
 pub(super) async fn grants(
     State(app): State<Arc<App>>,
@@ -261,7 +261,7 @@ pub(super) type GrantPath = NamePath<(String, String)>;
 ///
 /// Not the default one, which is private.
 #[utoipa::path(put, path = "/collections/{name}/grants/{user_id}", tag = "documents", operation_id = "grant",
-    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name"), ("user_id" = inline(wire::texts::UserId), Path, description = "Who"),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), ("user_id" = inline(wire::texts::UserId), Path, description = "Who"),
         CollectionParams),
     request_body = wire::GrantBody,
     responses((status = 200, description = "What is allowed now", body = wire::GrantRecord),
@@ -294,7 +294,7 @@ pub(super) async fn grant(
 
 /// Take a grant back
 #[utoipa::path(delete, path = "/collections/{name}/grants/{user_id}", tag = "documents", operation_id = "revoke_grant",
-    params(("name" = inline(wire::texts::CollectionRef), Path, description = "Its name"), ("user_id" = inline(wire::texts::UserId), Path, description = "Who"),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), ("user_id" = inline(wire::texts::UserId), Path, description = "Who"),
         CollectionParams),
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn revoke(

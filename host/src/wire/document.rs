@@ -41,7 +41,7 @@ pub struct DocumentCreate {
 #[serde(deny_unknown_fields)]
 pub struct UploadForm {
     /// One or more files, each a part named `file` with a filename.
-    #[schema(value_type = Vec<String>, format = Binary)]
+    #[schema(value_type = Vec<String>, format = Binary, min_items = 1)]
     pub file: Vec<Vec<u8>>,
     /// Where the file of the next part comes from, such as its path on the client's disk: a later version from there
     /// replaces it in one step.

@@ -98,6 +98,7 @@ pub struct OllamaAnswer {
     pub done: bool,
     /// What comes with the last one.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = OllamaEnd)]
     pub end: Option<OllamaEnd>,
 }
 
@@ -105,20 +106,28 @@ pub struct OllamaAnswer {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct OllamaEnd {
     /// `stop`, `length` or `load`.
+    #[schema(required = false)]
     pub done_reason: String,
     /// From the question to the last word.
+    #[schema(required = false)]
     pub total_duration: u64,
     /// 0.
+    #[schema(required = false)]
     pub load_duration: u64,
     /// Tokens of the prompt.
+    #[schema(required = false)]
     pub prompt_eval_count: u32,
     /// Until the first word.
+    #[schema(required = false)]
     pub prompt_eval_duration: u64,
     /// Tokens of the answer.
+    #[schema(required = false)]
     pub eval_count: u32,
     /// From the first word to the last.
+    #[schema(required = false)]
     pub eval_duration: u64,
     /// What the answer rests on; `[n]` in it is the nth.
+    #[schema(required = false)]
     pub citations: Vec<Source>,
 }
 

@@ -11,7 +11,7 @@ use super::form;
 use super::intake::{Arrived, Labels, Outcome, idempotency_key, take_in};
 use crate::api::access::Principal;
 use crate::api::blocking::blocking;
-use crate::api::caller::{Unknown, resolve};
+use crate::api::caller::{Unknown, resolve, session_id};
 use crate::api::collections::Named;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{Query, TextJson};
@@ -52,6 +52,8 @@ pub(in crate::api) async fn create(
     let path = body.path.map(form::path).transpose()?;
     let named = Named::parse(body.collection.as_deref(), "/collection")?;
     let labels = Labels { tags: form::tags(body.tags)?, metadata: body.metadata };
+    // Checked also where the body goes before it.
+    params.session_id.as_deref().map(session_id).transpose()?;
     let session = body.session_id.or(params.session_id);
     let who = resolve(&app, &principal, session.as_deref(), Unknown::Create).await?;
     let collection = named.key(who.user());

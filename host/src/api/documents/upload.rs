@@ -13,7 +13,7 @@ use super::form;
 use super::intake::{Arrived, Labels, idempotency_key, take_in};
 use crate::api::access::Principal;
 use crate::api::blocking::blocking;
-use crate::api::caller::{Unknown, resolve};
+use crate::api::caller::{Unknown, resolve, session_id};
 use crate::api::collections::Named;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Query;
@@ -47,6 +47,8 @@ pub(in crate::api) async fn upload(
     let form = Form::read(&app, multipart.map_err(|rejection| no_multipart(&rejection))?).await?;
     let named = Named::parse(form.collection.as_deref(), "/collection")?;
     let labels = Labels { tags: form::tags(form.tags)?, metadata: form.labels.metadata };
+    // Checked also where the body goes before it.
+    params.session_id.as_deref().map(session_id).transpose()?;
     let session = form.session_id.or(params.session_id);
     let who = resolve(&app, &principal, session.as_deref(), Unknown::Create).await?;
     let collection = named.key(who.user());
