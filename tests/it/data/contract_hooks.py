@@ -23,6 +23,7 @@ UNFORESEEN = {
     "/options": "5e-324 is above 0, but not so in 32 bits",
     "/top_p": "the same",
     "/enrichers": "the plugins are what is installed",
+    "/user_id": "an owner needs no grant",
     "/model": "each backend has models of its own, and there is one embedder",
 }
 
