@@ -77,7 +77,7 @@ fn ids<'a>(path: &str, secrets: &'a Secrets) -> Option<(&'a str, &'a str)> {
         _ if path.starts_with("/documents/{id}") => (&secrets.document, unknown),
         "/search/similar/{doc_id}" => (&secrets.document, unknown),
         _ if path.starts_with("/collections/{name}") => (&secrets.collection, "ann%2Fnothing"),
-        "/v1/models/{*id}" => ("smartrag/ann/zyxophant", "smartrag/ann/nothing"),
+        "/v1/models/{id}" => ("smartrag/ann/zyxophant", "smartrag/ann/nothing"),
         // Tried out below: a WebSocket client asks for it.
         "/ws/v1/query/{session_id}" | "/ws/v1/events/{session_id}" => (&secrets.session, unknown),
         _ => panic!(

@@ -80,10 +80,11 @@ impl Core {
         if retrieve {
             self.usage.add(note);
         }
-        if let Err(error) = result {
-            // Nobody is left to be told if this fails.
-            let _ = events.blocking_send(AnswerEvent::Failed(error));
-        }
+        // Whoever left noticed already; nobody is left to be told if this fails.
+        let _ = events.blocking_send(match result {
+            Ok(end) => AnswerEvent::End(Box::new(end)),
+            Err(error) => AnswerEvent::Failed(error),
+        });
     }
 
     fn answer(
@@ -92,7 +93,7 @@ impl Core {
         question: Question,
         events: &Sender<AnswerEvent>,
         note: &mut Note,
-    ) -> Result<()> {
+    ) -> Result<End> {
         let mut clock = Clock::start();
         let chain = self.backends.load().chain(question.backend.as_deref())?;
         let (conversation, history) = self.conversation(caller, &question)?;
@@ -148,7 +149,7 @@ impl Core {
             Some(FinishReason::Abstained) => QueryOutcome::Abstained,
             _ => QueryOutcome::Answered,
         });
-        self.finish(turn, heard, clock, events)
+        self.finish(turn, heard, clock)
     }
 
     /// The conversation that the turn is kept in, and what was said before.
@@ -251,8 +252,8 @@ impl Core {
         Err(failure.map_or_else(|| Error::UnknownBackend(String::new(), String::new()), Error::from))
     }
 
-    /// Persists the turn, then tells the client.
-    fn finish(&self, turn: Turn, heard: Heard, clock: Clock, events: &Sender<AnswerEvent>) -> Result<()> {
+    /// Persists the turn; what the client is to be told then.
+    fn finish(&self, turn: Turn, heard: Heard, clock: Clock) -> Result<End> {
         let answer = message(MessageRole::Assistant, heard.answer.clone(), facts(&turn, &heard));
         let message_id = answer.id;
         if let Some(conversation) = turn.conversation {
@@ -262,7 +263,7 @@ impl Core {
         if let Some(error) = heard.failure {
             return Err(error.into());
         }
-        let end = End {
+        Ok(End {
             message_id,
             answer: heard.answer,
             usage: heard.usage,
@@ -271,10 +272,7 @@ impl Core {
             invented: heard.citations.invented(),
             timings: clock.finish(),
             truncated: turn.truncated,
-        };
-        // A client that went away was noticed already.
-        let _ = events.blocking_send(AnswerEvent::End(Box::new(end)));
-        Ok(())
+        })
     }
 }
 

@@ -30,8 +30,10 @@ const EVERYBODY: &str = "*";
 #[into_params(parameter_in = Query)]
 pub(super) struct AnalyticsParams {
     /// From this time on, or the beginning of this day (UTC): RFC 3339; a week ago where left out.
+    #[param(pattern = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$")]
     from: Option<String>,
     /// To this time, or the beginning of this day (UTC): RFC 3339; now where left out.
+    #[param(pattern = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$")]
     to: Option<String>,
     /// Whose queries; `*` for everybody's. Others than the caller's own are for administrators.
     user_id: Option<String>,
@@ -49,6 +51,7 @@ pub(super) struct QueryListParams {
     /// Names the user by one of its sessions.
     session_id: Option<String>,
     /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// From the page before.
     cursor: Option<String>,

@@ -70,10 +70,10 @@ pub(super) fn complete(document: &mut OpenApi) {
             for status in common(path, method, operation, form, &components) {
                 let responses = &mut operation.responses.responses;
                 let reference = || Ref::from_response_name(name(form, status)).into();
-                if !responses.contains_key(&status.to_string()) {
+                responses.entry(status.to_string()).or_insert_with(|| {
                     used.insert((form.schema(), status));
-                    responses.insert(status.to_string(), reference());
-                }
+                    reference()
+                });
             }
         }
     }
