@@ -2,15 +2,29 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::access::Principal;
 use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use crate::app::App;
 use crate::store::{self, Store};
 use crate::types::{Caller, JsonMap, Session, SessionId, TimestampMs, UserId, UserRole};
+use crate::wire;
 
 /// How old `last_active` may be before a use is written down: a commit a call would cost more than it tells.
 const TOUCH_AFTER_MS: i64 = 60_000;
+
+/// On whose behalf.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UserParams {
+    /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
+    pub session_id: Option<String>,
+}
 
 /// What becomes of a session id that nobody knows.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -6,13 +6,11 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::access::Principal;
 use super::blocking::blocking;
-use super::caller::{Unknown, resolve};
-use super::cursor;
+use super::caller::{Unknown, UserParams, resolve};
+use super::cursor::{self, ListParams};
 use super::error::{ApiError, Result};
 use super::extract::{Json, NamePath, Query};
 use crate::app::App;
@@ -82,41 +80,16 @@ pub(super) fn why_unchangeable(
     }
 }
 
-/// On whose behalf, and which page.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct CollectionListParams {
-    /// Names the user by one of its sessions.
-    #[param(value_type = Option<wire::texts::SessionId>, inline)]
-    session_id: Option<String>,
-    /// Items at most, 1 to 200.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
-    /// From the page before.
-    cursor: Option<String>,
-}
-
-/// On whose behalf.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct CollectionParams {
-    /// Names the user by one of its sessions.
-    #[param(value_type = Option<wire::texts::SessionId>, inline)]
-    session_id: Option<String>,
-}
-
 /// List collections
 ///
 /// The caller's own in order of name, then those of others that the caller may read.
 #[utoipa::path(get, path = "/collections", tag = "documents", operation_id = "list_collections",
-    params(CollectionListParams),
+    params(ListParams),
     responses((status = 200, description = "Collections", body = wire::List<wire::CollectionRecord>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     principal: Principal,
-    Query(params): Query<CollectionListParams>,
+    Query(params): Query<ListParams>,
 ) -> Result<Answer<wire::List<wire::CollectionRecord>>> {
     let limit = cursor::limit(params.limit)?;
     let after = params.cursor.map(|text| cursor::decode("collections", &text)).transpose()?;
@@ -156,13 +129,13 @@ fn record(collection: Collection, access: Access, user: &UserId) -> wire::Collec
 ///
 /// One is also created by the first document that names it.
 #[utoipa::path(post, path = "/collections", tag = "documents", operation_id = "create_collection",
-    params(CollectionParams), request_body = wire::CollectionCreate,
+    params(UserParams), request_body = wire::CollectionCreate,
     responses((status = 201, description = "The collection", body = wire::CollectionRecord),
         (status = 409, description = "`conflict`: there is one of this name")))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     principal: Principal,
-    Query(params): Query<CollectionParams>,
+    Query(params): Query<UserParams>,
     Json(body): Json<wire::CollectionCreate>,
 ) -> Result<impl IntoResponse> {
     let name =
@@ -195,13 +168,13 @@ fn find_own(store: &Store, user: &UserId, text: &str) -> Result<CollectionKey> {
 
 /// Show a collection
 #[utoipa::path(get, path = "/collections/{name}", tag = "documents", operation_id = "get_collection",
-    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name; `OWNER%2FNAME` where it is another user's"), CollectionParams),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name; `OWNER%2FNAME` where it is another user's"), UserParams),
     responses((status = 200, description = "The collection", body = wire::CollectionRecord)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     principal: Principal,
     NamePath(name): NamePath,
-    Query(params): Query<CollectionParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<Answer<wire::CollectionRecord>> {
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     blocking(move || {
@@ -213,14 +186,14 @@ pub(super) async fn show(
 
 /// Delete a collection with its documents
 #[utoipa::path(delete, path = "/collections/{name}", tag = "documents", operation_id = "delete_collection",
-    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), CollectionParams),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), UserParams),
     responses((status = 200, description = "What went", body = wire::CollectionDeleted),
         (status = 409, description = "`conflict`: documents came in meanwhile")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     principal: Principal,
     NamePath(name): NamePath,
-    Query(params): Query<CollectionParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<Answer<wire::CollectionDeleted>> {
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     blocking(move || {
@@ -233,13 +206,13 @@ pub(super) async fn delete(
 
 /// List who else may use a collection
 #[utoipa::path(get, path = "/collections/{name}/grants", tag = "documents", operation_id = "list_grants",
-    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), CollectionParams),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), UserParams),
     responses((status = 200, description = "By user", body = wire::List<wire::GrantRecord>)))]
 pub(super) async fn grants(
     State(app): State<Arc<App>>,
     principal: Principal,
     NamePath(name): NamePath,
-    Query(params): Query<CollectionParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<Answer<wire::List<wire::GrantRecord>>> {
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     blocking(move || {
@@ -262,7 +235,7 @@ pub(super) type GrantPath = NamePath<(String, String)>;
 /// Not the default one, which is private.
 #[utoipa::path(put, path = "/collections/{name}/grants/{user_id}", tag = "documents", operation_id = "grant",
     params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), ("user_id" = inline(wire::texts::UserId), Path, description = "Who"),
-        CollectionParams),
+        UserParams),
     request_body = wire::GrantBody,
     responses((status = 200, description = "What is allowed now", body = wire::GrantRecord),
         (status = 409, description = "`conflict`: it is the default one")))]
@@ -270,7 +243,7 @@ pub(super) async fn grant(
     State(app): State<Arc<App>>,
     principal: Principal,
     NamePath((name, user)): GrantPath,
-    Query(params): Query<CollectionParams>,
+    Query(params): Query<UserParams>,
     Json(body): Json<wire::GrantBody>,
 ) -> Result<Answer<wire::GrantRecord>> {
     let access = Access::parse(&body.access)
@@ -295,13 +268,13 @@ pub(super) async fn grant(
 /// Take a grant back
 #[utoipa::path(delete, path = "/collections/{name}/grants/{user_id}", tag = "documents", operation_id = "revoke_grant",
     params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), ("user_id" = inline(wire::texts::UserId), Path, description = "Who"),
-        CollectionParams),
+        UserParams),
     responses((status = 204, description = "It is gone")))]
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     principal: Principal,
     NamePath((name, user)): GrantPath,
-    Query(params): Query<CollectionParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<StatusCode> {
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     blocking(move || {

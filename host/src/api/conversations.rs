@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 
 use super::access::Principal;
 use super::blocking::blocking;
-use super::caller::{Unknown, Who, now_ms, resolve, session_id};
+use super::caller::{Unknown, UserParams, Who, now_ms, resolve, session_id};
 use super::cursor;
 use super::error::{ApiError, Result};
 use super::etag;
@@ -49,16 +49,6 @@ pub(super) struct MessageParams {
     /// The last so many, 1 to 200; 50 where left out.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-    /// Names the user by one of its sessions.
-    #[param(value_type = Option<wire::texts::SessionId>, inline)]
-    session_id: Option<String>,
-}
-
-/// Whose conversation it is.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct UserParams {
     /// Names the user by one of its sessions.
     #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,

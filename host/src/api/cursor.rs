@@ -2,12 +2,31 @@
 
 use std::fmt::Write;
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::error::{ApiError, Result};
 use crate::wire::List;
+use crate::wire::texts::SessionId as SessionIdText;
 use axum::http::StatusCode;
 
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
+
+/// On whose behalf, and which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParams {
+    /// Names the user by one of its sessions.
+    #[param(value_type = Option<SessionIdText>, inline)]
+    pub session_id: Option<String>,
+    /// Items at most, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// From the page before.
+    pub cursor: Option<String>,
+}
 
 /// The `limit` of a list, checked.
 pub(super) fn limit(asked: Option<u32>) -> Result<usize> {

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::access::Principal;
 use super::blocking::blocking;
 use super::caller::{Unknown, now_ms, resolve, session_id};
-use super::cursor;
+use super::cursor::{self, ListParams};
 use super::error::{ApiError, Result};
 use super::extract::{Json, NamePath, Query};
 use super::router::PREFIX;
@@ -22,21 +22,6 @@ use crate::wire;
 
 const CONTEXT_LIMIT_DEFAULT: u32 = 10;
 const TITLE_CHARS_MAX: usize = 500;
-
-/// Which sessions to list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListParams {
-    /// Names the user by one of its sessions.
-    #[param(value_type = Option<wire::texts::SessionId>, inline)]
-    session_id: Option<String>,
-    /// Items at most, 1 to 200.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
-    /// From the page before.
-    cursor: Option<String>,
-}
 
 /// How much of the context to tell.
 #[derive(Deserialize, IntoParams)]

@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::output::{self, Table};
-use super::upkeep::{Target, Via, spinner};
+use super::upkeep::{Local, Target, Via, spinner};
 use super::{Outcome, Result};
 use crate::api::backup_record;
 use crate::backup::{self, plugin_notes};
-use crate::config::{self, Config, Loaded, Options};
+use crate::config::{self, Config, Loaded};
 use crate::plugins;
 use crate::store::{self, BackupStep, PluginNote, Surroundings, Verified};
 use crate::wire::BackupRecord;
@@ -58,25 +58,6 @@ pub(super) struct Verify {
     json: bool,
     #[command(flatten)]
     local: Local,
-}
-
-/// What concerns files of this machine alone: no daemon is asked.
-#[derive(Debug, clap::Args)]
-pub(super) struct Local {
-    /// The config file [default: /etc/smartrag/config.yaml if it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The data directory [default: that of the config]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-}
-
-impl Local {
-    pub fn config(&self) -> anyhow::Result<Config> {
-        let data_dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
-        let overrides = data_dir.map(|dir| ("--data-dir", "data_dir", dir)).into_iter().collect();
-        Ok(config::load(&Options { file: self.config.clone(), overrides })?.config)
-    }
 }
 
 pub(super) fn run(command: Command) -> Result {
@@ -160,7 +141,7 @@ struct Report {
 }
 
 fn verify(args: &Verify) -> Result {
-    let config = args.local.config()?;
+    let config = args.local.loaded()?.config;
     let path = find(&args.backup, args.dir.as_ref().unwrap_or(&config.backup.dir))?;
     let bar = Bar::new("reading the database");
     let verified = store::verify_backup(&path, &mut |step| bar.tell(step));

@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::backup::{Bar, Local, find, installed};
+use super::backup::{Bar, find, installed};
 use super::failure::Failure;
 use super::output;
+use super::upkeep::Local;
 use super::{Outcome, Result};
 use crate::backup::missing;
 use crate::config;
@@ -42,7 +43,7 @@ struct Report {
 }
 
 pub(super) fn run(args: Args) -> Result {
-    let config = args.local.config()?;
+    let config = args.local.loaded()?.config;
     let backup = find(&args.backup, args.dir.as_ref().unwrap_or(&config.backup.dir))?;
     let indexes = config::places(&config).indexes_dir;
     let bar = Bar::new("verifying the backup");

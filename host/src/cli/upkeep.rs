@@ -14,15 +14,31 @@ use crate::config::{self, Config, Loaded, Options};
 use crate::search::Search;
 use crate::store::Store;
 
-/// Which daemon, or which directory.
+/// Which directory of this machine.
 #[derive(Debug, clap::Args)]
-pub(super) struct At {
+pub(super) struct Local {
     /// The config file [default: /etc/smartrag/config.yaml if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The data directory, where no daemon runs
+    /// The data directory, where no daemon runs [default: that of the config]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+impl Local {
+    /// The configuration of this machine, which need not be that of the daemon.
+    pub fn loaded(&self) -> anyhow::Result<Loaded> {
+        let data_dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
+        let overrides = data_dir.map(|dir| ("--data-dir", "data_dir", dir)).into_iter().collect();
+        Ok(config::load(&Options { file: self.config.clone(), overrides })?)
+    }
+}
+
+/// Which daemon, or which directory.
+#[derive(Debug, clap::Args)]
+pub(super) struct At {
+    #[command(flatten)]
+    local: Local,
     /// Address of the daemon [default: that of the config]
     #[arg(long, env = "SMARTRAG_URL", value_name = "URL")]
     url: Option<String>,
@@ -62,7 +78,7 @@ enum Found {
 impl Target {
     /// The configuration of this machine, which need not be that of the daemon.
     pub fn loaded(&self) -> anyhow::Result<Loaded> {
-        self.at.loaded()
+        self.at.local.loaded()
     }
 
     /// The daemon, if it is meant and answers.
@@ -106,14 +122,8 @@ impl At {
         }
     }
 
-    fn loaded(&self) -> anyhow::Result<Loaded> {
-        let data_dir = self.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
-        let overrides = data_dir.map(|dir| ("--data-dir", "data_dir", dir)).into_iter().collect();
-        Ok(config::load(&Options { file: self.config.clone(), overrides })?)
-    }
-
     fn look(&self, user: Option<&str>) -> anyhow::Result<Found> {
-        let config = self.loaded()?.config;
+        let config = self.local.loaded()?.config;
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let caller = Caller { api_key: given(&self.api_key), user: user.map(str::to_owned), session: None };
         let named = given(&self.url);
@@ -125,7 +135,7 @@ impl At {
         let url = named.clone().unwrap_or_else(|| format!("http://{}", reachable(config.api.bind)));
         let client = Client::new(&url, caller)?;
         // Whoever names a directory means that one, not what a daemon on the usual port has.
-        if self.data_dir.is_none() || named.is_some() {
+        if self.local.data_dir.is_none() || named.is_some() {
             match wait_for(async { Ok(client.health().await) })? {
                 Err(Error::NoDaemon(_)) if named.is_none() => {}
                 Err(error) => return Err(error.into()),

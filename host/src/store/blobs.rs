@@ -194,15 +194,8 @@ impl Files {
         self.tmp.join(hash.to_string())
     }
 
-    /// Before a blob of this hash comes or goes.
-    pub(super) fn mark(&self, hash: &ContentHash) -> Result<()> {
-        let marker = self.marker(hash);
-        File::create(&marker).map_err(at(&marker))?;
-        sync_dir(&self.tmp)
-    }
-
-    /// The same for many.
-    pub(super) fn mark_all<'a>(&self, hashes: impl Iterator<Item = &'a ContentHash>) -> Result<()> {
+    /// Before blobs of these hashes come or go.
+    pub(super) fn mark<'a>(&self, hashes: impl Iterator<Item = &'a ContentHash>) -> Result<()> {
         for hash in hashes {
             let marker = self.marker(hash);
             File::create(&marker).map_err(at(&marker))?;

@@ -115,7 +115,7 @@ fn commit_one(
     let mut owner = collection::record(txn, &place.collection)?.ok_or(Error::NotFound)?;
     let first_row = take_rows(&mut owner, finished.chunks.len())?;
     let record = merged(stored, finished, first_row);
-    txn.open_table(DOCUMENTS)?.insert(place.key, pack(&record)?.as_slice())?;
+    documents::put(txn, place.key, &record)?;
     txn.open_table(FAILED)?.remove(place.key.1)?;
     replace_rows(txn, place.key, finished, former)?;
     job_committed(txn, place.key.1)?;

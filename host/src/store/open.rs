@@ -211,7 +211,7 @@ impl Store {
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let gate = self.0.gate.lock();
-        hashes.iter().try_for_each(|hash| self.files().mark(hash))?;
+        self.files().mark(hashes.iter())?;
         let result = work();
         // Their markers tell the end of the backup, or the next start, what to look at.
         if !gate.kept {

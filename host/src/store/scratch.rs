@@ -325,7 +325,6 @@ fn read_note(bytes: &[u8]) -> Option<Note<'_>> {
     })
 }
 
-/// Files of earlier processes, oldest first.
 /// Removes all saved work below a directory, which need not be there.
 pub(super) fn forget_all(dir: &Path) -> Result<()> {
     if !dir.exists() {
@@ -334,6 +333,7 @@ pub(super) fn forget_all(dir: &Path) -> Result<()> {
     segment_paths(dir)?.into_values().try_for_each(|path| fs::remove_file(&path).map_err(at(&path)))
 }
 
+/// Files of earlier processes, oldest first.
 fn segment_paths(dir: &Path) -> Result<BTreeMap<u64, PathBuf>> {
     let mut paths = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(at(dir))? {

@@ -1,6 +1,6 @@
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
-use super::records::{DocumentRecord, pack};
+use super::records::DocumentRecord;
 use super::tables::*;
 use super::{Error, NewDocument, Result, Store, Submitted, blobs, collections, documents, paths};
 use crate::types::*;
@@ -92,7 +92,7 @@ impl Store {
         };
         txn.open_table(LOCATORS)?.insert(number(id), collection)?;
         txn.open_table(BY_HASH)?.insert((collection, &hash.0), number(id))?;
-        txn.open_table(DOCUMENTS)?.insert((collection, number(id)), pack(&record)?.as_slice())?;
+        documents::put(txn, (collection, number(id)), &record)?;
         if let Some(path) = &new.path {
             paths::note(txn, (collection, number(id)), path)?;
         }

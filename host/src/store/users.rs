@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::records::{CollectionRecord, UserRecord, pack, unpack, user};
 use super::tables::*;
@@ -69,10 +69,12 @@ impl Store {
 
     /// Creates a user; `Conflict` if there is one of this name.
     pub fn create_user(&self, id: &UserId, now: TimestampMs) -> Result<User> {
-        if self.user(id)?.is_some_and(|user| user.created_at.is_some()) {
-            return Err(Error::Conflict(format!("there is a user {:?} already", id.as_str())));
-        }
-        self.engine().write(|txn| ensure(txn, id, now))?;
+        self.engine().write(|txn| {
+            if txn.open_table(USERS)?.get(id.as_str())?.is_some() {
+                return Err(Error::Conflict(format!("there is a user {:?} already", id.as_str())));
+            }
+            ensure(txn, id, now)
+        })?;
         self.user(id)?.ok_or(Error::NotFound)
     }
 
@@ -88,10 +90,5 @@ impl Store {
         })?;
         self.forget_queries_of(id)?;
         Ok(known)
-    }
-
-    /// Whether anybody has a key.
-    pub fn has_keys(&self) -> Result<bool> {
-        self.engine().read(|txn| Ok(!txn.open_table(KEYS)?.is_empty()?))
     }
 }

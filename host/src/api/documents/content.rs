@@ -9,9 +9,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use futures_util::{Stream, stream};
 
-use super::one::{OneParams, find, unknown, who};
+use super::one::{find, unknown, who};
 use crate::api::access::Principal;
 use crate::api::blocking::blocking;
+use crate::api::caller::UserParams;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{DocumentPath, Query};
 use crate::app::App;
@@ -23,14 +24,14 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// Get the original bytes
 #[utoipa::path(get, path = "/documents/{id}/content", tag = "documents", operation_id = "get_document_content",
-    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams),
     responses((status = 200, description = "The file as an attachment", body = Vec<u8>,
         content_type = "application/octet-stream")))]
 pub(in crate::api) async fn content(
     State(app): State<Arc<App>>,
     principal: Principal,
     DocumentPath(id): DocumentPath,
-    Query(params): Query<OneParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<Response> {
     let who = who(&app, &principal, params).await?;
     let (document, blob) = blocking(move || {

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use crate::api::access::Principal;
 use crate::api::blocking::blocking;
-use crate::api::caller::{Unknown, Who, resolve};
+use crate::api::caller::{Unknown, UserParams, Who, resolve};
 use crate::api::collections::why_unchangeable;
 use crate::api::cursor;
 use crate::api::error::{ApiError, Result};
@@ -19,16 +19,6 @@ use crate::app::App;
 use crate::store::Store;
 use crate::types::{Chunk, Document, DocumentId, UserId};
 use crate::wire;
-
-/// On whose behalf.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(in crate::api) struct OneParams {
-    /// Names the user by one of its sessions.
-    #[param(value_type = Option<wire::texts::SessionId>, inline)]
-    pub session_id: Option<String>,
-}
 
 /// Which chunks.
 #[derive(Deserialize, IntoParams)]
@@ -47,7 +37,7 @@ pub(in crate::api) struct ChunkListParams {
 
 /// Show a document
 #[utoipa::path(get, path = "/documents/{id}", tag = "documents", operation_id = "get_document",
-    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams,
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams,
         ("If-None-Match" = Option<String>, Header, description = "Only if it has none of these tags")),
     responses((status = 200, description = "The document", body = wire::DocumentRecord,
         headers(("etag" = String, description = "For `If-Match` and `If-None-Match`"))),
@@ -57,7 +47,7 @@ pub(in crate::api) async fn show(
     headers: HeaderMap,
     principal: Principal,
     DocumentPath(id): DocumentPath,
-    Query(params): Query<OneParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<Response> {
     let who = who(&app, &principal, params).await?;
     let document = blocking(move || find(&app.store, who.user(), id)).await?;
@@ -66,14 +56,14 @@ pub(in crate::api) async fn show(
 
 /// Show a document's normalised text, into which all offsets point
 #[utoipa::path(get, path = "/documents/{id}/text", tag = "documents", operation_id = "get_document_text",
-    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams),
     responses((status = 200, description = "The text", body = String, content_type = "text/plain"),
         (status = 409, description = "`conflict`: it has no text, or none yet")))]
 pub(in crate::api) async fn text(
     State(app): State<Arc<App>>,
     principal: Principal,
     DocumentPath(id): DocumentPath,
-    Query(params): Query<OneParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<impl IntoResponse> {
     let who = who(&app, &principal, params).await?;
     let text = blocking(move || {
@@ -106,7 +96,7 @@ pub(in crate::api) async fn chunks(
     let limit = cursor::limit(params.limit)?;
     let last = params.cursor.map(|text| cursor::decode("chunks", &text)).transpose()?;
     let from = last.map(|text| next_index(&text)).transpose()?.unwrap_or(0);
-    let who = who(&app, &principal, OneParams { session_id: params.session_id }).await?;
+    let who = who(&app, &principal, UserParams { session_id: params.session_id }).await?;
     let slice = blocking(move || {
         find(&app.store, who.user(), id)?;
         app.store.chunks(who.user(), id, from, limit).map_err(ApiError::from)
@@ -125,13 +115,13 @@ fn next_index(text: &str) -> Result<u32> {
 ///
 /// Its present chunks stay searchable until the new ones replace them.
 #[utoipa::path(post, path = "/documents/{id}/reprocess", tag = "documents", operation_id = "reprocess_document",
-    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams),
     responses((status = 202, description = "It is queued", body = wire::DocumentRecord)))]
 pub(in crate::api) async fn reprocess(
     State(app): State<Arc<App>>,
     principal: Principal,
     DocumentPath(id): DocumentPath,
-    Query(params): Query<OneParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<impl IntoResponse> {
     let who = who(&app, &principal, params).await?;
     let document = blocking(move || match app.ingest.reprocess(who.user(), id)? {
@@ -146,14 +136,14 @@ pub(in crate::api) async fn reprocess(
 ///
 /// It fails with the code `cancelled`; chunks of an earlier version stay searchable. 409 where the work is done already.
 #[utoipa::path(post, path = "/documents/{id}/cancel", tag = "documents", operation_id = "cancel_document",
-    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams),
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams),
     responses((status = 200, description = "The document as it stands", body = wire::DocumentRecord),
         (status = 409, description = "`conflict`: the work is done")))]
 pub(in crate::api) async fn cancel(
     State(app): State<Arc<App>>,
     principal: Principal,
     DocumentPath(id): DocumentPath,
-    Query(params): Query<OneParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<Answer<wire::DocumentRecord>> {
     let who = who(&app, &principal, params).await?;
     let document = blocking(move || match app.ingest.cancel(who.user(), id)? {
@@ -167,7 +157,7 @@ pub(in crate::api) async fn cancel(
 ///
 /// No search that starts after the answer finds it. With `If-Match` only while it is as it was read.
 #[utoipa::path(delete, path = "/documents/{id}", tag = "documents", operation_id = "delete_document",
-    params(("id" = String, Path, format = "uuid", description = "Its id"), OneParams,
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams,
         ("If-Match" = Option<String>, Header, description = "Only while it has one of these tags")),
     responses((status = 200, description = "What was purged", body = wire::DocumentDeleted),
         (status = 412, description = "`precondition_failed`: it was changed since it was read")))]
@@ -176,7 +166,7 @@ pub(in crate::api) async fn delete(
     headers: HeaderMap,
     principal: Principal,
     DocumentPath(id): DocumentPath,
-    Query(params): Query<OneParams>,
+    Query(params): Query<UserParams>,
 ) -> Result<Answer<wire::DocumentDeleted>> {
     let who = who(&app, &principal, params).await?;
     let purged = blocking(move || {
@@ -192,7 +182,7 @@ pub(in crate::api) async fn delete(
     Ok(Answer(wire::DocumentDeleted { document_id: id.to_string(), purged }))
 }
 
-pub(super) async fn who(app: &Arc<App>, principal: &Principal, params: OneParams) -> Result<Who> {
+pub(super) async fn who(app: &Arc<App>, principal: &Principal, params: UserParams) -> Result<Who> {
     resolve(app, principal, params.session_id.as_deref(), Unknown::Refuse).await
 }
 

@@ -159,7 +159,7 @@ impl Restore<'_> {
                 missing.push((hash, size));
             }
         }
-        files.mark_all(missing.iter().map(|(hash, _)| hash))?;
+        files.mark(missing.iter().map(|(hash, _)| hash))?;
         for (nth, (hash, size)) in missing.iter().enumerate() {
             go_on(progress, BackupStep::Files(nth as u64, missing.len() as u64))?;
             files.check_room(*size)?;
@@ -217,5 +217,5 @@ fn mark_unnamed(txn: &ReadTransaction, files: &Files) -> Result<()> {
             unnamed.push(hash);
         }
     }
-    files.mark_all(unnamed.iter())
+    files.mark(unnamed.iter())
 }

@@ -68,8 +68,7 @@ fn what_a_crash_left_is_removed_at_the_next_start() {
     let kept = submit(&store, &home, &large(4)).document;
     let orphan = staged(&store, &large(5)).hash();
     // As if the process had died between placing a file and its record, and in the middle of an upload.
-    store.files().mark(&orphan).unwrap();
-    store.files().mark(&kept.hash).unwrap();
+    store.files().mark([&orphan, &kept.hash].into_iter()).unwrap();
     let name = orphan.to_string();
     let place = dir.path().join("file_storage").join(&name[..2]).join(&name[2..4]);
     std::fs::create_dir_all(&place).unwrap();
