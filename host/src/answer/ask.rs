@@ -11,6 +11,7 @@ use super::cite::Citations;
 use super::condense::{by_model, standalone};
 use super::prompt::Material;
 use super::retrieve::Clock;
+use super::slots::Slot;
 use super::templates::{Prompts, Use};
 use super::usage::Note;
 use super::{AnswerEvent, Begin, Core, End, Error, Question, Result, Thread, prompt};
@@ -68,10 +69,10 @@ struct Heard {
 
 impl Core {
     /// Answers into `events`; a closed channel ends the generation.
-    pub(super) fn ask(&self, caller: &Caller, question: Question, events: &Sender<AnswerEvent>) {
+    pub(super) fn ask(&self, caller: &Caller, question: Question, slot: Slot, events: &Sender<AnswerEvent>) {
         let mut note = Note::new(caller, QueryKind::Question, &question.search);
         let retrieve = question.retrieve;
-        let result = self.answer(caller, question, events, &mut note);
+        let result = self.answer(caller, question, slot, events, &mut note);
         metrics().query("answer", result.is_ok());
         if result.is_err() {
             note.ends(QueryOutcome::Failed);
@@ -91,6 +92,7 @@ impl Core {
         &self,
         caller: &Caller,
         question: Question,
+        mut slot: Slot,
         events: &Sender<AnswerEvent>,
         note: &mut Note,
     ) -> Result<End> {
@@ -108,11 +110,11 @@ impl Core {
         let mut search = question.search.clone();
         let mut found = Vec::new();
         if question.retrieve {
-            search.query = asking.standalone();
+            search.query = asking.standalone(&mut slot);
             clock.lap("condense");
-            found = self.passages(caller, &search, &mut clock)?;
+            found = self.passages(caller, &search, &mut slot, &mut clock)?;
         }
-        let started = self.start(asking, &search.query, found)?;
+        let started = self.start(asking, &search.query, found, slot)?;
         clock.lap("prepare");
         let turn = Turn {
             question: message(MessageRole::User, question.search.query.clone(), JsonMap::new()),
@@ -139,6 +141,8 @@ impl Core {
             }
             Err(_) => Heard { interrupted: true, ..Heard::new(&turn.begin) },
         };
+        // What follows waits for the disk.
+        drop(started.slot);
         // Whoever left before the end says nothing about the backend.
         if heard.failure.is_some() || !heard.interrupted {
             started.backend.note(heard.failure.as_ref());
@@ -180,7 +184,14 @@ impl Core {
     }
 
     /// The first backend of the chain that begins an answer. The last one gets some time if it is starting.
-    fn start(&self, asking: Asking<'_>, standalone: &str, found: Vec<Passage>) -> Result<Started> {
+    fn start(
+        &self,
+        asking: Asking<'_>,
+        standalone: &str,
+        found: Vec<Passage>,
+        slot: Slot,
+    ) -> Result<Started> {
+        let mut slot = Some(slot);
         let Asking { chain, question, history, prompts, cancel } = asking;
         let asked = &question.search.query;
         let language = answer_language(question.language.as_deref(), asked, &found);
@@ -222,6 +233,8 @@ impl Core {
                 options: question.options.clone(),
                 cancel: cancel.clone(),
             };
+            // A model takes its time, and mostly that of another process.
+            slot = slot.filter(|_| info.wants_sentences && !backend.has_server());
             let patience = if at + 1 == chain.len() { PATIENCE } else { Duration::ZERO };
             match begin(generator.as_ref(), &request, patience) {
                 Ok(generation) => {
@@ -230,6 +243,7 @@ impl Core {
                         false => String::new(),
                     };
                     return Ok(Started {
+                        slot,
                         generation,
                         sources: fitting.passages.to_vec(),
                         truncated: fitting.passages.len() < found.len(),
@@ -278,15 +292,19 @@ impl Core {
 
 impl Asking<'_> {
     /// What to search for: the question, made to stand alone where there was something before it.
-    fn standalone(self) -> String {
+    fn standalone(self, slot: &mut Slot) -> String {
         let Self { chain, question, history, prompts, cancel } = self;
         let asked = &question.search.query;
         let follows = history.iter().any(|message| message.role == MessageRole::User);
-        let first = chain.first().filter(|_| follows);
+        let first = chain.first().filter(|_| follows).and_then(|backend| backend.generator().ok());
         let language = answer_language(question.language.as_deref(), asked, &[]);
         let material = Material { language: &language, question: asked, passages: &[], history, weak: false };
         first
-            .and_then(|backend| by_model(backend, question.model.clone(), prompts, &material, cancel))
+            .filter(|generator| generator.info().strong)
+            .and_then(|generator| {
+                let model = question.model.clone();
+                slot.aside(|| by_model(generator.as_ref(), model, prompts, &material, cancel))
+            })
             .unwrap_or_else(|| standalone(asked, history))
     }
 }
@@ -300,6 +318,8 @@ fn given(said: &[(MessageRole, String)], retrieve: bool) -> Vec<Message> {
 }
 
 struct Started {
+    /// Kept by what computes the answer here and now.
+    slot: Option<Slot>,
     generation: Generation,
     sources: Vec<Passage>,
     truncated: bool,

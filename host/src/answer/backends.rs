@@ -55,7 +55,7 @@ impl Backends {
         let named =
             config.named.iter().map(|(name, config)| (name.clone(), Backend::new(plugins, name, config)));
         let named: BTreeMap<_, _> = named.collect();
-        named.values().filter(|backend| !backend.config.has_server()).for_each(|backend| backend.probe());
+        named.values().filter(|backend| !backend.has_server()).for_each(|backend| backend.probe());
         Self::watched(config.default.clone(), named)
     }
 
@@ -80,7 +80,7 @@ impl Backends {
 
     fn watched(default: String, named: BTreeMap<String, Arc<Backend>>) -> Arc<Self> {
         let backends = Arc::new(Self { default, named });
-        let remote = backends.named.values().any(|backend| backend.config.has_server());
+        let remote = backends.named.values().any(|backend| backend.has_server());
         let weak = Arc::downgrade(&backends);
         let spawn = || thread::Builder::new().name("backends".into()).spawn(move || watch(&weak));
         if remote && let Err(error) = spawn() {
@@ -105,7 +105,7 @@ impl Backends {
 
     /// A generator of this house that judges sentences instead of reading prompts.
     pub(super) fn judge(&self) -> Option<Arc<dyn Generator>> {
-        let local = self.named.values().filter(|backend| !backend.config.has_server());
+        let local = self.named.values().filter(|backend| !backend.has_server());
         local
             .filter_map(|backend| backend.generator().ok())
             .find(|generator| generator.info().wants_sentences)
@@ -125,6 +125,10 @@ impl Backend {
     fn new(plugins: &Plugins, name: &str, config: &BackendConfig) -> Arc<Self> {
         let (name, config, plugins) = (name.to_owned(), config.clone(), plugins.clone());
         Arc::new(Self { name, config, plugins, state: Mutex::default() })
+    }
+
+    pub(super) fn has_server(&self) -> bool {
+        self.config.has_server()
     }
 
     fn was_probed(&self) -> bool {
@@ -216,9 +220,8 @@ impl Backend {
         let state = self.state.lock();
         let info = state.generator.as_ref().map(|generator| generator.info());
         let configured = self.config.plugin.settings.get("model").and_then(|model| model.as_str());
-        let waiting = || {
-            (self.config.has_server() && state.probed.is_none()).then(|| "it was not asked yet".to_owned())
-        };
+        let waiting =
+            || (self.has_server() && state.probed.is_none()).then(|| "it was not asked yet".to_owned());
         ModelStatus {
             role: Role::Generator,
             name: self.name.clone(),
@@ -246,7 +249,7 @@ fn watch(backends: &Weak<Backends>) {
         there
             .named
             .values()
-            .filter(|backend| backend.config.has_server())
+            .filter(|backend| backend.has_server())
             .for_each(|backend| backend.probe_if_due());
         drop(there);
         thread::sleep(LOOK);

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::backends::Backend;
 use super::prompt::Material;
 use super::templates::{Prompts, Use};
-use crate::plugins::{Cancel, GenerateEvent, GenerateOptions, GenerateRequest};
+use crate::plugins::{Cancel, GenerateEvent, GenerateOptions, GenerateRequest, Generator};
 use crate::types::{Message, MessageRole};
 
 /// Tokens of a rewritten question at most.
@@ -40,13 +39,12 @@ pub(super) fn standalone(question: &str, history: &[Message]) -> String {
 
 /// The question as the model rewrites it; `None` if it does not, in time, with a usable text.
 pub(super) fn by_model(
-    backend: &Backend,
+    generator: &dyn Generator,
     model: Option<String>,
     prompts: &Prompts,
     material: &Material<'_>,
     cancel: &Cancel,
 ) -> Option<String> {
-    let generator = backend.generator().ok().filter(|generator| generator.info().strong)?;
     let (until, asked) = (Instant::now() + TIME_MAX, cancel.clone());
     let request = GenerateRequest {
         model,

@@ -10,6 +10,7 @@ mod fold;
 mod fusion;
 mod prompt;
 mod retrieve;
+mod slots;
 mod templates;
 mod usage;
 
@@ -26,9 +27,11 @@ use crate::store::{Slice, Store};
 use crate::types::*;
 
 use backends::Backends;
+use slots::{Haste, Slots};
 use templates::Use;
 use usage::{Note, UsageLog};
 
+pub use slots::Slot;
 pub use templates::{PromptProblems, Prompts, SHIPPED};
 pub use usage::{Day, Figures, Latency};
 
@@ -257,6 +260,8 @@ pub struct Settings {
     pub prompts: Prompts,
     pub search: SearchConfig,
     pub analytics: AnalyticsConfig,
+    /// Whether texts are embedded by a server, which is waited for.
+    pub embeds_elsewhere: bool,
 }
 
 /// The answering service. Cheap to clone.
@@ -272,8 +277,10 @@ struct Core {
     embedders: Embedders,
     backends: ArcSwap<Backends>,
     prompts: ArcSwap<Prompts>,
+    embeds_elsewhere: bool,
     config: SearchConfig,
     usage: UsageLog,
+    slots: Slots,
 }
 
 /// Events that wait for a slow client before the generation waits, too.
@@ -289,21 +296,44 @@ impl Answers {
         embedders: Embedders,
         settings: Settings,
     ) -> Self {
-        let Settings { backends, prompts, search: config, analytics } = settings;
+        let Settings { backends, prompts, search: config, analytics, embeds_elsewhere } = settings;
         let backends = ArcSwap::new(Backends::load(&plugins, &backends));
         let prompts = ArcSwap::from_pointee(prompts);
         let embedder = embedders.main().clone();
         let usage = UsageLog::start(store.clone(), analytics);
-        Self(Arc::new(Core { store, search, plugins, embedder, embedders, backends, prompts, config, usage }))
+        let slots = Slots::new();
+        Self(Arc::new(Core {
+            store,
+            search,
+            plugins,
+            embedder,
+            embedders,
+            embeds_elsewhere,
+            backends,
+            prompts,
+            config,
+            usage,
+            slots,
+        }))
+    }
+
+    /// Waits for a slot to search for this user, before a thread is taken for it.
+    pub async fn slot(&self, user: &UserId) -> Slot {
+        self.0.slots.wait(user, Haste::Search).await
+    }
+
+    /// As [`Self::slot`], for a thread. Blocks.
+    pub fn slot_blocking(&self, user: &UserId) -> Slot {
+        self.0.slots.wait_blocking(user, Haste::Search)
     }
 
     /// Searches. Blocks.
     ///
     /// # Errors
     /// An unknown collection; those of embedder (vector mode only), reranker, store and index.
-    pub fn search(&self, caller: &Caller, request: &SearchRequest) -> Result<SearchResult> {
+    pub fn search(&self, caller: &Caller, request: &SearchRequest, slot: &mut Slot) -> Result<SearchResult> {
         let mut note = Note::new(caller, QueryKind::Search, request);
-        let result = self.0.search(caller, request);
+        let result = self.0.search(caller, request, slot);
         crate::telemetry::metrics().query("search", result.is_ok());
         if let Ok(found) = &result {
             note.found(&found.passages);
@@ -361,7 +391,13 @@ impl Answers {
     pub fn ask(&self, caller: Caller, question: Question) -> mpsc::Receiver<AnswerEvent> {
         let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
         let core = self.0.clone();
-        tokio::task::spawn_blocking(move || core.ask(&caller, question, &sender));
+        tokio::spawn(async move {
+            let slot = core.slots.wait(&caller.user, Haste::Answer).await;
+            // Whoever left while waiting asks nothing any more.
+            if !sender.is_closed() {
+                tokio::task::spawn_blocking(move || core.ask(&caller, question, slot, &sender));
+            }
+        });
         receiver
     }
 
@@ -369,8 +405,13 @@ impl Answers {
     ///
     /// # Errors
     /// As for [`Self::search`].
-    pub fn enhance(&self, caller: &Caller, request: &SearchRequest) -> Result<EnhancedPrompt> {
-        let sources = self.0.search(caller, request)?.passages;
+    pub fn enhance(
+        &self,
+        caller: &Caller,
+        request: &SearchRequest,
+        slot: &mut Slot,
+    ) -> Result<EnhancedPrompt> {
+        let sources = self.0.search(caller, request, slot)?.passages;
         let material = prompt::Material {
             language: &ask::answer_language(None, &request.query, &sources),
             question: &request.query,

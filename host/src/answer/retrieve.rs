@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::diversity::diversify;
 use super::fold::Folds;
 use super::fusion::Join;
+use super::slots::Slot;
 use super::{
     Core, Error, Explanation, Result, SearchRequest, SearchResult, Searched, SimilarDocument, Timings,
 };
@@ -72,9 +73,14 @@ struct Plan<'a> {
 }
 
 impl Core {
-    pub(super) fn search(&self, caller: &Caller, request: &SearchRequest) -> Result<SearchResult> {
+    pub(super) fn search(
+        &self,
+        caller: &Caller,
+        request: &SearchRequest,
+        slot: &mut Slot,
+    ) -> Result<SearchResult> {
         let mut clock = Clock::start();
-        let (passages, explanation) = self.find(caller, request, &mut clock)?;
+        let (passages, explanation) = self.find(caller, request, slot, &mut clock)?;
         Ok(SearchResult { passages, timings: clock.finish(), explanation })
     }
 
@@ -82,9 +88,10 @@ impl Core {
         &self,
         caller: &Caller,
         request: &SearchRequest,
+        slot: &mut Slot,
         clock: &mut Clock,
     ) -> Result<Vec<Passage>> {
-        Ok(self.find(caller, request, clock)?.0)
+        Ok(self.find(caller, request, slot, clock)?.0)
     }
 
     /// Finds, reads, folds, reranks and diversifies.
@@ -92,9 +99,11 @@ impl Core {
         &self,
         caller: &Caller,
         request: &SearchRequest,
+        slot: &mut Slot,
         clock: &mut Clock,
     ) -> Result<(Vec<Passage>, Explanation)> {
-        let mut plan = self.plan(caller, request)?;
+        let plan = || self.plan(caller, request);
+        let mut plan = if self.embeds_elsewhere { slot.aside(plan) } else { plan() }?;
         clock.lap("embed");
         let (mut passages, collections) = self.gather(&mut plan, clock)?;
         let reranker = self.reranker(request);

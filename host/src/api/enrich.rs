@@ -6,7 +6,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 
 use super::access::Principal;
-use super::blocking::blocking;
+use super::blocking::{blocking, in_slot};
 use super::caller::{Unknown, resolve};
 use super::error::{ApiError, Result};
 use super::extract::Json;
@@ -44,8 +44,8 @@ async fn prompt(
     let top_k = body.top_k.unwrap_or(wire::TOP_K_DEFAULT);
     let checked = Checked::new(&query, top_k, body.filter.as_ref(), body.collection.as_deref())?;
     let who = resolve(app, principal, body.session_id.as_deref(), Unknown::Create).await?;
-    let (request, answers) = (checked.request(who.user()), app.answers.clone());
-    let made = blocking(move || answers.enhance(&who.caller, &request)).await?;
+    let (request, answers, user) = (checked.request(who.user()), app.answers.clone(), who.user().clone());
+    let made = in_slot(&app.answers, &user, move |slot| answers.enhance(&who.caller, &request, slot)).await?;
     let metadata =
         wire::EnhancedPromptMetadata { sources_count: made.sources.len(), total_tokens: made.total_tokens };
     Ok(wire::EnrichAnswer::Prompt(Box::new(wire::EnhancedPrompt {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::access::Principal;
-use super::blocking::blocking;
+use super::blocking::in_slot;
 use super::caller::{Unknown, Who, resolve};
 use super::collections::Named;
 use super::error::{ApiError, Result};
@@ -88,7 +88,9 @@ pub(super) async fn similar(
 ) -> Result<Answer<wire::SimilarAnswer>> {
     let top_k = check_top_k(params.top_k.unwrap_or(wire::TOP_K_DEFAULT), "?top_k")?;
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
-    let found = blocking(move || app.answers.similar(&who.caller, id, top_k)).await?;
+    let (answers, caller) = (app.answers.clone(), who.caller);
+    let user = caller.user.clone();
+    let found = in_slot(&app.answers, &user, move |_| answers.similar(&caller, id, top_k)).await?;
     let results = found.into_iter().map(|similar| wire::SimilarDocument {
         document_id: similar.document.id.to_string(),
         filename: similar.document.filename.clone(),
@@ -117,8 +119,8 @@ async fn run(
     request.diversity = body.diversity;
     request.typo_tolerance = body.typo_tolerance;
     request.highlight = body.highlight;
-    let answers = app.answers.clone();
-    blocking(move || answers.search(&caller, &request)).await
+    let (answers, user) = (app.answers.clone(), caller.user.clone());
+    in_slot(&app.answers, &user, move |slot| answers.search(&caller, &request, slot)).await
 }
 
 /// What searches and questions have in common, checked before the caller is looked up.

@@ -103,6 +103,7 @@ impl App {
                 prompts,
                 search: config.search.clone(),
                 analytics: config.analytics,
+                embeds_elsewhere: config.embedder.has_server(),
             },
         );
         let sampler = Sampler::start(store.clone(), answers.clone(), &config.data_dir)?;

@@ -132,6 +132,13 @@ pub struct PluginRef {
     pub settings: JsonMap,
 }
 
+impl PluginRef {
+    /// Whether it names a server.
+    pub fn has_server(&self) -> bool {
+        self.settings.contains_key(SERVER)
+    }
+}
+
 /// A named backend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendConfig {
@@ -144,7 +151,7 @@ pub struct BackendConfig {
 impl BackendConfig {
     /// Whether it names a server.
     pub fn has_server(&self) -> bool {
-        self.plugin.settings.contains_key(SERVER)
+        self.plugin.has_server()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -21,8 +21,12 @@ const BATCH_DOCUMENTS: usize = 32;
 const BATCH_BYTES: u64 = 1 << 20;
 /// Documents of one commit at most.
 const COMMIT_DOCUMENTS: usize = 256;
+/// For how long a commit waits for more of them while many search.
+const GATHER: Duration = Duration::from_millis(200);
 /// While one waits for the indexes, the other has the store commit.
 const COMMITTERS: usize = 2;
+/// Of the workers.
+const NICENESS: i32 = 10;
 /// How long a thread waits before it looks again without being woken.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -110,6 +114,8 @@ impl Workers {
 }
 
 fn work(core: &Core, signal: &Signal, done: &SyncSender<Vec<Finished>>) {
+    // Whoever asks waits for the answer, whoever uploads does not. If it is refused, all compete: slower, not wrong.
+    let _ = rustix::process::nice(NICENESS);
     let mut seen = 0;
     while !signal.stopped() {
         match claim(core) {
@@ -181,16 +187,20 @@ fn stages(core: &Core, signal: &Signal, jobs: Vec<Job>) -> Result<Option<Vec<Wor
 fn commit(core: &Core, signal: &Signal, finished: &Mutex<Receiver<Vec<Finished>>>) {
     loop {
         // Not held while the batch is committed.
-        let Some(batch) = next_batch(&finished.lock()) else { return };
+        let Some(batch) = next_batch(core, &finished.lock()) else { return };
         commit_batch(core, signal, &batch);
     }
 }
 
-/// What the workers have finished by now; waits for the first. `None` when they have ended.
-fn next_batch(finished: &Receiver<Vec<Finished>>) -> Option<Vec<Finished>> {
+/// What the workers have finished by now; waits for the first, and for a few more while many search: each commit costs them
+/// more than its documents. `None` when the workers have ended.
+fn next_batch(core: &Core, finished: &Receiver<Vec<Finished>>) -> Option<Vec<Finished>> {
     let mut batch = finished.recv().ok()?;
+    let gather = if core.indexer.search.is_crowded() { GATHER } else { Duration::ZERO };
+    let until = Instant::now() + gather;
     while batch.len() < COMMIT_DOCUMENTS {
-        let Ok(more) = finished.try_recv() else { break };
+        let left = until.saturating_duration_since(Instant::now());
+        let Ok(more) = finished.recv_timeout(left) else { break };
         batch.extend(more);
     }
     Some(batch)

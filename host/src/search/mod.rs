@@ -223,6 +223,11 @@ impl Search {
         collection.search(query, seat.is_alone)
     }
 
+    /// Whether many searches are under way these moments: what can wait a little should.
+    pub fn is_crowded(&self) -> bool {
+        self.shared.searches.is_crowded()
+    }
+
     /// Marks the words of a query in the texts of its hits. For an unknown collection it marks nothing.
     pub fn marker(&self, id: CollectionId, query: &SearchQuery) -> Result<Marker> {
         self.get(id).map_or_else(|| Ok(Marker::default()), |collection| collection.marker(query))

@@ -2,12 +2,15 @@
 //! each other, and all end late.
 
 use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 /// Searches that must find all other seats free, one after the other, until one is taken to be alone: between two of
 /// many clients there is a moment without a search, too.
 const QUIET: u32 = 4;
+/// How long two searches at once are remembered.
+const CROWDED: Duration = Duration::from_millis(250);
 
 /// Seats for searches.
 pub struct Seats {
@@ -21,6 +24,8 @@ struct State {
     taken: usize,
     /// Searches in a row that found all others free.
     quiet: u32,
+    /// When a search last met another.
+    met: Option<Instant>,
 }
 
 /// A seat; it is left when this is dropped.
@@ -46,9 +51,17 @@ impl Seats {
         while state.taken == self.count {
             self.left.wait(&mut state);
         }
-        state.quiet = if state.taken == 0 { state.quiet.saturating_add(1) } else { 0 };
+        match state.taken {
+            0 => state.quiet = state.quiet.saturating_add(1),
+            _ => (state.quiet, state.met) = (0, Some(Instant::now())),
+        }
         state.taken += 1;
         Seat { seats: self, is_alone: state.quiet >= QUIET }
+    }
+
+    /// Whether searches meet each other these moments.
+    pub fn is_crowded(&self) -> bool {
+        self.state.lock().met.is_some_and(|met| met.elapsed() < CROWDED)
     }
 }
 
@@ -91,7 +104,8 @@ mod tests {
         let alone = |times| (0..times).map(|_| seats.enter().is_alone).collect::<Vec<_>>();
         assert_eq!(alone(5), [false, false, false, true, true]);
         let other = seats.enter();
-        assert!(other.is_alone && !seats.enter().is_alone);
+        assert!(other.is_alone && !seats.is_crowded() && !seats.enter().is_alone);
+        assert!(seats.is_crowded());
         drop(other);
         assert_eq!(alone(4), [false, false, false, true]);
     }

@@ -101,7 +101,8 @@ fn ranking(app: &App, query: &str, variant: &Variant) -> anyhow::Result<Vec<Stri
     };
     let caller = Caller { user: UserId::anonymous(), role: UserRole::User };
     let mut seen = HashSet::new();
-    let passages = app.answers.search(&caller, &request)?.passages;
+    let mut slot = app.answers.slot_blocking(&caller.user);
+    let passages = app.answers.search(&caller, &request, &mut slot)?.passages;
     let ids = passages.iter().filter_map(|passage| passage.document.metadata.get("id")?.as_str());
     Ok(ids.filter(|id| seen.insert(id.to_string())).map(str::to_owned).collect())
 }
