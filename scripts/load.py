@@ -192,9 +192,9 @@ class Load:
         self.cut = self.refused = 0
         self.is_ending = False
 
-    async def client(self, user, key, seed, mix=None):
+    async def client(self, user, key, seed, mix):
         chance, connection = random.Random(seed), Connection(self.port, key)
-        kinds, weights = zip(*(mix or MIX).items())
+        kinds, weights = zip(*mix.items())
         while not self.stopped:
             kind = chance.choices(kinds, weights)[0]
             path, body, content_type = MAKERS[kind](self.corpus, chance)
@@ -265,7 +265,8 @@ async def mix(args, daemon):
     load, samples = Load(corpus, daemon.port), []
     watcher = asyncio.create_task(sample(daemon, samples))
     begin, cpu, own = time.monotonic(), daemon.cpu_s(), time.process_time()
-    clients = [asyncio.create_task(load.client(users[at % USERS], keys[users[at % USERS]], at)) for at in range(args.clients)]
+    clients = [asyncio.create_task(load.client(users[at % USERS], keys[users[at % USERS]], at, args.mix))
+               for at in range(args.clients)]
     print("the mix for", args.seconds, "s", file=sys.stderr)
     await asyncio.sleep(args.seconds)
     end = time.monotonic()
@@ -274,11 +275,12 @@ async def mix(args, daemon):
               "requests_per_second": round(sum(load.statuses.values()) / (end - begin)),
               "daemon_cpus": round((daemon.cpu_s() - cpu) / (end - begin), 2),
               "clients_cpus": round((time.process_time() - own) / (end - begin), 2)}
-    report |= {kind: quantiles(load.times(users, kind, whole)) for kind in MIX}
+    report |= {kind: quantiles(load.times(users, kind, whole)) for kind in args.mix}
     tenth = max(1, len(samples) // 10)
     report["resident_mb"] = {"first_tenth": round(statistics.median(samples[:tenth])), "max": round(max(samples)),
                              "last_tenth": round(statistics.median(samples[-tenth:]))}
-    report["flood"] = await flood(args, load, users, keys["flood"])
+    if args.rounds:
+        report["flood"] = await flood(args, load, users, keys["flood"])
     watcher.cancel()
     report["resident_mb"]["max_with_flood"] = round(max(samples))
     load.is_ending = True
@@ -311,7 +313,7 @@ async def flood(args, load, users, key):
             task.cancel()
         await asyncio.gather(*extra, return_exceptions=True)
     found = {}
-    for kind in MIX:
+    for kind in args.mix:
         alone, beside = (quantiles(load.times(users, kind, windows[flooding])) for flooding in (False, True))
         found[kind] = {"alone": alone, "beside": beside, "p50_ratio": round(beside["p50_ms"] / alone["p50_ms"], 2)}
     flooder = load.times(["flood"], "search", windows[True])
@@ -324,12 +326,15 @@ async def sockets(args, daemon):
     key = daemon.key("admin")
     await asyncio.sleep(1)
     before = daemon.resident_mb()
-    opened = []
+    opened, path = [], args.socket
+    if path != "notifications":
+        status, answer = await Connection(daemon.port, key).request("POST", "/sessions", b"{}")
+        path += "/" + json.loads(answer)["session_id"]
     for _ in range(args.count):
         reader, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
         nonce = base64.b64encode(os.urandom(16)).decode()
         writer.write(
-            f"GET /ws/v1/{args.socket} HTTP/1.1\r\nHost: 127.0.0.1:{daemon.port}\r\nAuthorization: Bearer {key}\r\nConnection: Upgrade\r\n"
+            f"GET /ws/v1/{path} HTTP/1.1\r\nHost: 127.0.0.1:{daemon.port}\r\nAuthorization: Bearer {key}\r\nConnection: Upgrade\r\n"
             f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {nonce}\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         if b" 101 " not in head:
@@ -345,6 +350,14 @@ async def sockets(args, daemon):
     return report, []
 
 
+def parts(text):
+    """KIND=SHARE,… as a mapping."""
+    mix = {kind: float(share) for kind, share in (part.split("=") for part in text.split(","))}
+    if not mix.keys() <= MAKERS.keys():
+        raise ValueError(text)
+    return mix
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common = argparse.ArgumentParser(add_help=False)
@@ -356,13 +369,14 @@ def main():
     one.add_argument("--corpus", required=True)
     one.add_argument("--seconds", type=float, default=300)
     one.add_argument("--clients", type=int, default=64)
+    one.add_argument("--mix", type=parts, default=MIX, metavar="KIND=SHARE,…", help="search=80,query=15,upload=5")
     one.add_argument("--flood", type=int, default=64, help="clients of the flooding user")
     one.add_argument("--rounds", type=int, default=4)
     one.add_argument("--stretch", type=float, default=STRETCH)
     one = commands.add_parser("sockets", parents=[common])
     one.add_argument("--count", type=int, default=1000)
     one.add_argument("--socket", default="notifications",
-                     choices=["notifications", "events/s", "query/s"])
+                     choices=["notifications", "events", "query"])
     one.add_argument("--seconds", type=float, default=5, help="how long they idle before the memory is read")
     args = parser.parse_args()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="smartrag-load-"))

@@ -43,6 +43,7 @@ const HOMES: &[(&str, &str)] = &[
     ("wasmtime_wasi_http", "plugins"),
     ("libloading", "plugins"),
     ("tokio_rustls", "plugins"),
+    ("opentelemetry", "telemetry"),
     ("axum", "api"),
     ("rmcp", "mcp"),
     ("clap", "cli"),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::backends::Backend;
 use super::cite::Citations;
@@ -65,6 +66,8 @@ struct Heard {
     is_limited: bool,
     interrupted: bool,
     failure: Option<PluginError>,
+    /// Of an answer that is computed in this process.
+    slot: Option<Slot>,
 }
 
 impl Core {
@@ -132,9 +135,9 @@ impl Core {
         };
         note.found(&turn.begin.sources);
         note.answered_by(turn.begin.query_id, &turn.begin.backend);
-        let heard = match events.blocking_send(AnswerEvent::Begin(Box::new(turn.begin.clone()))) {
+        let mut heard = match events.blocking_send(AnswerEvent::Begin(Box::new(turn.begin.clone()))) {
             Ok(()) => {
-                let mut heard = Heard::new(&turn.begin);
+                let mut heard = Heard { slot: started.slot, ..Heard::new(&turn.begin) };
                 heard.say(started.note, events);
                 heard.is_limited = question.options.max_tokens.is_some();
                 listen(heard, started.generation, started.backend.plugin(), events)
@@ -142,7 +145,7 @@ impl Core {
             Err(_) => Heard { interrupted: true, ..Heard::new(&turn.begin) },
         };
         // What follows waits for the disk.
-        drop(started.slot);
+        heard.slot = None;
         // Whoever left before the end says nothing about the backend.
         if heard.failure.is_some() || !heard.interrupted {
             started.backend.note(heard.failure.as_ref());
@@ -184,6 +187,7 @@ impl Core {
     }
 
     /// The first backend of the chain that begins an answer. The last one gets some time if it is starting.
+    #[tracing::instrument(name = "prepare", level = "debug", skip_all)]
     fn start(
         &self,
         asking: Asking<'_>,
@@ -267,6 +271,7 @@ impl Core {
     }
 
     /// Persists the turn; what the client is to be told then.
+    #[tracing::instrument(name = "persist", level = "debug", skip_all)]
     fn finish(&self, turn: Turn, heard: Heard, clock: Clock) -> Result<End> {
         let answer = message(MessageRole::Assistant, heard.answer.clone(), facts(&turn, &heard));
         let message_id = answer.id;
@@ -292,6 +297,7 @@ impl Core {
 
 impl Asking<'_> {
     /// What to search for: the question, made to stand alone where there was something before it.
+    #[tracing::instrument(name = "condense", level = "debug", skip_all)]
     fn standalone(self, slot: &mut Slot) -> String {
         let Self { chain, question, history, prompts, cancel } = self;
         let asked = &question.search.query;
@@ -375,6 +381,7 @@ fn when_closed(events: &Sender<AnswerEvent>) -> Cancel {
 }
 
 /// Passes text on until the generation ends or fails, or the client is gone.
+#[tracing::instrument(name = "generate", level = "debug", skip_all, fields(plugin))]
 fn listen(mut heard: Heard, generation: Generation, plugin: &str, events: &Sender<AnswerEvent>) -> Heard {
     let note = heard.answer.len();
     for batch in generation {
@@ -413,6 +420,7 @@ impl Heard {
             is_limited: false,
             interrupted: false,
             failure: None,
+            slot: None,
         }
     }
 
@@ -430,7 +438,11 @@ impl Heard {
         if !text.is_empty() {
             self.answer.push_str(&text);
             // A closed channel is noticed behind the batch.
-            let _ = events.blocking_send(AnswerEvent::Text(text));
+            if let Err(TrySendError::Full(event)) = events.try_send(AnswerEvent::Text(text)) {
+                // Nobody else waits for a client that reads slowly.
+                self.slot = None;
+                let _ = events.blocking_send(event);
+            }
         }
     }
 

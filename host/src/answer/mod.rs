@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use crate::config::{AnalyticsConfig, BackendsConfig, SearchConfig};
 use crate::plugins::{Cancel, Embedder, Embedders, EnrichDocument, GenerateOptions, Plugins, Purpose};
@@ -391,13 +392,17 @@ impl Answers {
     pub fn ask(&self, caller: Caller, question: Question) -> mpsc::Receiver<AnswerEvent> {
         let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
         let core = self.0.clone();
-        tokio::spawn(async move {
+        let span = tracing::Span::current();
+        let asked = span.clone();
+        let ask = async move {
             let slot = core.slots.wait(&caller.user, Haste::Answer).await;
             // Whoever left while waiting asks nothing any more.
             if !sender.is_closed() {
-                tokio::task::spawn_blocking(move || core.ask(&caller, question, slot, &sender));
+                let ask = move || asked.in_scope(|| core.ask(&caller, question, slot, &sender));
+                tokio::task::spawn_blocking(ask);
             }
-        });
+        };
+        tokio::spawn(ask.instrument(span));
         receiver
     }
 

@@ -126,6 +126,7 @@ impl Core {
         Ok((passages, explanation))
     }
 
+    #[tracing::instrument(name = "embed", level = "debug", skip_all)]
     fn plan<'a>(&self, caller: &'a Caller, request: &SearchRequest) -> Result<Plan<'a>> {
         let collections = self.collections(caller, &request.scope)?;
         let ordered_anew = self.reranker(request).is_some() || request.diversity > 0.0;
@@ -189,6 +190,7 @@ impl Core {
     }
 
     /// Passages of the hits, as many as are wanted; what says the same as one before is folded into it.
+    #[tracing::instrument(name = "fetch", level = "debug", skip_all, fields(hits = hits.len()))]
     fn read_distinct(&self, plan: &Plan, hits: &[Hit]) -> Result<Vec<Passage>> {
         if !plan.folds {
             return self.read(plan.caller, hits);
@@ -247,6 +249,7 @@ impl Core {
     }
 
     /// At the moment when a collection changes to another embedder, store and index are not of one mind.
+    #[tracing::instrument(name = "search", level = "debug", skip_all, fields(collection = %collection.key.name))]
     fn search_one(&self, query: &SearchQuery, collection: &Collection) -> Result<Outcome> {
         match self.search.search(collection.id, query) {
             Err(search::Error::Dimension { .. } | search::Error::OtherEmbedder) => {
@@ -337,6 +340,7 @@ impl Core {
         self.config.reranker.clone().unwrap_or_else(default)
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(passages = passages.len()))]
     fn rerank(&self, reranker: &PluginRef, query: &str, passages: &mut [Passage]) -> Result<()> {
         let texts: Vec<&str> = passages.iter().map(|passage| passage.text.as_str()).collect();
         let scores = self.plugins.reranker(&reranker.plugin, &reranker.settings)?.rerank(query, &texts)?;

@@ -53,7 +53,7 @@ pub struct Slot {
 
 impl Slots {
     pub fn new() -> Self {
-        Self::of(available_parallelism().map_or(1, usize::from))
+        Self::of(std::env::var("SLOTS").ok().and_then(|s|s.parse().ok()).unwrap_or(available_parallelism().map_or(1, usize::from)))
     }
 
     fn of(count: usize) -> Self {
@@ -61,6 +61,7 @@ impl Slots {
     }
 
     /// Waits for a slot. Whoever stops waiting leaves none behind.
+    #[tracing::instrument(name = "wait", level = "debug", skip_all)]
     pub async fn wait(&self, user: &UserId, haste: Haste) -> Slot {
         let since = Instant::now();
         loop {

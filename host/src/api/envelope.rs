@@ -8,14 +8,16 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tracing::{Instrument, Span};
 
 use super::access::{AdminAct, Peer, Principal};
 use super::error::{ApiError, with_body};
 use super::{mcp, ollama, openai};
-use crate::telemetry::metrics;
+use crate::telemetry::{continue_trace, metrics};
 use crate::wire::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const PROBLEM_TYPE: &str = "application/problem+json";
 /// A client's own request id is kept up to this length.
 const REQUEST_ID_LEN_MAX: usize = 128;
@@ -65,11 +67,13 @@ struct Line {
 /// The outermost layer.
 pub(super) async fn envelope(State(door): State<Door>, request: Request, next: Next) -> Response {
     let line = Line::new(door, &request);
-    let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    let span = line.span(request.headers());
+    let response = match AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => ApiError::internal(panic_message(&*panic)).into_response(),
     };
     let response = line.dress(response);
+    span.record("status", response.status().as_u16());
     line.count(response.status());
     response
 }
@@ -86,6 +90,19 @@ impl Line {
             peer: request.extensions().get::<Peer>().copied(),
             started: Instant::now(),
         }
+    }
+
+    /// What all lines of the log belong to that are written on the way, and a trace begins with.
+    fn span(&self, headers: &HeaderMap) -> Span {
+        let Self { method, route, id, .. } = self;
+        let name = format!("{method} {route}");
+        let span = tracing::info_span!(
+            "request", otel.name = name, otel.kind = "server", request_id = id, status = tracing::field::Empty
+        );
+        if let Some(traceparent) = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
+            continue_trace(&span, traceparent);
+        }
+        span
     }
 
     /// Makes a problem of a failure and names the request.

@@ -16,7 +16,7 @@ use crate::ingest::{self, Ingest};
 use crate::plugins::{Embedder, Embedders, Places, Plugins, Reload};
 use crate::search::Search;
 use crate::store::{self, Store};
-use crate::telemetry::{NoticeKind, notify};
+use crate::telemetry::{self, NoticeKind, notify};
 use crate::types::{KeyId, Role, UserId};
 use samples::Sampler;
 
@@ -156,6 +156,7 @@ impl App {
         let generators = next.backends.named.values().map(|backend| &backend.plugin);
         let generators: Vec<_> = generators.map(|used| (used.plugin.as_str(), &used.settings)).collect();
         let plugins = self.plugins.reconfigure(&next.plugins, &generators)?;
+        telemetry::set_log_filter(&next.log.level)?;
         self.answers.use_prompts(prompts);
         self.answers.use_backends(&next.backends);
         let needs_restart = self.config.needs_restart(&next);

@@ -56,6 +56,7 @@ pub(super) fn run(args: Args) -> Result {
         filter: &config.log.level,
         json: config.log.format == LogFormat::Json,
         dir: config.log.dir.as_deref(),
+        traces: config.log.traces.as_deref(),
     })?;
     match &file {
         Some(file) => tracing::info!(config = %file.display(), "smartrag {}", env!("CARGO_PKG_VERSION")),

@@ -338,7 +338,13 @@ impl<'a> Checker<'a> {
                 "expected off, error, warn, info, debug, trace or a filter such as info,smartrag=debug";
             self.wrong("log.level", format!("{expected}, found {level:?}"));
         }
+        let traces = raw.traces;
+        if let Some(url) = traces.as_deref().filter(|url| !is_plain_http(url)) {
+            let expected = "expected the URL of a collector without TLS, such as http://127.0.0.1:4318";
+            self.wrong("log.traces", format!("{expected}, found {url:?}"));
+        }
         LogConfig {
+            traces,
             level,
             format: raw.format.map_or(LogFormat::Text, LogFormat::from),
             dir: self.path("log.dir", raw.dir),
@@ -376,6 +382,10 @@ pub(super) fn secret_source(text: &str) -> Option<SecretSource> {
 pub(super) fn origin_of(text: &str) -> Option<String> {
     let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     Some(format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?))
+}
+
+fn is_plain_http(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| url.scheme() == "http" && url.has_host() && url.query().is_none())
 }
 
 fn is_origin(text: &str) -> bool {

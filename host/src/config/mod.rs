@@ -61,9 +61,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// Sections in which another configuration differs that is not taken up while the daemon runs. Backends and grants are.
+    /// Sections in which another configuration differs that is not taken up while the daemon runs. Backends, grants and the
+    /// level of the log are.
     pub fn needs_restart(&self, other: &Config) -> Vec<&'static str> {
         let plugins = |config: &Config| PluginsConfig { grants: BTreeMap::new(), ..config.plugins.clone() };
+        let log = |config: &Config| LogConfig { level: String::new(), ..config.log.clone() };
         let sections = [
             ("api", self.api != other.api),
             ("auth", self.auth != other.auth),
@@ -75,7 +77,7 @@ impl Config {
             ("models", self.models != other.models),
             ("analytics", self.analytics != other.analytics),
             ("backup", self.backup != other.backup),
-            ("log", self.log != other.log),
+            ("log", log(self) != log(other)),
         ];
         sections.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect()
     }
@@ -328,6 +330,8 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Rotating files here; `None` is stderr.
     pub dir: Option<PathBuf>,
+    /// URL of an OpenTelemetry collector; `None` sends nothing.
+    pub traces: Option<String>,
 }
 
 impl Config {

@@ -254,6 +254,8 @@ pub(super) struct RawLog {
     pub format: Option<RawLogFormat>,
     /// Write rotating files here instead of stderr.
     pub dir: Option<PathBuf>,
+    /// Send the spans of each request to this OpenTelemetry collector (OTLP over HTTP), such as `http://127.0.0.1:4318`.
+    pub traces: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]

@@ -106,6 +106,7 @@ fn raw(config: &Config) -> Raw {
                 LogFormat::Json => RawLogFormat::Json,
             }),
             dir: config.log.dir.clone(),
+            traces: config.log.traces.clone(),
         },
     }
 }

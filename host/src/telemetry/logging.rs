@@ -1,6 +1,7 @@
 use std::fmt;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
@@ -9,8 +10,11 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt as lines};
+
+use super::traces;
 
 /// What administrators did, and who was refused.
 const AUDIT: &str = "audit";
@@ -26,6 +30,8 @@ pub struct Logging<'a> {
     pub json: bool,
     /// Daily files `daemon.log`, `error.log` and `audit.log` here; `None` is stderr.
     pub dir: Option<&'a Path>,
+    /// URL of the OpenTelemetry collector that spans are sent to.
+    pub traces: Option<&'a str>,
 }
 
 /// Why there is no log.
@@ -36,6 +42,8 @@ pub enum Error {
     Filter(String, String),
     #[error("no log files can be written in {0}: {1}; create it, or set log.dir to another directory")]
     Dir(PathBuf, String),
+    #[error("spans can't be sent to log.traces, {0}: {1}")]
+    Traces(String, String),
     #[error("logging was started twice")]
     Twice,
 }
@@ -44,46 +52,71 @@ pub enum Error {
 #[derive(Debug, Default)]
 pub struct Guard {
     _writers: Vec<WorkerGuard>,
+    _traces: Option<traces::Exporter>,
 }
 
-type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+pub(super) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// The filters that follow `log.level`.
+static FILTERS: OnceLock<Vec<Handle<EnvFilter, Registry>>> = OnceLock::new();
 
 /// Starts logging for the whole process. Panics become lines of the log.
 pub fn start_logging(logging: Logging) -> Result<Guard, Error> {
-    let mut guard = Guard::default();
-    let layers = match logging.dir {
-        None => vec![layer(logging, std::io::stderr, is_colourful(), None)?],
+    let (mut guard, mut filters) = (Guard::default(), Vec::new());
+    let mut followed = || {
+        let (filter, handle) = reload::Layer::new(filter(logging.filter)?);
+        filters.push(handle);
+        Ok(filter)
+    };
+    let mut layers = match logging.dir {
+        None => vec![layer(logging, std::io::stderr, is_colourful()).with_filter(followed()?).boxed()],
         Some(dir) => {
-            let daemon = file(dir, "daemon", &mut guard)?;
-            let error = file(dir, "error", &mut guard)?;
-            let audit = file(dir, "audit", &mut guard)?;
+            let daemon = layer(logging, file(dir, "daemon", &mut guard)?, false);
+            let error = layer(logging, file(dir, "error", &mut guard)?, false);
+            let audit = layer(logging, file(dir, "audit", &mut guard)?, false);
             vec![
-                layer(logging, daemon, false, None)?,
-                layer(logging, error, false, Some(LevelFilter::ERROR))?,
-                layer(Logging { filter: "off", ..logging }, audit, false, None)?,
+                daemon.with_filter(followed()?).boxed(),
+                error.with_filter(followed()?).with_filter(LevelFilter::ERROR).boxed(),
+                audit.with_filter(filter("off")?).boxed(),
             ]
         }
     };
+    if let Some(collector) = logging.traces {
+        let wrong = |error| Error::Traces(collector.to_owned(), error);
+        let (layer, exporter) = traces::layer(collector).map_err(wrong)?;
+        layers.push(layer);
+        guard._traces = Some(exporter);
+    }
     tracing_subscriber::registry().with(layers).try_init().map_err(|_| Error::Twice)?;
+    let _ = FILTERS.set(filters);
     log_panics();
     Ok(guard)
 }
 
-fn layer<W>(logging: Logging, writer: W, ansi: bool, only: Option<LevelFilter>) -> Result<BoxedLayer, Error>
+/// Lets other lines into the log from now on. Nothing happens where logging was not started.
+///
+/// # Errors
+/// A filter that can't be read: then all stays as it was.
+pub fn set_log_filter(text: &str) -> Result<(), Error> {
+    for handle in FILTERS.get().into_iter().flatten() {
+        // It is gone only where the whole log is.
+        let _ = handle.reload(filter(text)?);
+    }
+    Ok(())
+}
+
+/// The audit is written whatever else is: who lowers the level does not mean it.
+fn filter(text: &str) -> Result<EnvFilter, Error> {
+    EnvFilter::try_new(format!("{AUDIT}=info,{text}"))
+        .map_err(|error| Error::Filter(text.to_owned(), error.to_string()))
+}
+
+fn layer<W>(logging: Logging, writer: W, ansi: bool) -> BoxedLayer
 where
     W: for<'w> lines::MakeWriter<'w> + Send + Sync + 'static,
 {
-    // The audit is written whatever else is: who lowers the level does not mean it.
-    let filter = EnvFilter::try_new(format!("{AUDIT}=info,{}", logging.filter))
-        .map_err(|error| Error::Filter(logging.filter.to_owned(), error.to_string()))?;
     let base = lines::layer().with_writer(BoxMakeWriter::new(writer)).with_ansi(ansi).with_timer(Clock);
-    let looks: BoxedLayer =
-        if logging.json { Box::new(base.json().flatten_event(true)) } else { Box::new(base) };
-    let filtered = looks.with_filter(filter);
-    Ok(match only {
-        Some(level) => Box::new(filtered.with_filter(level)),
-        None => Box::new(filtered),
-    })
+    if logging.json { base.json().flatten_event(true).boxed() } else { base.boxed() }
 }
 
 fn file(dir: &Path, name: &str, guard: &mut Guard) -> Result<NonBlocking, Error> {

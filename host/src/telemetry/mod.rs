@@ -1,11 +1,13 @@
-//! Logging and metrics.
+//! Logging, traces and metrics.
 
 mod logging;
 mod metrics;
 mod notices;
 mod process;
+mod traces;
 
-pub use logging::{Error, Guard, Logging, start_logging};
+pub use logging::{Error, Guard, Logging, set_log_filter, start_logging};
 pub use metrics::{Metrics, PluginCalls, metrics};
 pub use notices::{Notice, NoticeKind, notices, notify};
 pub use process::{cpu_seconds, resident_bytes};
+pub use traces::continue_trace;

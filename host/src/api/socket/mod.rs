@@ -28,6 +28,8 @@ static SEATS: Semaphore = Semaphore::const_new(1024);
 const SEND_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at whether the other end is still there.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+/// Bytes kept for reading of each socket; longer messages make it larger. 128 KiB otherwise, and most are idle.
+const READ_BUFFER: usize = 4 << 10;
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// Is cancelled when the service ends.
@@ -78,7 +80,7 @@ fn seated(upgrade: Upgrade, instead: &str) -> Result<(WebSocketUpgrade, Semaphor
         let detail = "too many open sockets: close some, or try again in a second";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(1)
     })?;
-    Ok((upgrade, seat))
+    Ok((upgrade.read_buffer_size(READ_BUFFER), seat))
 }
 
 /// The sending half.

@@ -155,6 +155,7 @@ impl<W: World> Guest<W> {
         budget: Duration,
         work: impl FnOnce(&mut Store<HostState>, &W::Exports) -> Result<std::result::Result<R, wit::Error>>,
     ) -> std::result::Result<R, Failure> {
+        let _span = tracing::debug_span!("plugin", plugin = &*self.name).entered();
         instance.invocations += 1;
         let began = Instant::now();
         instance.store.data_mut().begin_call(began + budget, spare(budget));

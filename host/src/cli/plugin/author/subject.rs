@@ -65,7 +65,7 @@ pub fn open_installed(name: &str, setup: &Setup) -> anyhow::Result<Subject> {
 }
 
 fn load(dir: &Path, setup: &Setup) -> anyhow::Result<Subject> {
-    let logging = Logging { filter: LOG_FILTER, json: false, dir: None };
+    let logging = Logging { filter: LOG_FILTER, json: false, dir: None, traces: None };
     // Started already: by an earlier plugin of the same command.
     let _ = telemetry::start_logging(logging);
     let mut config = setup.place.load()?.config;
