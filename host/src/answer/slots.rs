@@ -53,7 +53,7 @@ pub struct Slot {
 
 impl Slots {
     pub fn new() -> Self {
-        Self::of(std::env::var("SLOTS").ok().and_then(|s|s.parse().ok()).unwrap_or(available_parallelism().map_or(1, usize::from)))
+        Self::of(available_parallelism().map_or(1, usize::from))
     }
 
     fn of(count: usize) -> Self {

@@ -97,7 +97,11 @@ impl Line {
         let Self { method, route, id, .. } = self;
         let name = format!("{method} {route}");
         let span = tracing::info_span!(
-            "request", otel.name = name, otel.kind = "server", request_id = id, status = tracing::field::Empty
+            "request",
+            otel.name = name,
+            otel.kind = "server",
+            request_id = id,
+            status = tracing::field::Empty
         );
         if let Some(traceparent) = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
             continue_trace(&span, traceparent);

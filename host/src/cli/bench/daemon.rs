@@ -57,6 +57,11 @@ impl Daemon {
         Ok(())
     }
 
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     /// Resident memory in megabytes (10^6 bytes).
     pub fn resident_mb(&self) -> anyhow::Result<f64> {
         let pid = self.child.id().context("the daemon ended")?;

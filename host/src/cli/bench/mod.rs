@@ -4,6 +4,7 @@ mod answer;
 mod corpus;
 mod curve;
 mod daemon;
+mod lists;
 mod native;
 mod plugins;
 mod reopen;
@@ -46,6 +47,8 @@ enum Part {
     Answer(answer::Args),
     /// Ingestion and search over HTTP with a large corpus, restarts included
     Search(search::Args),
+    /// Long lists, page by page
+    Lists(lists::Args),
     /// Graphs of vector search: recall against time, and what building costs
     Vectors(VectorArgs),
     /// Opens an index that `bench vectors` wrote
@@ -123,6 +126,7 @@ pub(super) async fn run(args: Args) -> Result {
         }
         Some(Part::Answer(args)) => return show(answer::run(&args).await?, args.json),
         Some(Part::Search(args)) => return show(search::run(&args).await?, args.json),
+        Some(Part::Lists(args)) => return show(lists::run(&args).await?, args.json),
         Some(Part::Vectors(args)) => return tokio::task::spawn_blocking(move || vectors::run(&args)).await?,
         Some(Part::Reopen(args)) => return tokio::task::spawn_blocking(move || reopen::run(&args)).await?,
         None => {}

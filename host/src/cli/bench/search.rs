@@ -107,7 +107,7 @@ fn texts(path: &Path, count: Option<usize>) -> anyhow::Result<Vec<String>> {
 }
 
 /// `/documents/batch?wait=true`: seconds after the first byte was sent at which each document was searchable.
-async fn take_in(http: &reqwest::Client, url: &str, texts: &[String]) -> anyhow::Result<Vec<f64>> {
+pub(super) async fn take_in(http: &reqwest::Client, url: &str, texts: &[String]) -> anyhow::Result<Vec<f64>> {
     let line = |(number, text): (usize, &String)| {
         let line = json!({"text": text, "filename": format!("{number:07}.txt")});
         Ok::<_, std::io::Error>(Bytes::from(format!("{line}\n")))
