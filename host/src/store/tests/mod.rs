@@ -131,3 +131,11 @@ pub(super) fn bytes(handle: BlobHandle) -> Vec<u8> {
         }
     }
 }
+
+/// Later versions must open what this one writes.
+#[test]
+fn a_store_of_this_format_is_kept() {
+    let name = format!("tests/it/data/store-{}.tar.gz", super::open::FORMAT);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    assert!(path.exists(), "make it with scripts/make-store-fixture.py {}", path.display());
+}
