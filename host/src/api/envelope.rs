@@ -73,7 +73,7 @@ pub(super) async fn envelope(State(door): State<Door>, request: Request, next: N
         Err(panic) => ApiError::internal(panic_message(&*panic)).into_response(),
     };
     let response = line.dress(response);
-    span.record("status", response.status().as_u16());
+    span.record("status", i64::from(response.status().as_u16()));
     line.count(response.status());
     response
 }
@@ -96,7 +96,8 @@ impl Line {
     fn span(&self, headers: &HeaderMap) -> Span {
         let Self { method, route, id, .. } = self;
         let name = format!("{method} {route}");
-        let span = tracing::info_span!(
+        // Of the highest level, so that also a log of errors alone has it.
+        let span = tracing::error_span!(
             "request",
             otel.name = name,
             otel.kind = "server",

@@ -75,6 +75,9 @@ pub(super) async fn metrics(
         let models = app.answers.models();
         let backends = models.iter().filter(|model| model.role == Role::Generator);
         registry().set_backends(backends.map(|backend| (backend.name.as_str(), backend.problem.is_none())));
+        for plugin in app.plugins.list() {
+            registry().set_plugin_memory(&plugin.id.name, plugin.memory_peak_bytes);
+        }
         Ok::<_, ApiError>(registry().encode())
     });
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text.await?).into_response())

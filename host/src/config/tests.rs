@@ -205,7 +205,7 @@ fn all_problems_are_told_at_once_in_order_of_lines() {
          config.yaml:3: ingest.chunkr: unknown key; did you mean `chunker`?\n\
          config.yaml:5: search.alpha: expected a number, found \"no\"\n\
          config.yaml:6: search.candidates: must be from 1 to 10000, found 0\n\
-         config.yaml:7: log.colour: unknown key; known are level, format, dir"
+         config.yaml:7: log.colour: unknown key; known are level, format, dir, traces"
     );
 }
 
