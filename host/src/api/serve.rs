@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -30,6 +32,11 @@ const CONNECTIONS_MAX: usize = 4096;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests in progress may go on for so long after the end was asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// Connections go on for so long with each answer saying that it is the last: who has just sent a request on one that was
+/// idle could not tell from its closing whether the request was heard.
+const PARTING: Duration = Duration::from_millis(200);
+/// Between two looks at whether all have gone by then.
+const PARTING_LOOK: Duration = Duration::from_millis(10);
 /// Pause after an error of `accept` such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -102,13 +109,25 @@ async fn serve_door(listener: Option<impl Listen>, router: Router, ending: &Endi
     let connections = GracefulShutdown::new();
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     tokio::select! {
-        () = accept(&listener, &router, &connections, &seats) => {}
-        () = ending.cancelled() => {}
+        () = accept(&listener, &router, &connections, &seats, ending) => {}
+        () = part(&connections, ending) => {}
     }
     drop(listener);
     if tokio::time::timeout(DRAIN_MAX, connections.shutdown()).await.is_err() {
         tracing::warn!(target: "api", "some requests did not end within {DRAIN_MAX:?}; they are cut off");
     }
+}
+
+/// Returns when the end was asked for and the clients were told.
+async fn part(connections: &GracefulShutdown, ending: &Ending) {
+    ending.cancelled().await;
+    let told = async {
+        while connections.count() > 0 {
+            tokio::time::sleep(PARTING_LOOK).await;
+        }
+    };
+    // Whoever says nothing meanwhile loses nothing.
+    let _ = tokio::time::timeout(PARTING, told).await;
 }
 
 fn check(app: &App, listener: &TcpListener) -> io::Result<()> {
@@ -126,12 +145,14 @@ async fn accept(
     router: &Router,
     connections: &GracefulShutdown,
     seats: &Arc<Semaphore>,
+    ending: &Ending,
 ) {
     loop {
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
         match listener.next().await {
             Ok((stream, peer)) => {
-                tokio::spawn(connection(stream, peer, router.clone(), connections.watcher(), seat));
+                let (watcher, ending) = (connections.watcher(), ending.clone());
+                tokio::spawn(connection(stream, peer, router.clone(), (watcher, ending), seat));
             }
             Err(error) => {
                 tracing::warn!(target: "api", "a connection could not be accepted: {error}");
@@ -145,12 +166,18 @@ async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     router: Router,
-    watcher: Watcher,
+    (watcher, ending): (Watcher, Ending),
     _seat: OwnedSemaphorePermit,
 ) {
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request
+    });
+    let service = service.map_response(move |mut response: Response| {
+        if ending.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     });
     let service = TowerToHyperService::new(service);
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();

@@ -1,8 +1,13 @@
 //! What a guest can do while it is called.
 
+use std::time::{Duration, Instant};
+
+use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 
-use super::House;
+use super::loading::change;
+use super::{House, WORKERS};
+use crate::support::PATIENCE;
 
 /// What is in a document's way: code of the document, code of the breach if it is one.
 const FILES: &[(&str, &str, &str)] = &[
@@ -141,4 +146,30 @@ pub async fn answers(house: &House) {
         let told = house.told(&format!("generator!model {name}")).await;
         assert!(told.contains(expected) && !told.contains("root:"), "{name}: {told}");
     }
+}
+
+/// A parser that would go on for longer than any test waits ends when its document is cancelled.
+pub async fn cancelled(house: &House) {
+    change(house, "hostile-parser", "deadline", "290s");
+    house.reload().await;
+    let (begun, mut paths) = (Instant::now(), Vec::new());
+    // As many as there are workers, which all would be gone for good.
+    for at in 0..WORKERS {
+        let part = Part::bytes(format!("parser!loop {at}").into_bytes()).file_name(format!("{at}.hostile"));
+        let request = house.daemon.request("POST", "/api/v1/documents/upload");
+        let answer = house.daemon.send(request.multipart(Form::new().part("file", part))).await.ok();
+        let path = format!("/api/v1/documents/{}", answer["items"][0]["document_id"].as_str().unwrap());
+        while house.daemon.get(&path).await.ok()["status"] != "parsing" {
+            assert!(begun.elapsed() < PATIENCE, "{path} is not parsed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        paths.push(path);
+    }
+    for path in &paths {
+        let stopped = house.daemon.post(&format!("{path}/cancel"), &Value::Null).await.ok();
+        assert_eq!((&stopped["status"], &stopped["error"]["code"]), (&"failed".into(), &"cancelled".into()));
+    }
+    house.daemon.add("after.md", "The workers are free again.").await;
+    change(house, "hostile-parser", "deadline", "2s");
+    house.reload().await;
 }

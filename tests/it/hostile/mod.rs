@@ -22,6 +22,8 @@ use crate::support::{Answer, SMARTRAG, TestDaemon};
 use server::Server;
 
 const GUESTS: [&str; 4] = ["hostile-parser", "hostile-enricher", "hostile-embedder", "hostile-generator"];
+/// That parse.
+const WORKERS: usize = 2;
 const SECRET: &str = "s3cret-0123456789";
 
 /// The daemon and what belongs to it.
@@ -125,7 +127,7 @@ fn config(dir: &Path, server: &Server) -> String {
         "plugins:\n  extra_dirs: [{}]\n  compile: {{cpu_max: {}s}}\n  grants:\n    hostile-generator:\n      http: \
          [\"127.0.0.1:{port}\", \"{}:{port}\"]\n      secrets: {{key: {}}}\n    asks-more: {{}}\n\
          models: {{dir: {}}}\nembedder: {{plugin: hostile-embedder}}\nbackends: {{evil: {{plugin: hostile-generator}}}}\n\
-         ingest: {{enrichers: [language, keywords]}}\nlog: {{level: error}}\n",
+         ingest: {{enrichers: [language, keywords], workers: {WORKERS}}}\nlog: {{level: error}}\n",
         path("plugins"),
         loading::COMPILE_SECONDS,
         server::own_name(),
@@ -185,6 +187,8 @@ async fn one_daemon_outlives_them_all() {
     let neighbours = Neighbours::move_in(&house).await;
     calls::files(&house).await;
     neighbours.still_well("files");
+    calls::cancelled(&house).await;
+    neighbours.still_well("cancelled");
     calls::annotations(&house).await;
     neighbours.still_well("annotations");
     calls::vectors(&house).await;
