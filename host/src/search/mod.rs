@@ -9,6 +9,7 @@ mod best;
 mod boundary;
 mod collection;
 pub mod eval;
+mod examine;
 mod filter;
 mod fuse;
 mod keyword;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use self::collection::{Collection, remove};
+pub use self::examine::{Examined, Side, examine, leftovers};
 pub use self::keyword::Marker;
 pub use self::rebuild::{Rebuild, forget_all};
 use self::seats::Seats;
