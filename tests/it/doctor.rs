@@ -75,7 +75,9 @@ fn doctor(arguments: &[&str], data: &Path) -> Report {
 async fn stopped() -> TempDir {
     let daemon = TestDaemon::start();
     daemon.add("heron.md", "The grey heron stands in the harbour pond.").await;
-    daemon.end()
+    let data = daemon.end();
+    chmod(data.path(), 0o700);
+    data
 }
 
 fn chmod(path: &Path, mode: u32) {
@@ -125,6 +127,7 @@ async fn a_running_daemon_is_asked() {
     let daemon = TestDaemon::start();
     daemon.add("heron.md", "The grey heron stands in the harbour pond.").await;
     let bind = daemon.url.strip_prefix("http://").unwrap();
+    chmod(daemon.data(), 0o700);
     let told = doctor_in(&[], daemon.data(), &[("SMARTRAG_API__BIND", bind)]);
     told.ends(false);
     assert!(told.said("port").contains("the daemon answers at"), "{}", told.said("port"));
@@ -151,6 +154,7 @@ async fn with_keys_the_daemons_own_user_is_told_all_the_same() {
 async fn a_database_that_everybody_reads_is_a_warning() {
     let data = stopped().await;
     let database = data.path().join("database");
+    assert_eq!(fs::metadata(data.path().join("indexes")).unwrap().permissions().mode() & 0o777, 0o700);
     chmod(&database.join("smartrag.redb"), 0o644);
     assert_eq!(doctor(&[], data.path()).level("permissions"), "ok", "closed by its directory");
     chmod(data.path(), 0o755);
@@ -174,8 +178,7 @@ async fn a_damaged_index_is_named_and_left_to_the_daemon() {
         let data = stopped().await;
         let file = first_file(&data.path().join("indexes"), extension);
         let mut bytes = fs::read(&file).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 0x40;
+        bytes[0] ^= 0x40;
         fs::write(&file, &bytes).unwrap();
         let told = doctor(&[], data.path());
         told.ends(false);
