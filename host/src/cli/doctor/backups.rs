@@ -80,13 +80,13 @@ mod tests {
     #[test]
     fn two_intervals_are_the_limit_where_there_is_a_schedule() {
         let now: Timestamp = "2026-11-26T10:00:00Z".parse().unwrap();
-        let made = backup(now - SignedDuration::from_hours(48));
-        assert_eq!(judge(&config(Some("03:00")), &[made.clone()], now).level, Level::Ok);
+        let made = [backup(now - SignedDuration::from_hours(48))];
+        assert_eq!(judge(&config(Some("03:00")), &made, now).level, Level::Ok);
         let later = now + SignedDuration::from_mins(1);
-        let late = judge(&config(Some("03:00")), &[made.clone()], later);
+        let late = judge(&config(Some("03:00")), &made, later);
         assert_eq!(late.level, Level::Warn);
         assert!(late.detail.contains("the newest 2 days old"), "{}", late.detail);
-        assert_eq!(judge(&config(None), &[made], later).level, Level::Ok);
+        assert_eq!(judge(&config(None), &made, later).level, Level::Ok);
     }
 
     #[test]
@@ -100,8 +100,8 @@ mod tests {
     #[test]
     fn damaged_ones_do_not_count() {
         let now = Timestamp::now();
-        let broken = Backup { manifest: Err("cut".into()), ..backup(now) };
-        assert_eq!(judge(&config(None), &[broken.clone()], now).level, Level::Warn);
-        assert_eq!(judge(&config(None), &[backup(now), broken], now).level, Level::Warn);
+        let broken = || Backup { manifest: Err("cut".into()), ..backup(now) };
+        assert_eq!(judge(&config(None), &[broken()], now).level, Level::Warn);
+        assert_eq!(judge(&config(None), &[backup(now), broken()], now).level, Level::Warn);
     }
 }
