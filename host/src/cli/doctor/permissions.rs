@@ -66,6 +66,12 @@ struct Exposed {
     is_writable: bool,
 }
 
+/// What others may do with a file; there is nothing to read in an empty one, such as a lock.
+fn bits(file: &Metadata) -> u32 {
+    let readable = if file.len() > 0 { OTHERS_READ } else { 0 };
+    others(file) & (readable | OTHERS_WRITE)
+}
+
 /// The first file, by name, that others reach and may read or change.
 fn exposed(part: &Path) -> Option<Exposed> {
     let enters = |entry: &walkdir::DirEntry| {
@@ -73,8 +79,9 @@ fn exposed(part: &Path) -> Option<Exposed> {
     };
     let entries = WalkDir::new(part).sort_by_file_name().into_iter().filter_entry(enters).flatten();
     let files = entries.filter(|entry| entry.file_type().is_file());
-    let mut open = files.filter_map(|entry| Some((others(&entry.metadata().ok()?), entry)));
-    let (bits, entry) = open.find(|(bits, _)| bits & (OTHERS_READ | OTHERS_WRITE) != 0)?;
+    let (bits, entry) = files
+        .filter_map(|entry| Some((bits(&entry.metadata().ok()?), entry)))
+        .find(|(bits, _)| *bits != 0)?;
     Some(Exposed { path: entry.into_path(), is_writable: bits & OTHERS_WRITE != 0 })
 }
 
@@ -152,8 +159,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("database")).unwrap();
         let file = dir.path().join("database/smartrag.redb");
-        fs::write(&file, "").unwrap();
+        fs::write(&file, "data").unwrap();
         mode(&file, 0o644);
+        let lock = dir.path().join("database/lock");
+        fs::write(&lock, "").unwrap();
+        mode(&lock, 0o644);
         dir
     }
 
