@@ -25,7 +25,7 @@ kept() { for path in "$@"; do [ -e "$path" ] || die "this should have stayed: $p
 
 step "shell scripts"
 apt_install shellcheck systemd bubblewrap
-shellcheck -x -P scripts deploy/install.sh deploy/docker/health.sh deploy/debian/p* scripts/*.sh
+shellcheck -x -P scripts deploy/install.sh deploy/debian/p* scripts/*.sh
 
 step "units"
 mkdir "$work/units"
@@ -74,19 +74,19 @@ deploy/install.sh --root "$broken" --remove >/dev/null
 step "the installed daemon, with a read-only root and without rights"
 if bwrap --ro-bind / / --unshare-all true 2>/dev/null; then
     install -d -m 777 "$work/data" "$work/backups"
-    cp deploy/docker/health.sh "$work/health.sh"
     chmod 755 "$work"
     cat >"$work/inside.sh" <<'INSIDE'
 set -eu
-bin=$1 documents=$2 health=$3
+bin=$1 documents=$2
+healthy() { "$bin" health --ready; }
 "$bin" serve >/var/lib/smartrag/out &
-for _ in $(seq 300); do "$health" 2>/dev/null && break; sleep 0.5; done
-"$health"
+for _ in $(seq 300); do healthy >/dev/null 2>&1 && break; sleep 0.5; done
+healthy
 "$bin" upload "$documents"
 "$bin" query "How often are water samples taken, and where?" | grep -F "six hours"
 kill %1
 wait %1
-if "$health" 2>/dev/null; then echo "the health check likes a daemon that is gone"; exit 1; fi
+if healthy 2>/dev/null; then echo "the health check likes a daemon that is gone"; exit 1; fi
 ! touch /etc/x 2>/dev/null
 INSIDE
     bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --tmpfs /var/lib --tmpfs /var/backups --ro-bind "$work" "$work" \
@@ -94,7 +94,7 @@ INSIDE
         --bind "$work/data" /var/lib/smartrag --bind "$work/backups" /var/backups/smartrag \
         --unshare-all --uid 10001 --gid 10001 --cap-drop ALL --die-with-parent --clearenv --setenv PATH /usr/bin:/bin \
         --setenv SMARTRAG_CONFIG "$root/etc/smartrag/config.yaml" \
-        bash "$work/inside.sh" "$root/usr/local/bin/smartrag" "$PWD/examples/documents" "$work/health.sh" ||
+        bash "$work/inside.sh" "$root/usr/local/bin/smartrag" "$PWD/examples/documents" ||
         die "the daemon did not do its work with a read-only root"
 else
     skip "no namespaces here, so that a read-only root can't be had"

@@ -127,6 +127,17 @@ fn the_image_calls_a_command_that_exists() {
     let dockerfile = text("docker/Dockerfile");
     let command = dockerfile.lines().find_map(|line| line.strip_prefix("CMD ")).unwrap();
     assert_runs("deploy/docker/Dockerfile", &serde_json::from_str::<Vec<String>>(command).unwrap());
+    let probe =
+        dockerfile.lines().find_map(|line| line.strip_prefix("HEALTHCHECK ")?.split_once(" CMD ")).unwrap().1;
+    let probe: Vec<String> = serde_json::from_str(probe).unwrap();
+    assert_eq!(probe[0], "/usr/bin/smartrag");
+    assert_runs("deploy/docker/Dockerfile", &probe[1..]);
+    let of_compose = text("docker/compose.yaml");
+    let asked = format!(
+        "test: [\"CMD\", {}]",
+        probe.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
+    );
+    assert!(of_compose.contains(&asked), "compose.yaml asks otherwise than the image: {asked}");
     assert!(dockerfile.contains("ENTRYPOINT [\"/usr/bin/smartrag\"]"));
 }
 

@@ -11,6 +11,7 @@ mod compile;
 mod contract;
 mod crash;
 mod deploy;
+mod doctor;
 mod documents;
 mod embedders;
 mod events;

@@ -14,6 +14,7 @@ mod doctor;
 mod documents;
 mod eval;
 mod failure;
+mod health;
 mod keys;
 mod man;
 mod mcp;
@@ -103,6 +104,8 @@ enum Command {
     Reindex(reindex::Args),
     /// Check that everything the daemon needs is there
     Doctor(doctor::Args),
+    /// Ask the running daemon how it is
+    Health(health::Args),
     /// Measure retrieval on sets with ground truth
     Eval(eval::Args),
     /// Measure speed and memory
@@ -178,6 +181,7 @@ fn run(command: Command) -> Result {
         Command::Optimize(args) => optimize::run(args),
         Command::Reindex(args) => reindex::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Health(args) => wait_for(health::run(args)),
         Command::Eval(args) => eval::run(args),
         Command::Bench(args) => wait_for(bench::run(args)),
         Command::Man(args) => man::run(args),
@@ -237,6 +241,7 @@ mod tests {
             "report --last-week --last-day",
             "keys create",
             "keys create --user a --role king",
+            "doctor --pre-start --deep",
         ] {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
         }
@@ -299,6 +304,10 @@ mod tests {
             "optimize --data-dir /d --json",
             "reindex --collection c --url http://127.0.0.1:9",
             "doctor --offline --json",
+            "doctor --offline --pre-start --config a.yaml",
+            "doctor --deep",
+            "health",
+            "health --ready --json --url http://127.0.0.1:9",
             "completions bash",
         ] {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());

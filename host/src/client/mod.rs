@@ -39,6 +39,14 @@ impl Client {
         self.get("/health", &[]).await
     }
 
+    /// Whether the daemon answers questions; needs no key.
+    ///
+    /// # Errors
+    /// A problem `not_ready` with the reasons where it does not.
+    pub async fn ready(&self) -> Result<Probe> {
+        self.get("/health/ready", &[]).await
+    }
+
     /// Every backend and the embedder.
     pub async fn models(&self) -> Result<Vec<ModelRecord>> {
         self.all("/models", &[], None).await

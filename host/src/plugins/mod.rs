@@ -34,13 +34,14 @@ mod vectors;
 mod wasm;
 
 pub use describe::Descriptor;
-pub use egress::Traffic;
+pub use egress::{Traffic, not_public};
 pub use embedders::Embedders;
 pub use grants::{Capability, Decision, Grants, Request};
 pub use info::{ModelFile, Places, PluginInfo, PluginKind, PluginState};
 pub use inspect::{Inspection, inspect};
 pub use language::Language;
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
+pub use models::{OTHER_HASH, sha256};
 pub use registry::installed;
 pub use reload::Reload;
 pub use roles::*;

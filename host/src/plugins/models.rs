@@ -16,6 +16,8 @@ use super::vault::Vault;
 use crate::types::ContentHash;
 
 const MARKERS: &str = "verified";
+/// How the problem of a file reads that is there, but is not what the plugin declares.
+pub const OTHER_HASH: &str = "another SHA-256";
 
 /// SHA-256 of everything that a reader brings.
 pub fn sha256(mut reader: impl Read) -> io::Result<ContentHash> {
@@ -146,7 +148,7 @@ impl Models {
             });
             match verified {
                 Ok((file, true)) => return Ok((path, file)),
-                Ok((_, false)) => problem = Some(format!("{} has another SHA-256", path.display())),
+                Ok((_, false)) => problem = Some(format!("{} has {OTHER_HASH}", path.display())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => problem = Some(format!("{}: {error}", path.display())),
             }

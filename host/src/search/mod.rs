@@ -9,6 +9,7 @@ mod best;
 mod boundary;
 mod collection;
 pub mod eval;
+mod examine;
 mod filter;
 mod fuse;
 mod keyword;
@@ -17,6 +18,7 @@ mod seats;
 mod vector;
 
 use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +28,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use self::collection::{Collection, remove};
+pub use self::examine::{Examined, Side, examine, leftovers};
 pub use self::keyword::Marker;
 pub use self::rebuild::{Rebuild, forget_all};
 use self::seats::Seats;
@@ -141,7 +144,8 @@ impl Search {
 
     /// As [`Self::open`], with other sizes at which segments of vectors are made.
     pub fn with_limits(dir: &Path, limits: Option<Limits>) -> Result<Self> {
-        std::fs::create_dir_all(dir)?;
+        // The words of documents are nobody else's business.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let shared = Arc::new(Shared {
             directory: dir.to_path_buf(),
             collections: RwLock::default(),

@@ -27,19 +27,8 @@ fn parse(name: &str) -> Option<(CollectionId, u32)> {
 
 /// The newest whole build of each collection; the others are removed.
 pub(super) fn find_builds(directory: &Path) -> Result<Builds> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        found.extend(entry?.file_name().to_str().and_then(parse));
-    }
-    let whole =
-        |id: CollectionId, build: u32| build == 0 || path_of(directory, id, build).join(WHOLE).exists();
-    let mut builds = Builds::new();
-    for (id, build) in &found {
-        if whole(*id, *build) {
-            let newest = builds.entry(*id).or_default();
-            *newest = (*newest).max(*build);
-        }
-    }
+    let found = directories(directory)?;
+    let mut builds = newest(directory, &found);
     for (id, build) in found {
         if builds.get(&id) != Some(&build) {
             remove(&path_of(directory, id, build))?;
@@ -47,6 +36,28 @@ pub(super) fn find_builds(directory: &Path) -> Result<Builds> {
     }
     builds.retain(|_, build| *build > 0);
     Ok(builds)
+}
+
+/// Every collection and build that has a directory.
+pub(super) fn directories(directory: &Path) -> Result<Vec<(CollectionId, u32)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        found.extend(entry?.file_name().to_str().and_then(parse));
+    }
+    Ok(found)
+}
+
+/// The newest whole build of each collection.
+pub(super) fn newest(directory: &Path, found: &[(CollectionId, u32)]) -> Builds {
+    let is_whole = |(id, build): &&(CollectionId, u32)| {
+        *build == 0 || path_of(directory, *id, *build).join(WHOLE).exists()
+    };
+    let mut builds = Builds::new();
+    for (id, build) in found.iter().filter(is_whole) {
+        let newest = builds.entry(*id).or_default();
+        *newest = (*newest).max(*build);
+    }
+    builds
 }
 
 /// Removes all indexes below a directory, which need not be there. Each is taken out of use before it is taken apart, so

@@ -5,7 +5,12 @@ use redb::{ReadableTable, ReadableTableMetadata};
 use super::error::at;
 use super::tables::*;
 use super::{Result, Store, Totals, blobs};
-use crate::types::ContentHash;
+use crate::types::{ContentHash, TimestampMs};
+
+/// Ids begin with 48 bits of Unix time in milliseconds (UUIDv7).
+fn time_of(id: u128) -> TimestampMs {
+    TimestampMs::try_from(id >> 80).unwrap_or(TimestampMs::MAX)
+}
 
 impl Store {
     /// Totals over everything.
@@ -25,6 +30,16 @@ impl Store {
                 sessions: txn.open_table(SESSIONS)?.len()?,
                 database_bytes,
             })
+        })
+    }
+
+    /// When the newest thing in here came in: a document, a query, a sample of the machine. `None` while there is none.
+    pub fn newest(&self) -> Result<Option<TimestampMs>> {
+        self.engine().read(|txn| {
+            let document = txn.open_table(LOCATORS)?.last()?.map(|row| time_of(row.0.value()));
+            let query = txn.open_table(QUERIES)?.last()?.map(|row| time_of(row.0.value()));
+            let sample = txn.open_table(SAMPLES)?.last()?.map(|row| row.0.value());
+            Ok([document, query, sample].into_iter().flatten().max())
         })
     }
 

@@ -59,6 +59,11 @@ impl Store {
         })
     }
 
+    /// The number of the last change of all; 0 before the first.
+    pub fn last_seq(&self) -> Result<u64> {
+        self.engine().read(|txn| Ok(txn.open_table(META)?.get("seq")?.map_or(0, |row| row.value())))
+    }
+
     /// A number above all that changes have by now, and below those to come.
     pub fn count_seq(&self) -> Result<u64> {
         self.engine().write(|txn| count(&mut txn.open_table(META)?, "seq"))

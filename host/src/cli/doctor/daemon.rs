@@ -1,13 +1,19 @@
 //! The daemon, its port and its store.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
-use super::Check;
+use super::check::Check;
+use super::ports::free;
+use crate::cli::upkeep::owners;
 use crate::cli::wait_for;
 use crate::client::{Caller, Client, Error};
 use crate::config::Config;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::wire::{Component, Health, HealthAnswer, HealthStatus, PluginRecord};
+
+/// A program that says nothing for so long is no daemon of ours.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// Who listens on our port.
 pub(super) enum Daemon {
@@ -23,20 +29,35 @@ pub(super) enum Daemon {
 pub(super) fn look(config: &Config, api_key: Option<String>) -> anyhow::Result<(Daemon, Check)> {
     let bind = config.api.bind;
     let caller = Caller { api_key: api_key.filter(|key| !key.is_empty()), ..Caller::default() };
-    let client = Client::new(&format!("http://{}", reachable(bind)), caller)?;
-    let answer = wait_for(async { Ok(ask(&client).await) })?;
+    let client = Client::new(&format!("http://{}", reachable(bind)), caller.clone())?;
+    let hint = "stop the program that holds the port, or set api.bind to another";
+    let silent = || {
+        let said = format!("who holds {bind} does not answer within {} s", WAIT.as_secs());
+        (Daemon::None, Check::fatal("port", said, hint))
+    };
+    let Some(answer) = patiently(ask(&client))? else { return Ok(silent()) };
+    let answers = format!("the daemon answers at {}", client.url());
     Ok(match answer {
-        Ok(daemon) => (daemon, Check::ok("port", format!("the daemon answers at {}", client.url()))),
-        Err(Error::NoDaemon(_)) => (Daemon::None, free(bind)),
+        Ok(Daemon::Closed) => (by_socket(config, caller)?, Check::ok("port", answers)),
+        Ok(daemon) => (daemon, Check::ok("port", answers)),
+        Err(Error::NoDaemon(_)) => (Daemon::None, free("port", bind)),
         Err(Error::Problem { .. }) => {
             let said = format!("a daemon answers at {}, but not to us", client.url());
             (Daemon::Closed, Check::warn("port", said, "give a key with --api-key to see more"))
         }
-        Err(error) => {
-            let hint = "stop the program that holds the port, or set api.bind to another";
-            (Daemon::None, Check::fail("port", error.to_string(), hint))
-        }
+        Err(error) => (Daemon::None, Check::fatal("port", error.to_string(), hint)),
     })
+}
+
+/// Whoever may open the socket is told all, without a key.
+fn by_socket(config: &Config, caller: Caller) -> anyhow::Result<Daemon> {
+    let Some(client) = owners(config, caller)? else { return Ok(Daemon::Closed) };
+    Ok(patiently(ask(&client))?.and_then(Result::ok).unwrap_or(Daemon::Closed))
+}
+
+/// `None` where it takes too long.
+fn patiently<T>(asked: impl Future<Output = T>) -> anyhow::Result<Option<T>> {
+    wait_for(async { Ok(tokio::time::timeout(WAIT, asked).await.ok()) })
 }
 
 async fn ask(client: &Client) -> Result<Daemon, Error> {
@@ -56,25 +77,23 @@ pub(in crate::cli) fn reachable(bind: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bind.port())
 }
 
-fn free(bind: SocketAddr) -> Check {
-    match TcpListener::bind(bind) {
-        Ok(_) => Check::ok("port", format!("{bind} is free; no daemon runs")),
-        Err(error) => {
-            Check::fail("port", format!("{bind}: {error}"), "set api.bind to an address that works")
-        }
-    }
+/// The store, where nobody else has it, and what there is to say of it.
+pub(super) struct Opened {
+    pub store: Option<Store>,
+    pub check: Check,
 }
 
 /// The store by the daemon's own word; without a daemon by opening it.
-pub(super) fn store(config: &Config, daemon: &Daemon, deep: bool) -> Check {
+pub(super) fn store(config: &Config, daemon: &Daemon, deep: bool) -> Opened {
+    let told = |check| Opened { store: None, check };
     match daemon {
-        Daemon::Running { health, .. } => component("store", &health.components.database),
-        Daemon::Closed => Check::ok("store", "in use by the running daemon"),
+        Daemon::Running { health, .. } => told(component("store", &health.components.database)),
+        Daemon::Closed => told(Check::ok("store", "in use by the running daemon")),
         Daemon::None => open(config, deep),
     }
 }
 
-fn component(name: &str, component: &Component) -> Check {
+pub(super) fn component(name: &str, component: &Component) -> Check {
     let detail = component.detail.clone();
     match component.status {
         HealthStatus::Healthy => Check::ok(name, detail),
@@ -84,32 +103,49 @@ fn component(name: &str, component: &Component) -> Check {
 }
 
 /// Never creates one.
-fn open(config: &Config, deep: bool) -> Check {
+fn open(config: &Config, deep: bool) -> Opened {
     let file = config.data_dir.join("database/smartrag.redb");
     if !file.exists() {
-        return Check::ok("store", "none yet: the daemon will create it");
+        return Opened { store: None, check: Check::ok("store", "none yet: the daemon will create it") };
     }
     let opened = Store::open(&config.data_dir).and_then(|store| {
         if deep {
             store.verify()?;
         }
-        store.totals()
+        Ok((store.totals()?, store))
     });
     match opened {
-        Ok(totals) => {
+        Ok((totals, store)) => {
             let how = if deep { ", every checksum is right" } else { "" };
-            Check::ok("store", format!("{} documents, {} chunks{how}", totals.documents, totals.chunks))
+            let said = format!("{} documents, {} chunks{how}", totals.documents, totals.chunks);
+            Opened { store: Some(store), check: Check::ok("store", said) }
         }
-        Err(error) => Check::fail("store", error.to_string(), "the daemon can't start before this is solved"),
+        Err(error) => {
+            let check = Check::fatal("store", error.to_string(), remedy(&error));
+            Opened { store: None, check }
+        }
+    }
+}
+
+fn remedy(error: &store::Error) -> &'static str {
+    match error {
+        store::Error::Locked(_) => {
+            "stop that process, or wait for it to end: the daemon can't start meanwhile"
+        }
+        store::Error::Io { .. } => "the daemon's user must be able to read and write it: see `permissions`",
+        _ => {
+            "`smartrag restore latest` brings the last backup back; the daemon can't start before this is solved"
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
+    use std::net::TcpListener;
     use std::path::Path;
 
-    use super::super::Level;
+    use super::super::check::Level;
     use super::*;
 
     #[test]
@@ -136,6 +172,6 @@ mod tests {
         let (daemon, check) = look(&config, None).unwrap();
         assert!(matches!(daemon, Daemon::None));
         assert_eq!(check.level, Level::Ok, "{}", check.detail);
-        assert_eq!(store(&config, &daemon, false).detail, "none yet: the daemon will create it");
+        assert_eq!(store(&config, &daemon, false).check.detail, "none yet: the daemon will create it");
     }
 }

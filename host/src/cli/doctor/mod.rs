@@ -1,26 +1,44 @@
-mod daemon;
-mod machine;
-mod plugins;
-mod servers;
+//! `smartrag doctor`: is everything there that the daemon needs, and what should somebody look after?
+//!
+//! Invariants: changes nothing; a hint says what to do; `--pre-start` fails only where `serve` would.
 
-use serde::Serialize;
+mod backups;
+mod check;
+mod clock;
+mod daemon;
+mod indexes;
+mod machine;
+mod models;
+mod network;
+mod owners;
+mod permissions;
+mod plugins;
+mod ports;
+mod servers;
+mod start;
+
+use std::path::Path;
 
 use super::config::Place;
 use super::plugin::load_local;
 use super::{Outcome, Result, output};
 use crate::config::{self, Config};
 use crate::wire::PluginRecord;
-use daemon::Daemon;
+use check::{Check, Level, Report, render};
 pub(super) use daemon::reachable;
+use daemon::{Daemon, Opened};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Also list each plugin and model file by hash, and prove that nothing may leave the machine
+    /// List each plugin and model file by hash, and ask no server
     #[arg(long)]
     offline: bool,
-    /// Also read the whole database and compare its checksums
+    /// Also read the whole database and every model file, and compare their checksums
     #[arg(long)]
     deep: bool,
+    /// Before a start of the daemon: only what would stop it is a failure
+    #[arg(long, conflicts_with = "deep")]
+    pre_start: bool,
     /// For machines
     #[arg(long)]
     json: bool,
@@ -31,56 +49,14 @@ pub(super) struct Args {
     api_key: Option<String>,
 }
 
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Level {
-    Ok,
-    Warn,
-    Fail,
-}
-
-/// A line of the report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Check {
-    name: String,
-    level: Level,
-    detail: String,
-    /// What to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
-impl Check {
-    fn ok(name: &str, detail: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), level: Level::Ok, detail: detail.into(), hint: None }
-    }
-
-    fn warn(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { level: Level::Warn, hint: Some(hint.into()), ..Self::ok(name, detail) }
-    }
-
-    fn fail(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { level: Level::Fail, hint: Some(hint.into()), ..Self::ok(name, detail) }
-    }
-}
-
-/// For `--json`.
-#[derive(Serialize)]
-struct Report {
-    status: Level,
-    checks: Vec<Check>,
-}
-
 pub(super) fn run(args: Args) -> Result {
-    let checks = examine(&args)?;
-    let status = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
+    let report = Report::of(examine(&args)?);
     if args.json {
-        output::json(&Report { status, checks })?;
+        output::json(&report)?;
     } else {
-        output::print(&render(&checks, status))?;
+        output::print(&render(&report))?;
     }
-    Ok(Outcome::of(status != Level::Fail))
+    Ok(Outcome::of(report.status != Level::Fail))
 }
 
 /// Without a valid config there is nothing further to check.
@@ -94,28 +70,52 @@ fn examine(args: &Args) -> anyhow::Result<Vec<Check>> {
         None => "no config file: defaults".to_owned(),
     };
     let mut checks = vec![Check::ok("config", said)];
-    checks.extend(everything(args, &loaded.config)?);
+    let (config, file) = (&loaded.config, loaded.file.as_deref());
+    if args.pre_start {
+        checks.extend(start::checks(config, file, args.offline));
+        return Ok(checks.into_iter().map(Check::before_start).collect());
+    }
+    checks.extend(everything(args, config, file)?);
     Ok(checks)
 }
 
-fn everything(args: &Args, config: &Config) -> anyhow::Result<Vec<Check>> {
-    let mut checks = machine::checks(config);
+fn everything(args: &Args, config: &Config, file: Option<&Path>) -> anyhow::Result<Vec<Check>> {
+    let mut checks = start::files(config);
+    checks.extend(machine::checks(config));
+    checks.extend(permissions::checks(config, file));
     let (daemon, port) = daemon::look(config, args.api_key.clone())?;
     checks.push(port);
-    checks.push(daemon::store(config, &daemon, args.deep));
+    checks.extend(ports::checks(config, matches!(daemon, Daemon::None)));
+    let Opened { store, check } = daemon::store(config, &daemon, args.deep);
+    checks.push(check);
+    checks.push(clock::check(store.as_ref()));
+    checks.extend(indexes::checks(config, &daemon, store.as_ref()));
+    // So that the daemon can be started meanwhile.
+    drop(store);
+    checks.push(backups::check(config));
     match installed(config, &daemon) {
         Ok(installed) => {
             checks.extend(plugins::checks(config, &installed));
+            checks.extend(models::checks(config, &installed));
+            if args.deep {
+                checks.extend(models::deep(config));
+            }
             if args.offline {
-                checks.extend(plugins::inventory(config, &installed));
-            } else {
+                checks.extend(plugins::inventory(&installed));
+            }
+            checks.push(network::check(config, &installed));
+            if !args.offline {
                 checks.extend(backends(config));
                 checks.extend(servers::checks(config)?);
             }
         }
-        Err(error) => checks.push(Check::fail("plugins", error, "see plugins.dir in the config")),
+        Err(error) => checks.push(no_plugins(&error)),
     }
     Ok(checks)
+}
+
+fn no_plugins(error: &str) -> Check {
+    Check::fatal("plugins", error, "see plugins.dir in the config")
 }
 
 /// Backends with a server that is not there; the others were looked at with their plugins.
@@ -148,47 +148,17 @@ fn config_failures(error: &config::Error) -> Vec<Check> {
     match error {
         config::Error::Invalid(problems) => problems
             .iter()
-            .map(|problem| Check::fail("config", problem.to_string(), "see `smartrag config schema`"))
+            .map(|problem| Check::fatal("config", problem.to_string(), "see `smartrag config schema`"))
             .collect(),
-        error => vec![Check::fail("config", error.to_string(), "name a file that can be read with --config")],
-    }
-}
-
-fn render(checks: &[Check], status: Level) -> String {
-    let mut text = String::new();
-    for check in checks {
-        let mark = match check.level {
-            Level::Ok => "ok  ",
-            Level::Warn => "warn",
-            Level::Fail => "FAIL",
-        };
-        text.push_str(&format!("{mark}  {:<10}  {}\n", check.name, output::one_line(&check.detail)));
-        if let Some(hint) = &check.hint {
-            text.push_str(&format!("                  -> {hint}\n"));
+        error => {
+            vec![Check::fatal("config", error.to_string(), "name a file that can be read with --config")]
         }
     }
-    text.push_str(match status {
-        Level::Ok => "\neverything is there\n",
-        Level::Warn => "\nit works, with the warnings above\n",
-        Level::Fail => "\nnot everything that is needed is there\n",
-    });
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_report_is_a_line_a_check_and_what_to_do() {
-        let checks = [Check::ok("config", "fine"), Check::fail("disk_space", "full", "free some")];
-        assert_eq!(
-            render(&checks, Level::Fail),
-            "ok    config      fine\n\
-             FAIL  disk_space  full\n                  -> free some\n\
-             \nnot everything that is needed is there\n"
-        );
-    }
 
     #[test]
     fn every_problem_of_the_config_is_a_failed_check() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Check;
+use super::check::Check;
 use crate::cli::wait_for;
 use crate::config::Config;
 

@@ -20,6 +20,7 @@ pub use request::{Request, is_forbidden, whole};
 pub use response::{Answer, Pieces, Response};
 pub use secrets::Secrets;
 pub use traffic::Traffic;
+pub use vet::not_public;
 
 #[cfg(test)]
 mod tests;

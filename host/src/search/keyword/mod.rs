@@ -101,6 +101,22 @@ impl KeywordIndex {
         })
     }
 
+    /// Reads the index in a directory without changing anything: up to which journal entry it is complete, and how many rows
+    /// it has. `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it can't be read back whole.
+    pub fn examine(path: &Path) -> Result<Option<(u64, u64)>> {
+        if !path.join(META).exists() {
+            return Ok(None);
+        }
+        verify(path)?;
+        let index = Index::open(UnsyncedDirectory::open(path)?)?;
+        let cursor = cursor(&index).ok_or_else(|| damaged(path, "it is of another version"))?;
+        let segments = index.load_metas()?.segments;
+        Ok(Some((cursor, segments.iter().map(|segment| u64::from(segment.num_docs())).sum())))
+    }
+
     /// The journal entry up to which the index is complete.
     pub fn cursor(&self) -> u64 {
         self.cursor

@@ -68,15 +68,21 @@ pub fn file_name(number: u64) -> String {
 impl Manifest {
     /// Reads the list in a directory; an empty one if there is none.
     pub fn read(directory: &Path) -> Result<Self> {
+        Ok(Self::find(directory)?.unwrap_or_default())
+    }
+
+    /// Reads the list in a directory; `None` if there is none.
+    pub fn find(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(NAME);
         let bytes = match std::fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes?,
         };
-        parse(&bytes).ok_or_else(|| Error::Damaged {
+        let manifest = parse(&bytes).ok_or_else(|| Error::Damaged {
             path,
             detail: "it is cut, changed, or of another version".into(),
-        })
+        })?;
+        Ok(Some(manifest))
     }
 
     /// Replaces the list in a directory; on return it is on disk.

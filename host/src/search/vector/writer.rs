@@ -59,6 +59,20 @@ impl VectorWriter {
         })
     }
 
+    /// Reads the index in a directory without changing anything: up to which journal entry its files are complete, and how
+    /// many rows they hold. `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where anything can't be read back whole.
+    pub fn examine(directory: &Path, dimension: usize) -> Result<Option<(u64, u64)>> {
+        let Some(manifest) = Manifest::find(directory)? else { return Ok(None) };
+        let mut rows = 0;
+        for entry in &manifest.segments {
+            rows += open_segment(directory, entry, dimension)?.alive();
+        }
+        Ok(Some((manifest.cursor, rows)))
+    }
+
     /// Notes the fingerprint of the embedder whose vectors these are.
     pub fn of_embedder(mut self, fingerprint: &str) -> Self {
         self.vectors.embedder = fingerprint.into();
