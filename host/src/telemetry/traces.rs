@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use reqwest::redirect::Policy;
 use tracing::Span;
 use tracing::level_filters::LevelFilter;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -35,8 +36,11 @@ impl Drop for Exporter {
 /// Spans of our own, whatever the level of the log, in batches to the collector at this URL (OTLP 1 over HTTP, JSON).
 pub(super) fn layer(collector: &str) -> Result<(BoxedLayer, Exporter), String> {
     let endpoint = format!("{}/v1/traces", collector.trim_end_matches('/'));
+    // To this address and nowhere else: proxies of the environment are for other programs.
+    let http = reqwest::blocking::Client::builder().no_proxy().redirect(Policy::none()).build();
     let exporter = SpanExporter::builder()
         .with_http()
+        .with_http_client(http.map_err(|error| error.to_string())?)
         .with_protocol(Protocol::HttpJson)
         .with_endpoint(endpoint)
         .with_timeout(SEND_MAX)

@@ -27,7 +27,9 @@ impl Reach {
 
 /// All that can be told in one line; its last words are the verdict.
 pub(super) fn check(config: &Config, installed: &[PluginRecord]) -> Check {
-    let asking: Vec<_> = installed.iter().flat_map(|plugin| asking(config, plugin)).collect();
+    let asking = installed.iter().flat_map(|plugin| asking(config, plugin));
+    let traces = config.log.traces.as_deref().map(|url| ("log.traces", url, reach(url)));
+    let asking: Vec<_> = asking.chain(traces).collect();
     let natives: Vec<&str> =
         installed.iter().filter(|plugin| is_unfenced(plugin)).map(|plugin| plugin.name.as_str()).collect();
     let told =
@@ -45,7 +47,7 @@ pub(super) fn check(config: &Config, installed: &[PluginRecord]) -> Check {
     }
     told.push(format!("what may leave this machine: {}", names.join(", ")));
     let hint = "to stay offline remove their `base_url`, `plugins.grants.NAME.http` or `plugins.native.NAME` from \
-                the config";
+                the config, and `log.traces`";
     Check::warn("network", told.join("; "), hint)
 }
 
@@ -129,6 +131,17 @@ mod tests {
         let told = check(&config, &[openai]);
         assert_eq!(told.level, Level::Ok);
         assert!(told.detail.ends_with("; nothing may leave this machine"), "{}", told.detail);
+    }
+
+    #[test]
+    fn traces_go_to_their_collector() {
+        let mut config = Config::with_data_dir(Path::new("/d"));
+        config.log.traces = Some("http://127.0.0.1:4318".into());
+        assert_eq!(check(&config, &usual()).level, Level::Ok);
+        config.log.traces = Some("http://collector.lan:4318/otlp".into());
+        let told = check(&config, &usual());
+        assert_eq!(told.level, Level::Warn);
+        assert!(told.detail.ends_with("what may leave this machine: log.traces"), "{}", told.detail);
     }
 
     #[test]
