@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::config::{Config, Error, Loaded, Options, Origin, load_with, show};
 
@@ -21,7 +22,10 @@ pub fn run(input: &[u8]) {
     let env: BTreeMap<String, String> =
         env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     match load(&path, file, &env) {
-        Ok(loaded) => check_shown(&path, &loaded),
+        Ok(loaded) => {
+            check_spans(&loaded.config);
+            check_shown(&path, &loaded);
+        }
         Err(error) => check_error(&error),
     }
 }
@@ -38,6 +42,16 @@ fn check_error(error: &Error) {
     for problem in problems {
         assert!(!problem.message.trim().is_empty(), "{problem:?}");
         assert_ne!(problem.origin, Origin::Default, "{problem}");
+    }
+}
+
+/// Clocks can count as far as these say.
+fn check_spans(config: &Config) {
+    let grants = config.plugins.grants.values().filter_map(|grant| grant.deadline_ms);
+    let spans =
+        grants.map(Duration::from_millis).chain([Duration::from_secs(config.plugins.compile.cpu_seconds)]);
+    for span in spans {
+        assert!(Instant::now().checked_add(span * 1000).is_some(), "{span:?}");
     }
 }
 
