@@ -1,4 +1,4 @@
-//! What each fuzz target does with an input, once: `tests/fuzz/targets` calls it with what libFuzzer finds, `replay.rs` with
+//! What each fuzz target does with an input, once: `tests/fuzz/src` calls it with what libFuzzer finds, `replay.rs` with
 //! the inputs that are kept. Wrong answers are panics.
 
 mod backup;

@@ -1,4 +1,0 @@
-//! See `harness/backup.rs`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| smartrag::fuzz::run("backup", input));

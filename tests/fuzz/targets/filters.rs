@@ -1,4 +1,0 @@
-//! See `harness/filters.rs`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| smartrag::fuzz::run("filters", input));

@@ -1,4 +1,0 @@
-//! See `harness/manifest.rs`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| smartrag::fuzz::run("manifest", input));
