@@ -209,8 +209,8 @@ impl Damaged {
     }
 
     /// `x FILE AT BITS` flips bits, `t FILE LEN` cuts, `a FILE BYTE` appends, `d FILE` removes, `l FILE` puts a link to the
-    /// same bytes there, `o FILE` one to a file outside, `h` fits the manifest to the damage, `n`, `r` choose what is there
-    /// before.
+    /// same bytes there, `o FILE` one to a file outside, `v` such ones where a verification makes notes, `h` fits the manifest
+    /// to the damage, `n`, `r` choose what is there before.
     fn change(&mut self, line: &str) {
         let mut words = line.split(' ');
         let Some(what) = words.next() else { return };
@@ -219,6 +219,7 @@ impl Damaged {
             "h" => return self.refit(),
             "n" => return self.before = Before::Another,
             "r" => return self.before = Before::Replaced,
+            "v" => return self.link_notes(),
             _ => {}
         }
         let (name, _) = &WHOLE.files[number() % WHOLE.files.len()];
@@ -244,6 +245,12 @@ impl Damaged {
             _ => fs::write(&path, bytes).expect("a file"),
         }
         self.is_linked |= matches!(what, "l" | "o");
+    }
+
+    fn link_notes(&self) {
+        for note in ["verified", "damaged"] {
+            let _ = std::os::unix::fs::symlink(self.outside(), self.backup().join(note));
+        }
     }
 
     /// As somebody would do it who wants the damage to pass.

@@ -23,7 +23,7 @@ use crate::types::{UserId, UserRole};
 use crate::wire::Problem;
 
 /// Those that take a document in and answer from it, without a server.
-const PLUGINS: [&str; 4] = ["extractive", "keywords", "static-embed", "text"];
+const PLUGINS: [&str; 5] = ["extractive", "keywords", "lexical", "static-embed", "text"];
 /// Requests until all that they left is forgotten.
 const REQUESTS_MAX: u32 = 3000;
 /// Streams without an end are left after it.
