@@ -56,7 +56,7 @@ run_target() {
 minimise() {
     local target=$1 fewest
     fewest=$(mktemp -d)
-    fuzzer "$target" -merge=1 "$fewest" "$fuzz/corpus/$target" "$fuzz/found/$target" >"$fewest.log" 2>&1 ||
+    fuzzer "$target" -merge=1 -set_cover_merge=1 -use_counters=0 "$fewest" "$fuzz/corpus/$target" "$fuzz/found/$target" >"$fewest.log" 2>&1 ||
         die "$target: the inputs could not be merged, see $fewest.log"
     find "$fuzz/corpus/$target" -type f ! -name 'regression-*' -delete
     find "$fewest" -type f -exec cp -t "$fuzz/corpus/$target" {} +

@@ -282,6 +282,12 @@ fn secrets_are_not_shown() {
 }
 
 #[test]
+fn a_wrong_section_of_the_environment_names_its_variable() {
+    let said = load_text("", &[("SMARTRAG_SERCH__ALPHA", "0.5")], &[]).unwrap_err();
+    assert_eq!(said, "SMARTRAG_SERCH__ALPHA: serch: unknown key; did you mean `search`?");
+}
+
+#[test]
 fn what_plugins_make_of_nothing_is_shown() {
     let text =
         "embedder: {plugin: e, a: null, b: {}, c: {d: null}}\nplugins: {settings: {p: {a: null}, q: {}}}\n";

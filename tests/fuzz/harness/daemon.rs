@@ -120,7 +120,7 @@ impl Daemon {
             serde_json::from_str::<Value>(&text).expect("JSON")
         };
         let text = "The heron stands in the pond and waits for a fish. A pelican dives instead.";
-        made("/api/v1/sessions", json!({"session_id": "pond", "metadata": {"a": 1}}));
+        made("/api/v1/sessions", json!({"session_id": "pond", "context": {"a": 1}}));
         made("/api/v1/collections", json!({"name": "birds"}));
         let document = made(
             "/api/v1/documents?wait=true",
