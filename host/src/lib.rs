@@ -10,6 +10,10 @@ pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+#[path = "../../tests/fuzz/harness/mod.rs"]
+pub mod fuzz;
 pub mod ingest;
 pub mod mcp;
 pub mod plugins;

@@ -48,4 +48,6 @@ pub(crate) use admin::{optimized, reindexed};
 pub(crate) use backups::record as backup_record;
 pub use openapi::document as openapi;
 pub(crate) use plugins::record as plugin_record;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use router::in_process;
 pub use serve::{Doors, serve};

@@ -171,6 +171,15 @@ pub(super) fn router(app: Arc<App>, access: Arc<Access>, door: Door) -> Router {
     layers(routes, guard_list, door)
 }
 
+/// Both doors without their sockets, for the fuzz targets: ours, and that of Ollama's dialect.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn in_process(app: &Arc<App>) -> (Router, Router) {
+    let access = Access::new(app.clone());
+    let native = router(app.clone(), access.clone(), Door::Native);
+    let ending = axum::Extension(super::socket::Ending::new());
+    (native.layer(ending), router(app.clone(), access, Door::Ollama))
+}
+
 /// Everything that answers beside the native API.
 fn routes(native: Router<Arc<App>>, mode: AuthMode) -> Router<Arc<App>> {
     native

@@ -15,6 +15,8 @@ pub(super) struct Checker<'a> {
     problems: &'a mut Vec<Problem>,
 }
 
+/// A day: what takes longer has no limit, and clocks do not count for ever.
+const SPAN_MAX: Span = Span(86_400_000);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl<'a> Checker<'a> {
@@ -112,6 +114,14 @@ impl<'a> Checker<'a> {
             }
             Some(value) => value,
             None => default,
+        }
+    }
+
+    fn span(&mut self, key: &str, span: Option<Span>, least: Span) {
+        match span {
+            Some(span) if span.0 < least.0 => self.wrong(key, format!("must be at least {least}")),
+            Some(span) if span.0 > SPAN_MAX.0 => self.wrong(key, format!("must be at most {SPAN_MAX}")),
+            Some(_) | None => {}
         }
     }
 
@@ -248,9 +258,7 @@ impl<'a> Checker<'a> {
 
     fn compile(&mut self, raw: RawCompile) -> CompileLimits {
         let defaults = CompileLimits::default();
-        if raw.cpu_max.is_some_and(|span| span.0 < 1000) {
-            self.wrong("plugins.compile.cpu_max", "must be at least 1s");
-        }
+        self.span("plugins.compile.cpu_max", raw.cpu_max, Span(1000));
         let memory = raw.memory_max.map(|size| size.0);
         if memory.is_some_and(|bytes| bytes < 64 << 20) {
             self.wrong("plugins.compile.memory_max", "must be at least 64MiB");
@@ -278,9 +286,7 @@ impl<'a> Checker<'a> {
         for (field, value) in [("memory_max", raw.memory_max), ("output_max", raw.output_max)] {
             self.size(&format!("{key}.{field}"), value, 1);
         }
-        if raw.deadline == Some(Span(0)) {
-            self.wrong(&format!("{key}.deadline"), "must be more than 0");
-        }
+        self.span(&format!("{key}.deadline"), raw.deadline, Span(1));
         let sha256 = raw.sha256.and_then(|hash| self.hash(&key, hash, "plugin.wasm"));
         let grant = GrantConfig {
             sha256,

@@ -13,14 +13,20 @@ const REDACTED: &str = "<redacted>";
 /// YAML of the configuration in effect; secrets are redacted; comments say what was set where.
 pub fn show(loaded: &Loaded) -> String {
     let mut text = match &loaded.file {
-        Some(file) => format!("# read from {}\n", file.display()),
+        Some(file) => comment(&format!("read from {}", file.display())),
         None => "# no config file: defaults\n".to_owned(),
     };
     for (key, origin) in &loaded.origins {
-        text.push_str(&format!("# {key}: {origin}\n"));
+        text.push_str(&comment(&format!("{key}: {origin}")));
     }
     text.push_str(&to_yaml(&loaded.config, true));
     text
+}
+
+/// A line of comment: a key or a path may hold a line end, behind which nothing would be a comment.
+fn comment(text: &str) -> String {
+    let is_end = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    format!("# {}\n", text.replace(is_end, "\u{fffd}"))
 }
 
 /// The JSON Schema of the file.
@@ -38,10 +44,13 @@ pub(super) fn to_yaml(config: &Config, redact: bool) -> String {
     serde_saphyr::to_string(&value).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
+/// Where the settings of plugins stand, in which everything may mean something.
+const OF_PLUGINS: [&str; 5] = ["backends", "embedder", "enrichers", "reranker", "settings"];
+
 /// Nulls and empty maps say nothing.
 fn prune(value: &mut Value) {
     let Value::Object(map) = value else { return };
-    map.values_mut().for_each(prune);
+    map.iter_mut().filter(|(key, _)| !OF_PLUGINS.contains(&key.as_str())).for_each(|(_, value)| prune(value));
     map.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty()));
 }
 
@@ -194,7 +203,7 @@ fn plugins(plugins: &PluginsConfig) -> RawPlugins {
         settings: plugins.settings.clone(),
         native: plugins.native.iter().map(|(name, native)| (name.clone(), raw_native(native))).collect(),
         compile: RawCompile {
-            cpu_max: Some(Span(plugins.compile.cpu_seconds * 1000)),
+            cpu_max: Some(Span(plugins.compile.cpu_seconds.saturating_mul(1000))),
             memory_max: Some(Size(plugins.compile.memory_bytes)),
         },
     }

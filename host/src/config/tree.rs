@@ -92,7 +92,8 @@ impl Tree {
     pub fn set(&mut self, key: &[String], value: Value, origin: Origin) {
         let Some((last, sections)) = key.split_last() else { return };
         let mut map = &mut self.value;
-        for section in sections {
+        for (depth, section) in sections.iter().enumerate() {
+            self.origins.entry(key[..=depth].join(".")).or_insert_with(|| origin.clone());
             let entry = map.entry(section.clone()).or_insert(Value::Null);
             if !entry.is_object() {
                 *entry = Value::Object(JsonMap::new());

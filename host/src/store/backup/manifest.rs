@@ -1,8 +1,8 @@
 //! `manifest.json`: what a backup holds. Written last, so that a directory with one is whole.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -98,6 +98,14 @@ pub struct PluginNote {
     pub sha256: String,
 }
 
+/// The path, if a file of its own is there: a link could lead anywhere, and a pipe would never end.
+pub(super) fn regular(path: &Path) -> std::io::Result<PathBuf> {
+    match fs::symlink_metadata(path)?.is_file() {
+        true => Ok(path.to_owned()),
+        false => Err(std::io::Error::other("is not a regular file")),
+    }
+}
+
 impl Manifest {
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
@@ -112,7 +120,8 @@ impl Manifest {
 
     /// Reads the manifest of a backup; what is wrong with it, for people.
     pub(super) fn read(backup: &Path) -> Result<Self, String> {
-        let file = File::open(backup.join(MANIFEST)).map_err(|error| format!("{MANIFEST}: {error}"))?;
+        let open = regular(&backup.join(MANIFEST)).and_then(File::open);
+        let file = open.map_err(|error| format!("{MANIFEST}: {error}"))?;
         let mut bytes = Vec::new();
         file.take(BYTES_MAX + 1)
             .read_to_end(&mut bytes)

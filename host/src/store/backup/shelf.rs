@@ -1,6 +1,7 @@
 //! The directory of backups: `<UTC time>` each, `latest` a relative link to the newest one, `.partial-…` what is not whole.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, regular};
 use crate::store::blobs::{private_dir, sync_dir};
 use crate::store::error::at;
 use crate::store::{Error, Result};
@@ -20,6 +21,7 @@ const PARTIAL: &str = ".partial-";
 /// Beside the manifest once the backup was found in order, or not.
 const VERIFIED: &str = "verified";
 const DAMAGED: &str = "damaged";
+const NOTE_BYTES_MAX: u64 = 64;
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 /// Backups of one second.
 const CLASHES_MAX: u32 = 1000;
@@ -66,13 +68,18 @@ fn order(backup: &Backup) -> (Timestamp, usize, &str) {
 fn look(path: &Path) -> Option<Backup> {
     let name = path.file_name()?.to_str()?.to_owned();
     let created_at = parse_name(&name)?;
-    let noted = |note: &str| fs::read_to_string(path.join(note)).ok();
-    let verified_at = noted(VERIFIED).and_then(|text| text.trim().parse().ok());
-    let manifest = match noted(DAMAGED) {
-        Some(_) => Err("it was found damaged: `smartrag backup verify` says where".to_owned()),
-        None => Manifest::read(path),
+    let verified_at = read_note(&path.join(VERIFIED)).and_then(|text| text.trim().parse().ok());
+    let manifest = match fs::symlink_metadata(path.join(DAMAGED)) {
+        Ok(_) => Err("it was found damaged: `smartrag backup verify` says where".to_owned()),
+        Err(_) => Manifest::read(path),
     };
     Some(Backup { name, path: path.to_owned(), created_at, verified_at, manifest })
+}
+
+fn read_note(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    File::open(regular(path).ok()?).ok()?.take(NOTE_BYTES_MAX).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 fn names(dir: &Path) -> Result<Vec<String>> {
@@ -87,11 +94,15 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Notes in a backup what a verification found. On a medium that can't be written nothing is noted.
+/// Notes in a backup what a verification found. On a medium that can't be written nothing is noted, and nothing where a
+/// link leads: the backup may be anybody's.
 pub(super) fn note_verified(backup: &Path, now: Timestamp, in_order: bool) {
-    let (now_true, no_longer) = if in_order { (VERIFIED, DAMAGED) } else { (DAMAGED, VERIFIED) };
-    let _ = fs::remove_file(backup.join(no_longer));
-    let _ = fs::write(backup.join(now_true), format!("{now}\n"));
+    for note in [VERIFIED, DAMAGED] {
+        let _ = fs::remove_file(backup.join(note));
+    }
+    let note = backup.join(if in_order { VERIFIED } else { DAMAGED });
+    let new = OpenOptions::new().write(true).create_new(true).open(note);
+    let _ = new.and_then(|mut file| writeln!(file, "{now}"));
 }
 
 /// The directory of backups, held by this one alone.
@@ -267,6 +278,24 @@ mod tests {
         assert!(names(dir.path()).unwrap().iter().all(|name| name == LOCK));
         drop(shelf);
         Shelf::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn notes_stay_in_the_backup() {
+        let dir = tempfile::tempdir().unwrap();
+        let backup =
+            Shelf::open(dir.path()).unwrap().begin(Timestamp::UNIX_EPOCH).unwrap().finish().unwrap().path;
+        let outside = dir.path().join("outside");
+        fs::write(&outside, "mine").unwrap();
+        for in_order in [true, false] {
+            for note in [VERIFIED, DAMAGED] {
+                let _ = fs::remove_file(backup.join(note));
+                symlink(&outside, backup.join(note)).unwrap();
+            }
+            note_verified(&backup, time("2026-11-26T12:00:00Z"), in_order);
+            assert_eq!(fs::read_to_string(&outside).unwrap(), "mine");
+            assert_eq!(look(&backup).unwrap().verified_at.is_some(), in_order);
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Whether a backup is what it was: every hash, every row that leads to another, every count.
 
-use std::fs;
 use std::io::{BufWriter, Sink, Write, sink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use jiff::Timestamp;
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 use sha2::{Digest, Sha256};
 
-use super::manifest::{CONFIG, DATABASE, FileSum, Manifest, SUMS};
+use super::manifest::{CONFIG, DATABASE, FileSum, Manifest, SUMS, regular};
 use super::shelf::note_verified;
 use super::{
     BackupStep, CACHE_BYTES, Counts, LargeBlobs, Progress, Sums, counts, file_path, go_on, hash_of,
@@ -201,14 +200,6 @@ impl Check<'_, '_> {
 fn told(counts: &Counts) -> String {
     let Counts { documents, chunks, sessions, conversations } = counts;
     format!("{documents} documents, {chunks} chunks, {sessions} sessions, {conversations} conversations")
-}
-
-/// The path, if a file of its own is there: a link could lead anywhere.
-fn regular(path: &Path) -> std::io::Result<PathBuf> {
-    match fs::symlink_metadata(path)?.is_file() {
-        true => Ok(path.to_owned()),
-        false => Err(std::io::Error::other("is not a regular file")),
-    }
 }
 
 /// Reads the database of a backup without a change to it. redb may panic over one that was damaged.
