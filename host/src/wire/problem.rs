@@ -26,7 +26,7 @@ pub struct Problem {
 /// A fault of one part of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// JSON pointer (RFC 6901) into the body, such as `/top_k`; `?name` for a parameter of the URL.
+    /// JSON pointer (RFC 6901) into the body, such as `/top_k`; `?name` for a parameter of the URL; the name of a header.
     pub pointer: String,
     /// For people; says what to do.
     pub detail: String,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, header};
+use axum::http::{HeaderMap, HeaderName, Request, header};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -270,7 +270,9 @@ fn check_failure(door: Door, path: &str, kind: &str, answer: &Answer) {
         let is_code =
             |code: &str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         assert!(is_code(&problem.code) && !problem.detail.trim().is_empty(), "{path}: {problem:?}");
-        let is_pointer = |pointer: &str| pointer.is_empty() || pointer.starts_with(['/', '?']);
+        let is_header = |pointer: &str| HeaderName::from_bytes(pointer.as_bytes()).is_ok();
+        let is_pointer =
+            |pointer: &str| pointer.is_empty() || pointer.starts_with(['/', '?']) || is_header(pointer);
         assert!(problem.errors.iter().all(|error| is_pointer(&error.pointer)), "{path}: {problem:?}");
     }
 }
