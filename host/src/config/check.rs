@@ -384,10 +384,11 @@ pub(super) fn secret_source(text: &str) -> Option<SecretSource> {
     path.is_absolute().then(|| SecretSource::File(path.to_owned()))
 }
 
-/// Scheme, host and port of a URL.
+/// Scheme, host and port of a URL, if they could stand in a grant: a URL may have hosts that no network has.
 pub(super) fn origin_of(text: &str) -> Option<String> {
     let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    Some(format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?))
+    let origin = format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?);
+    Some(origin).filter(|origin| is_origin(origin))
 }
 
 fn is_plain_http(text: &str) -> bool {

@@ -282,6 +282,17 @@ fn secrets_are_not_shown() {
 }
 
 #[test]
+fn servers_are_where_a_grant_could_be() {
+    for server in ["http://127.0.0,1:11434", "http://a'b", "http://a:0", "ftp://a", "a:80"] {
+        let said = wrong(&format!("backends: {{x: {{plugin: ollama, base_url: \"{server}\"}}}}\n"));
+        assert!(said.contains("backends.x.base_url: expected a URL such as"), "{said}");
+    }
+    let text = "backends: {x: {plugin: ollama, base_url: \"https://user@[::1]/v1\"}}\n";
+    let granted = load_text(text, &[], &[]).unwrap().config.plugins.grants["ollama"].http.clone();
+    assert_eq!(granted, ["https://[::1]:443"]);
+}
+
+#[test]
 fn a_wrong_section_of_the_environment_names_its_variable() {
     let said = load_text("", &[("SMARTRAG_SERCH__ALPHA", "0.5")], &[]).unwrap_err();
     assert_eq!(said, "SMARTRAG_SERCH__ALPHA: serch: unknown key; did you mean `search`?");
