@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 targets=(backup bodies config filters headers manifest multipart)
 fuzz=tests/fuzz
+inputs_max=100
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 [ -f "$CARGO_TARGET_DIR/plugins/text/plugin.wasm" ] || die "there are no plugins: run ./scripts/build-plugins.sh"
 [ -d "$CARGO_TARGET_DIR/models" ] || die "there are no weights: run ./scripts/fetch-models.sh"
@@ -52,20 +53,25 @@ run_target() {
     rm -f "$log"
 }
 
-# Inputs that once showed a fault stay as they are.
+# Inputs that once showed a fault stay as they are. What reaches an edge more than a hundred others is not worth keeping.
 minimise() {
-    local target=$1 fewest
-    fewest=$(mktemp -d)
-    fuzzer "$target" -merge=1 -set_cover_merge=1 -use_counters=0 "$fewest" "$fuzz/corpus/$target" "$fuzz/found/$target" >"$fewest.log" 2>&1 ||
-        die "$target: the inputs could not be merged, see $fewest.log"
+    local target=$1 work inputs=() input
+    work=$(mktemp -d)
+    mkdir "$work/merged"
+    fuzzer "$target" -merge=1 -set_cover_merge=1 -use_counters=0 "-merge_control_file=$work/control" "$work/merged" \
+        "$fuzz/corpus/$target" "$fuzz/found/$target" >"$work/log" 2>&1 ||
+        die "$target: the inputs could not be merged, see $work/log"
+    mapfile -t inputs < <(python3 scripts/fuzz-fewest.py "$work/control" "$inputs_max")
+    for input in "${inputs[@]}"; do cp "$input" "$work/$(sha1sum <"$input" | cut -c1-16)"; done
     find "$fuzz/corpus/$target" -type f ! -name 'regression-*' -delete
-    find "$fewest" -type f -exec cp -t "$fuzz/corpus/$target" {} +
-    rm -r "$fewest" "$fewest.log"
+    find "$work" -maxdepth 1 -type f ! -name control ! -name log -exec cp -t "$fuzz/corpus/$target" {} +
+    rm -r "$work"
     say "$target: $(find "$fuzz/corpus/$target" -type f | wc -l) inputs, $(du -sh --apparent-size "$fuzz/corpus/$target" | cut -f1)"
 }
 
 build
 if [ "${1:-}" = min ]; then
+    command -v python3 >/dev/null || apt_install python3
     for target in ${2:-"${targets[@]}"}; do minimise "$target"; done
 elif [ -f "${2:-}" ]; then
     fuzzer "$1" "$2"

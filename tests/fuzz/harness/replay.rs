@@ -9,7 +9,7 @@ use super::bodies::ROUTES;
 use super::{TARGETS, run};
 
 /// Of one target.
-const INPUTS_MAX: usize = 150;
+const INPUTS_MAX: usize = 120;
 const BYTES_MAX: u64 = 20_000;
 
 fn kept(target: &str) -> Vec<PathBuf> {
