@@ -20,9 +20,8 @@ impl KeywordIndex {
     /// Begins to join all segments into one and to give back the space of deleted rows; false if there is nothing to do.
     /// [`Self::end_join`] says when it is done.
     pub fn begin_join(&mut self) -> Result<bool> {
-        if let Some(joining) = self.joining.take() {
-            came_about(joining.future.wait())?;
-        }
+        // The writer ends a join that goes on; its future was polled, so that nothing may wait for it.
+        self.joining = None;
         self.let_writer_go()?;
         let searcher = self.reader.searcher();
         let segments = searcher.segment_readers();
@@ -189,6 +188,28 @@ mod tests {
             assert_eq!(found, 3, "round {round}");
             assert!(!asked || index.sizes().len() == 1, "{:?}", index.sizes());
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_join_is_asked_for_while_another_one_goes_on() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let mut index = KeywordIndex::open(directory.path())?;
+        let mut polled = 0;
+        for round in 0..10 {
+            for number in 1..=4 {
+                index.apply(&[put(4 * round + number, "house", Some("en"))], (4 * round + number).into())?;
+            }
+            index.rest(Duration::ZERO)?;
+            polled += usize::from(!index.rest(Duration::ZERO)?);
+            let mut goes_on = index.begin_join()?;
+            while goes_on {
+                std::thread::sleep(Duration::from_millis(1));
+                goes_on = !index.end_join()?;
+            }
+            assert_eq!(index.sizes().len(), 1, "round {round}");
+        }
+        assert!(polled > 0, "no join was asked for before another one had ended");
         Ok(())
     }
 
