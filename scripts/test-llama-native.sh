@@ -32,10 +32,10 @@ llama_native_cargo build
 step "4/5 tests"
 if [ -z "${SMARTRAG_BIN:-}" ]; then
     need_wasm
-    ./scripts/fetch-models.sh
     "$CARGO" build --locked
     export SMARTRAG_BIN="$target/debug/smartrag"
     ./scripts/build-plugins.sh
+    fetch_models "$SMARTRAG_BIN"
 fi
 # One after the other: each takes all processors.
 llama_native_cargo test --lib --test model --test daemon --test licences -- --test-threads=1

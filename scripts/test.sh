@@ -9,8 +9,7 @@ step "1/8 tools"
 need_everything
 apt_install libfaketime # for a clock that goes backwards
 
-step "2/8 the embedder's weights, what makes plugins of Python and JavaScript, a real model server, what tries the API out"
-./scripts/fetch-models.sh
+step "2/8 what makes plugins of Python and JavaScript, a real model server, what tries the API out"
 ./scripts/fetch-guest-tools.sh
 ./scripts/fetch-llm.sh
 ./scripts/fetch-contract.sh
@@ -34,9 +33,10 @@ fi
 step "5/8 docs, warnings denied"
 RUSTDOCFLAGS="-D warnings" "$CARGO" doc --workspace --no-deps --locked --quiet
 
-step "6/8 the daemon and its plugins"
+step "6/8 the daemon, its plugins, the embedder's weights"
 "$CARGO" build --locked
 SMARTRAG_BIN="$CARGO_TARGET_DIR/debug/smartrag" ./scripts/build-plugins.sh
+fetch_models "$CARGO_TARGET_DIR/debug/smartrag"
 
 step "7/8 what operators install"
 SMARTRAG_BIN="$CARGO_TARGET_DIR/debug/smartrag" ./scripts/test-deploy.sh

@@ -176,14 +176,14 @@ fn absent_and_foreign_weights_are_named_with_the_command_that_brings_them() {
         failing(command)
     };
     let said = elsewhere(models.path());
-    assert!(said.contains("fetch-models.sh"), "{said}");
+    assert!(said.contains("`smartrag models fetch`"), "{said}");
     let dir = models.path().join("wordllama");
     std::fs::create_dir_all(&dir).unwrap();
     for name in ["l2_supercat_256.safetensors", "l2_supercat_tokenizer_config.json"] {
         std::fs::write(dir.join(name), b"something else").unwrap();
     }
     let said = elsewhere(models.path());
-    assert!(said.contains("another SHA-256") && said.contains("fetch-models.sh"), "{said}");
+    assert!(said.contains("another SHA-256") && said.contains("`smartrag models fetch`"), "{said}");
 }
 
 #[test]

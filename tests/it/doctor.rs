@@ -231,7 +231,7 @@ fn a_damaged_model_fails_but_keeps_no_daemon_down() {
     assert_eq!(told.level("model"), "fail");
     let said = told.said("model");
     assert!(said.contains("weights of rotten") && said.contains("another SHA-256"), "{said}");
-    assert!(said.contains("-> bring it with `scripts/fetch-models.sh`"), "{said}");
+    assert!(said.contains("-> bring it with `smartrag models fetch`"), "{said}");
     let before = doctor(&["--offline", "--pre-start"], data.path());
     before.ends(false);
     assert_eq!(before.level("model"), "warn");

@@ -19,6 +19,7 @@ mod hostile;
 mod isolation;
 mod llama;
 mod migrate;
+mod model_files;
 mod native;
 mod old_stores;
 mod people;

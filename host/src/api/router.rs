@@ -6,14 +6,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::{Access, require};
 use super::envelope::{Door, envelope};
 use super::guard::{Guard, guard};
-use super::in_flight::{IN_FLIGHT_MAX, in_flight};
+use super::in_flight::{Limits, in_flight};
 use super::{
     admin, analytics, backups, collections, conversations, documents, embed, enrich, events, health, keys,
     mcp, metrics, models, ollama, openai, openapi, plugins, query, search, sessions, socket, users,
@@ -192,11 +191,10 @@ fn routes(native: Router<Arc<App>>, mode: AuthMode) -> Router<Arc<App>> {
 
 /// What is common to all requests, innermost first.
 fn layers(router: Router, guard_list: Guard, door: Door) -> Router {
-    let seats = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     router
         // bodies have limits of their own: see `extract` and `documents::upload`
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(seats, in_flight))
+        .layer(from_fn_with_state(Limits::new(), in_flight))
         .layer(from_fn_with_state(Arc::new(guard_list), guard))
         .layer(from_fn_with_state(door, envelope))
 }

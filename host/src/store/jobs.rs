@@ -1,32 +1,54 @@
 //! The ledger of jobs. Which documents have one, and whether they are committed, is in the database; who works on
 //! what is known in memory; how far the work has come, in memory and in `scratch`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 
-use redb::{ReadOnlyTable, ReadTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
 use super::records::{StepRecord, pack};
 use super::scratch::Scratch;
 use super::tables::*;
-use super::{Artefact, BlobHandle, Error, Job, Result, Store, blobs, documents};
+use super::{Artefact, BlobHandle, Error, Job, Result, Store, blobs, collections, documents};
 use crate::types::*;
 
 /// Who works on what.
 pub(super) struct Ledger {
     scratch: Scratch,
-    /// Document to job.
-    claimed: HashMap<DocumentId, u64>,
-    /// Every job below was claimed; new ones always come above.
+    claimed: HashMap<DocumentId, Claim>,
+    /// Jobs that nobody works on, by the owner of their documents, oldest first; some were ended meanwhile. No list is
+    /// empty.
+    waiting: BTreeMap<UserId, BTreeMap<u64, DocumentId>>,
+    /// Whose job was taken last.
+    served: Option<UserId>,
+    /// Every job below is waiting, claimed or ended; new ones always come above.
     next: u64,
-    /// Jobs below `next` that were given back.
-    returned: BTreeSet<u64>,
     /// Of the database; see `Engine::generation`.
     generation: u64,
 }
 
+struct Claim {
+    job: u64,
+    owner: UserId,
+}
+
+/// A job that could be claimed.
+struct Offer {
+    job: u64,
+    document: DocumentId,
+    owner: UserId,
+}
+
 impl Ledger {
     pub(super) fn new(scratch: Scratch) -> Self {
-        Self { scratch, claimed: HashMap::new(), next: 0, returned: BTreeSet::new(), generation: 0 }
+        Self {
+            scratch,
+            claimed: HashMap::new(),
+            waiting: BTreeMap::new(),
+            served: None,
+            next: 0,
+            generation: 0,
+        }
     }
 
     /// Where the jobs stand that were begun.
@@ -39,34 +61,69 @@ impl Ledger {
         if self.generation != generation {
             self.generation = generation;
             self.next = 0;
-            self.returned.clear();
+            self.waiting.clear();
         }
     }
 
-    /// The oldest job that nobody works on.
-    fn oldest(&mut self, jobs: &ReadOnlyTable<u64, u128>) -> Result<Option<(u64, DocumentId)>> {
-        while let Some(job) = self.returned.first().copied() {
-            if let Some(row) = jobs.get(job)? {
-                return Ok(Some((job, document_id(row.value()))));
+    /// Sorts in the jobs that came since the last look.
+    fn see(&mut self, txn: &ReadTransaction) -> Result<()> {
+        let locators = txn.open_table(LOCATORS)?;
+        let mut owners = HashMap::new();
+        for row in txn.open_table(JOBS)?.range(self.next..)? {
+            let (job, document) = row?;
+            let (job, number) = (job.value(), document.value());
+            self.next = job + 1;
+            let Some(collection) = locators.get(number)?.map(|row| row.value()) else { continue };
+            let document = document_id(number);
+            if self.claimed.get(&document).is_some_and(|claim| claim.job == job) {
+                continue;
             }
-            self.returned.remove(&job);
+            let owner = match owners.get(&collection) {
+                Some(owner) => owner,
+                None => owners.entry(collection).or_insert(collections::key_of(txn, collection)?.owner),
+            };
+            self.put(owner, job, document);
         }
-        for row in jobs.range(self.next..)? {
-            let (key, value) = row?;
-            let (job, document) = (key.value(), document_id(value.value()));
-            if self.claimed.get(&document) != Some(&job) {
-                return Ok(Some((job, document)));
+        Ok(())
+    }
+
+    fn put(&mut self, owner: &UserId, job: u64, document: DocumentId) {
+        match self.waiting.get_mut(owner) {
+            Some(jobs) => drop(jobs.insert(job, document)),
+            None => drop(self.waiting.insert(owner.clone(), BTreeMap::from([(job, document)]))),
+        }
+    }
+
+    fn remove(&mut self, owner: &UserId, job: u64) {
+        if let Some(jobs) = self.waiting.get_mut(owner) {
+            jobs.remove(&job);
+            if jobs.is_empty() {
+                self.waiting.remove(owner);
             }
         }
-        Ok(None)
+    }
+
+    /// The oldest job of the owner whose turn it is: a pile of one holds up nobody else.
+    fn offer(&mut self, jobs: &ReadOnlyTable<u64, u128>) -> Result<Option<Offer>> {
+        loop {
+            let behind = self.served.clone().map_or(Unbounded, Excluded);
+            let turn = self.waiting.range((behind, Unbounded)).next().or_else(|| self.waiting.iter().next());
+            let oldest = turn.and_then(|(owner, jobs)| Some((owner, jobs.first_key_value()?)));
+            let Some((owner, (job, document))) = oldest else { return Ok(None) };
+            let offer = Offer { job: *job, document: *document, owner: owner.clone() };
+            if jobs.get(offer.job)?.is_some() {
+                return Ok(Some(offer));
+            }
+            self.remove(&offer.owner, offer.job);
+        }
     }
 
     /// Takes a job; how often that was done before, and how far it has come.
-    fn take(&mut self, job: u64, document: DocumentId) -> Result<(u32, Stage)> {
+    fn take(&mut self, Offer { job, document, owner }: Offer) -> Result<(u32, Stage)> {
         let attempts = self.scratch.claimed(document, job)?;
-        self.returned.remove(&job);
-        self.next = self.next.max(job + 1);
-        self.claimed.insert(document, job);
+        self.remove(&owner, job);
+        self.served = Some(owner.clone());
+        self.claimed.insert(document, Claim { job, owner });
         Ok((attempts, self.scratch.stage(document)))
     }
 }
@@ -81,23 +138,25 @@ fn resume_at(committed: bool, begun: Stage) -> Stage {
     }
 }
 
-/// What [`Store::claim`] reads of the database.
-fn look(txn: &ReadTransaction, ledger: &mut Ledger) -> Result<Option<(u64, DocumentId, bool)>> {
-    let jobs = txn.open_table(JOBS)?;
-    let Some((job, id)) = ledger.oldest(&jobs)? else { return Ok(None) };
-    let committed = documents::job(txn, id)?.is_some_and(|(_, committed)| committed);
-    Ok(Some((job, id, committed)))
+/// What [`Store::claim`] reads of the database; whether the document is committed comes with the offer.
+fn look(txn: &ReadTransaction, ledger: &mut Ledger) -> Result<Option<(Offer, bool)>> {
+    ledger.see(txn)?;
+    let Some(offer) = ledger.offer(&txn.open_table(JOBS)?)? else { return Ok(None) };
+    let committed = documents::job(txn, offer.document)?.is_some_and(|(_, committed)| committed);
+    Ok(Some((offer, committed)))
 }
 
 impl Store {
-    /// The oldest job that nobody works on; it is taken until it is final or the process ends. `None` if there is none.
+    /// The oldest job that nobody works on, of each owner in turn; it is taken until it is final or the process ends.
+    /// `None` if there is none.
     pub fn claim(&self) -> Result<Option<Job>> {
         loop {
             let mut ledger = self.ledger();
             ledger.follow(self.engine().generation());
             let found = self.engine().read(|txn| look(txn, &mut ledger))?;
-            let Some((job, id, committed)) = found else { return Ok(None) };
-            let (attempts, begun) = ledger.take(job, id)?;
+            let Some((offer, committed)) = found else { return Ok(None) };
+            let id = offer.document;
+            let (attempts, begun) = ledger.take(offer)?;
             self.set_begun_stage(id, begun);
             drop(ledger);
             match self.document_any(id)? {
@@ -111,6 +170,19 @@ impl Store {
         }
     }
 
+    /// How many documents of this owner wait, without those that were worked on already.
+    pub(super) fn waiting(&self, owner: &UserId) -> Result<usize> {
+        let mut ledger = self.ledger();
+        ledger.follow(self.engine().generation());
+        self.engine().read(|txn| ledger.see(txn))?;
+        Ok(ledger.waiting.get(owner).map_or(0, BTreeMap::len))
+    }
+
+    /// Jobs that are not final.
+    pub(super) fn open_jobs(&self) -> Result<usize> {
+        self.engine().read(|txn| Ok(txn.open_table(JOBS)?.len()? as usize))
+    }
+
     /// Whether a job is still the claimer's: it is not once the document was deleted, or its job cancelled.
     pub fn is_claimed(&self, id: DocumentId) -> bool {
         self.ledger().claimed.contains_key(&id)
@@ -119,8 +191,8 @@ impl Store {
     /// Gives a claimed job back untouched (shutdown).
     pub fn release(&self, id: DocumentId) {
         let mut ledger = self.ledger();
-        let Some(job) = ledger.claimed.remove(&id) else { return };
-        ledger.returned.insert(job);
+        let Some(Claim { job, owner }) = ledger.claimed.remove(&id) else { return };
+        ledger.put(&owner, job, id);
         // If the note can't be written, the next claim counts one attempt too many: no harm.
         let _ = ledger.scratch.released(id);
     }
@@ -142,7 +214,7 @@ impl Store {
         }
         let step = pack(&StepRecord { to, done })?;
         let mut ledger = self.ledger();
-        let job = *ledger.claimed.get(&id).ok_or(Error::NotFound)?;
+        let job = ledger.claimed.get(&id).ok_or(Error::NotFound)?.job;
         ledger.scratch.step(id, job, to, &step)?;
         self.set_begun_stage(id, to);
         Ok(())
@@ -154,10 +226,21 @@ impl Store {
         outputs.read()
     }
 
-    /// Jobs have ended: nobody works on them, and what they kept goes.
+    /// Jobs have ended: nobody works on them, and what they kept goes. Those that were opened and claimed anew meanwhile
+    /// stay.
     pub(super) fn forget_jobs(&self, ids: &[DocumentId]) {
         let mut ledger = self.ledger();
-        for id in ids {
+        // If it can't be read, none is open.
+        let open = |txn: &ReadTransaction| {
+            let jobs = txn.open_table(JOB_OF)?;
+            ids.iter().map(|id| Ok(jobs.get(number(*id))?.map(|row| row.value().0))).collect()
+        };
+        let open: Vec<Option<u64>> = self.engine().read(open).unwrap_or_default();
+        for (at, id) in ids.iter().enumerate() {
+            let claimed = ledger.claimed.get(id).map(|claim| claim.job);
+            if claimed.is_some() && claimed == open.get(at).copied().flatten() {
+                continue;
+            }
             ledger.claimed.remove(id);
             ledger.scratch.forget(*id);
             self.clear_begun_stage(*id);

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::records::DocumentRecord;
@@ -13,9 +15,29 @@ pub(super) fn enqueue(txn: &WriteTransaction, document: u128, committed: bool) -
     Ok(())
 }
 
-fn check_queue(txn: &WriteTransaction, queue_max: usize) -> Result<()> {
-    let queued = usize::try_from(txn.open_table(JOBS)?.len()?).unwrap_or(usize::MAX);
-    if queued < queue_max { Ok(()) } else { Err(Error::QueueFull(queued)) }
+/// The documents of an owner that wait may be at most so many times what the queue has room for. So one alone gets 4/5
+/// of it, two get 4/9 each, and there is always room for the next. (Choudhury and Hahne, "Dynamic queue length
+/// thresholds for shared-memory packet switches", 1998.)
+const SHARE: usize = 4;
+
+/// The queue as an upload finds it.
+struct Queue {
+    max: usize,
+    /// Documents of each owner that wait; of nobody while there is room enough for all.
+    waiting: HashMap<UserId, usize>,
+}
+
+impl Queue {
+    /// Lets one more in, or says how many of this owner's wait.
+    fn enter(&mut self, txn: &WriteTransaction, owner: &UserId) -> Result<()> {
+        let Some(waiting) = self.waiting.get_mut(owner) else { return Ok(()) };
+        let open = usize::try_from(txn.open_table(JOBS)?.len()?).unwrap_or(usize::MAX);
+        if *waiting >= SHARE.saturating_mul(self.max.saturating_sub(open)) {
+            return Err(Error::QueueFull(*waiting));
+        }
+        *waiting += 1;
+        Ok(())
+    }
 }
 
 /// The document of a collection that has these bytes.
@@ -51,8 +73,9 @@ impl Store {
             .filter(|document| document.blob.is_large())
             .map(|document| document.blob.hash())
             .collect();
+        let mut queue = self.queue(&documents, queue_max)?;
         let take = |txn: &WriteTransaction| {
-            documents.into_iter().map(|document| self.take_in(txn, document, queue_max)).collect()
+            documents.into_iter().map(|document| self.take_in(txn, document, &mut queue)).collect()
         };
         match (large.is_empty(), durable) {
             (true, false) => self.engine().write_soft(take),
@@ -62,7 +85,19 @@ impl Store {
         }
     }
 
-    fn take_in(&self, txn: &WriteTransaction, new: NewDocument, queue_max: usize) -> Result<Submitted> {
+    fn queue(&self, documents: &[NewDocument], max: usize) -> Result<Queue> {
+        let mut waiting = HashMap::new();
+        if self.open_jobs()? + documents.len() > max / (SHARE + 1) * SHARE {
+            for NewDocument { collection, .. } in documents {
+                if !waiting.contains_key(&collection.owner) {
+                    waiting.insert(collection.owner.clone(), self.waiting(&collection.owner)?);
+                }
+            }
+        }
+        Ok(Queue { max, waiting })
+    }
+
+    fn take_in(&self, txn: &WriteTransaction, new: NewDocument, queue: &mut Queue) -> Result<Submitted> {
         let collection = collections::ensure(txn, &new.collection)?;
         let hash = new.blob.hash();
         if let Some(id) = same_bytes(txn, collection, &hash)? {
@@ -70,7 +105,7 @@ impl Store {
             let replaces = moved_to(txn, place.key, new.path.as_deref())?;
             return Ok(Submitted { document: self.load(txn, id, place)?, duplicate: true, replaces });
         }
-        check_queue(txn, queue_max)?;
+        queue.enter(txn, &new.collection.owner)?;
         let id = DocumentId::new();
         let record = DocumentRecord {
             filename: new.filename,

@@ -53,7 +53,7 @@ impl Embedder for StaticEmbed {
         let weights = Weights::open(ModelFile::open("weights")?)?;
         if tokenizer.vocabulary_size() > weights.rows() {
             return Err(Error::corrupt(format!(
-                "the tokenizer knows {} tokens and the weights {}: run scripts/fetch-models.sh again",
+                "the tokenizer knows {} tokens and the weights {}: run `smartrag models fetch`",
                 tokenizer.vocabulary_size(),
                 weights.rows()
             )));

@@ -153,7 +153,7 @@ fn unusable(reason: impl ToString) -> Error {
     let reason = reason.to_string();
     Error::missing_model(
         "tokenizer",
-        format!("the tokenizer file can't be used: {reason}; run scripts/fetch-models.sh"),
+        format!("the tokenizer file can't be used: {reason}; run `smartrag models fetch`"),
     )
 }
 
@@ -200,6 +200,6 @@ pub(crate) mod tests {
         assert!(error(&json(&[], &["ab"])).contains("bad merge"));
         assert!(error(&json(&[], &[]).replace("Prepend", "Strip")).contains("not a byte-fallback BPE"));
         assert!(error(&json(&[], &[]).replace("<0x41>", "<0xZZ>")).contains("byte tokens"));
-        assert!(error("{}").contains("fetch-models"));
+        assert!(error("{}").contains("models fetch"));
     }
 }

@@ -110,7 +110,7 @@ fn damaged(reason: impl ToString) -> Error {
     let reason = reason.to_string();
     Error::missing_model(
         "weights",
-        format!("the weights file can't be read: {reason}; run scripts/fetch-models.sh"),
+        format!("the weights file can't be read: {reason}; run `smartrag models fetch`"),
     )
 }
 
@@ -210,7 +210,7 @@ mod tests {
         let no_tensor = HEADER.replace("embedding", "other");
         for (header, values) in [(HEADER, 3), (HEADER, 5), (&wrong_type, 4), (&no_tensor, 4), ("{", 4)] {
             let error = Weights::open(file(header, &vec![0; values])).err().map(|e| e.message);
-            assert!(error.is_some_and(|message| message.contains("fetch-models")), "{header} {values}");
+            assert!(error.is_some_and(|message| message.contains("models fetch")), "{header} {values}");
         }
         assert!(Weights::open(ModelFile::from_bytes(vec![255; 20])).is_err());
         assert!(Weights::open(ModelFile::from_bytes(vec![])).is_err());

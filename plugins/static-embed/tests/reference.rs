@@ -29,7 +29,7 @@ fn model(name: &str) -> Option<Vec<u8>> {
     let files = places.iter().map(|place| PathBuf::from(place).join("wordllama").join(name));
     let bytes = files.map(std::fs::read).find_map(Result::ok);
     if bytes.is_none() {
-        eprintln!("skipped: {name} not found; run scripts/fetch-models.sh or set SMARTRAG_MODELS_DIR");
+        eprintln!("skipped: {name} not found; run `smartrag models fetch` or set SMARTRAG_MODELS_DIR");
     }
     bytes
 }

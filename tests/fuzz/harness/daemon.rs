@@ -197,7 +197,7 @@ fn config(mode: AuthMode, dir: &Path) -> Config {
     config
 }
 
-/// Where `scripts/build-plugins.sh` and `scripts/fetch-models.sh` put what they bring: the target directory.
+/// Where `scripts/build-plugins.sh` and `smartrag models fetch` put what they bring: the target directory.
 fn built() -> PathBuf {
     let set = std::env::var_os("SMARTRAG_PLUGINS_DIR").map(PathBuf::from);
     let set = set.and_then(|dir| dir.parent().map(Path::to_owned));

@@ -40,7 +40,7 @@ pub(super) fn compare(
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), serde_json::to_vec(&texts)?)?;
     let models = places(config).model_dirs.into_iter().find(|dir| dir.join("wordllama").is_dir());
-    let models = models.context("the embedder's weights were not found: run scripts/fetch-models.sh")?;
+    let models = models.context("the embedder's weights were not found: run `smartrag models fetch`")?;
     let ours = || embedder.embed(&borrowed, Purpose::Passage).map(drop).map_err(Into::into);
     figures.push(turns("1,000 chunks embedded", ours, || {
         ask(program, &["embed".as_ref(), &models, file.path()])

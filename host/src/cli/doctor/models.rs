@@ -64,11 +64,11 @@ mod tests {
 
     #[test]
     fn a_missing_file_fails_only_where_it_is_needed() {
-        let absent = file(Some("w.bin is in none of [\"/m\"]; bring it with `scripts/fetch-models.sh`"));
+        let absent = file(Some("w.bin is in none of [\"/m\"]; bring it with `smartrag models fetch`"));
         let told = check("other", &absent, false);
         assert_eq!(told.level, Level::Warn);
         assert_eq!(told.detail, "weights of other: w.bin is in none of [\"/m\"]");
-        assert_eq!(told.hint.as_deref(), Some("bring it with `scripts/fetch-models.sh`"));
+        assert_eq!(told.hint.as_deref(), Some("bring it with `smartrag models fetch`"));
         assert_eq!(check("other", &absent, true).level, Level::Fail);
         assert_eq!(check("other", &file(None), true).level, Level::Ok);
     }

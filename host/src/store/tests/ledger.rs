@@ -103,6 +103,42 @@ fn jobs_come_oldest_first_and_never_twice() {
 }
 
 #[test]
+fn owners_take_turns() {
+    let (dir, store) = temporary();
+    let (bulk, other) = (key("u", "c"), key("v", "c"));
+    let pile: Vec<_> = (0..6u8).map(|byte| submit(&store, &bulk, &[byte]).document.id).collect();
+    let claim = |store: &Store| store.claim().unwrap().map(|job| job.document.id);
+    assert_eq!(claim(&store), Some(pile[0]));
+    let few: Vec<_> = (0..2u8).map(|byte| submit(&store, &other, &[byte]).document.id).collect();
+    let third = submit(&store, &key("w", "c"), b"0").document.id;
+    assert_eq!((claim(&store), claim(&store)), (Some(few[0]), Some(third)));
+    store.release(few[0]);
+    assert_eq!((claim(&store), claim(&store)), (Some(pile[1]), Some(few[0])));
+    store.delete(&bulk.owner, &pile[2..3]).unwrap();
+    assert_eq!((claim(&store), claim(&store), claim(&store)), (Some(pile[3]), Some(few[1]), Some(pile[4])));
+    // The same from what a dead process left.
+    let (_copy, again) = killed(dir.path());
+    let turns = [pile[0], few[0], third, pile[1], few[1], pile[3], pile[4], pile[5]];
+    assert_eq!(turns.map(|_| claim(&again)), turns.map(Some));
+    assert_eq!(claim(&again), None);
+}
+
+#[test]
+fn the_end_of_a_job_leaves_its_successor_to_whoever_has_it() {
+    let (_dir, store) = temporary();
+    let home = key("u", "c");
+    let id = submit(&store, &home, b"bytes").document.id;
+    work_off(&store, 1);
+    store.reprocess(&home.owner, id).unwrap();
+    assert!(store.claim().unwrap().is_some());
+    // As the call before would if it came late.
+    store.forget_jobs(&[id]);
+    assert!(store.is_claimed(id));
+    store.fail(id, failure()).unwrap();
+    assert!(!store.is_claimed(id));
+}
+
+#[test]
 fn a_document_queued_anew_keeps_its_chunks_until_others_replace_them() {
     let (_dir, store) = temporary();
     let home = key("u", "c");
@@ -141,6 +177,30 @@ fn a_full_queue_takes_nothing() {
     assert!(matches!(store.submit(uploads(), 2), Err(Error::QueueFull(2))));
     assert_eq!(store.totals().unwrap().documents, 1);
     assert_eq!(store.submit(uploads(), 3).unwrap().len(), 3);
+}
+
+#[test]
+fn a_pile_leaves_others_their_room_in_the_queue() {
+    let (_dir, store) = temporary();
+    let (bulk, other) = (key("u", "c"), key("v", "c"));
+    let upload_all = |home: &CollectionKey, from: u16| {
+        let one = |number: &u16| vec![upload(&store, home, &number.to_le_bytes())];
+        let fits = |number: &u16| match store.submit(one(number), 200) {
+            Ok(_) => true,
+            Err(Error::QueueFull(_)) => false,
+            Err(error) => panic!("{error}"),
+        };
+        (from..from + 200).take_while(fits).count()
+    };
+    assert_eq!((upload_all(&bulk, 0), upload_all(&bulk, 1000)), (160, 0));
+    assert_eq!((upload_all(&other, 0), upload_all(&key("w", "c"), 0)), (32, 7));
+    assert!(matches!(store.submit(vec![upload(&store, &bulk, b"more")], 200), Err(Error::QueueFull(160))));
+    // Those that are worked on are out of the way of what their owner adds.
+    for _ in 0..90 {
+        let id = store.claim().unwrap().unwrap().document.id;
+        store.fail(id, failure()).unwrap();
+    }
+    assert!(upload_all(&bulk, 1000) > 0);
 }
 
 #[test]

@@ -40,6 +40,13 @@ fn conditions_of_a_list_must_all_hold() {
     work_off(&store, 1);
     let named = NewDocument { filename: "b.md".into(), tags: vec![], ..upload(&store, &home, b"2") };
     let second = store.submit(vec![named], QUEUE_MAX).unwrap().remove(0).document;
+    let third = NewDocument {
+        filename: "error.md".into(),
+        tags: vec!["Überschrift".into()],
+        path: Some("docs/error.md".into()),
+        ..upload(&store, &home, b"3")
+    };
+    let third = store.submit(vec![third], QUEUE_MAX).unwrap().remove(0).document;
     assert_eq!(first.tags, ["t", "u"]);
     let list = |change: fn(&mut DocumentQuery)| {
         let mut query = DocumentQuery { limit: 10, ..Default::default() };
@@ -47,12 +54,25 @@ fn conditions_of_a_list_must_all_hold() {
         ids(&store.documents(&home.owner, &query).unwrap())
     };
     assert_eq!(list(|query| query.status = Some(Stage::Ready)), [first.id]);
-    assert_eq!(list(|query| query.status = Some(Stage::Queued)), [second.id]);
+    assert_eq!(list(|query| query.status = Some(Stage::Queued)), [second.id, third.id]);
+    assert_eq!(list(|query| query.status = Some(Stage::Failed)), []);
+    assert_eq!(list(|query| query.tag = Some("Überschrift".into())), [third.id]);
+    // Only in a longer one, or elsewhere.
+    assert_eq!(list(|query| query.tag = Some("schrift".into())), []);
+    assert_eq!(list(|query| query.tag = Some("error.md".into())), []);
+    assert_eq!(list(|query| query.path = Some("docs/error.md".into())), [third.id]);
+    assert_eq!(list(|query| query.path = Some("error.md".into())), []);
     assert_eq!(list(|query| query.tag = Some("u".into())), [first.id]);
     assert_eq!(list(|query| query.filename = Some("b.md".into())), [second.id]);
-    assert_eq!(list(|query| query.file_type = Some("txt".into())), [first.id, second.id]);
+    assert_eq!(list(|query| query.file_type = Some("txt".into())), [first.id, second.id, third.id]);
     assert!(list(|query| query.listed = Listed::One(key("u", "z"))).is_empty());
     assert!(list(|query| (query.status, query.tag) = (Some(Stage::Queued), Some("u".into()))).is_empty());
+    assert_eq!(store.claim().unwrap().map(|job| job.document.id), Some(second.id));
+    store.fail(second.id, failure()).unwrap();
+    assert_eq!(list(|query| query.status = Some(Stage::Failed)), [second.id]);
+    store.reprocess(&home.owner, second.id).unwrap();
+    assert_eq!(list(|query| query.status = Some(Stage::Failed)), []);
+    assert_eq!(list(|query| query.status = Some(Stage::Queued)), [second.id, third.id]);
 }
 
 fn session(id: &str, owner: &str, created_at: TimestampMs) -> Session {

@@ -59,6 +59,8 @@ struct Model {
     documents: Vec<Known>,
     /// Oldest first.
     queue: Vec<DocumentId>,
+    /// Whose document was taken last.
+    served: Option<usize>,
     /// Document and whether it is deleted, by last change.
     journal: Vec<(DocumentId, bool)>,
     /// Deletions that the journal need not have any more.
@@ -120,8 +122,14 @@ impl Model {
         }
     }
 
+    /// The oldest of the owner whose turn it is.
     fn pop(&mut self) -> Option<DocumentId> {
-        (!self.queue.is_empty()).then(|| self.queue.remove(0))
+        let owner = |id: &DocumentId| self.documents.iter().find(|known| known.id == *id).unwrap().owner;
+        let owners: Vec<usize> = self.queue.iter().map(owner).collect();
+        let behind = owners.iter().filter(|owner| Some(**owner) > self.served).min();
+        let turn = *behind.or(owners.iter().min())?;
+        self.served = Some(turn);
+        Some(self.queue.remove(owners.iter().position(|owner| *owner == turn)?))
     }
 
     fn submit(&mut self, store: &Store, owner: usize, collection: usize, content: u8) {

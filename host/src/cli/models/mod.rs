@@ -1,3 +1,6 @@
+mod bring;
+mod fetch;
+
 use super::output::{self, Table};
 use super::remote::Remote;
 use super::{Outcome, Result};
@@ -9,6 +12,8 @@ pub(super) enum Command {
     List(ListArgs),
     /// Check that every model, plugin and file that is needed is there, by hash; and what works without a network
     Check(ListArgs),
+    /// Bring the model files that plugins of this machine declare and that are missing, each by its hash
+    Fetch(fetch::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -24,6 +29,7 @@ pub(super) async fn run(command: Command) -> Result {
     let args = match command {
         Command::List(args) => args,
         Command::Check(args) => return check(args).await,
+        Command::Fetch(args) => return fetch::run(args).await,
     };
     let models = args.remote.client()?.models().await?;
     if args.json {

@@ -1,0 +1,36 @@
+//! What installed plugins declare, without a look inside their components.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::info::ModelFile;
+use super::load::MANIFEST_FILE;
+use super::manifest::{Manifest, ModelDeclaration};
+use super::models::{Models, Verifier};
+use super::{Error, registry};
+
+/// A model file and the plugin that declares it.
+pub struct DeclaredModel {
+    /// Name of the plugin.
+    pub plugin: String,
+    /// What its manifest says.
+    pub declared: ModelDeclaration,
+    /// Whether it is there.
+    pub file: ModelFile,
+}
+
+/// The model files of all plugins in these directories; broken manifests are left out. Reads the files that are there.
+pub fn declared_models(dirs: &[PathBuf], model_dirs: &[PathBuf]) -> Result<Vec<DeclaredModel>, Error> {
+    let verifier = Arc::new(Verifier::new(None));
+    let mut all = Vec::new();
+    for Manifest { name, models, .. } in registry::find(dirs)?.values().filter_map(|dir| manifest(dir)) {
+        let files = Models::new(models.clone(), model_dirs.into(), verifier.clone()).status();
+        let both = models.into_iter().zip(files);
+        all.extend(both.map(|(declared, file)| DeclaredModel { plugin: name.clone(), declared, file }));
+    }
+    Ok(all)
+}
+
+fn manifest(dir: &Path) -> Option<Manifest> {
+    Manifest::parse(&std::fs::read_to_string(dir.join(MANIFEST_FILE)).ok()?).ok()
+}
