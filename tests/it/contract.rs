@@ -99,6 +99,16 @@ async fn the_document_holds() {
     );
 }
 
+/// What one request made, others ask for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_holds_from_one_request_to_the_next() {
+    let there = fill(TestDaemon::start(), None).await;
+    there.holds(
+        &there.daemon.url,
+        &["--exclude-tag", "ollama", "--phases", "stateful", "--max-examples", "100"],
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_holds_at_the_door_of_ollama() {
     let port = free_port();

@@ -224,6 +224,13 @@ async fn with_keys_nobody_learns_of_others() {
     }
     let health = bob.get(&daemon, "/api/v1/health").await;
     assert_eq!(health.as_object().unwrap().len(), 1, "{health}");
+    for path in ["/api/v1/plugins/static-embed", "/api/v1/plugins/text"] {
+        let plugin = bob.get(&daemon, path).await;
+        assert_eq!(plugin["state"], "ready");
+        for figure in ["calls", "traps", "busy_us", "memory_peak_bytes", "egress"] {
+            assert!(plugin.get(figure).is_none(), "{plugin}");
+        }
+    }
     // It is all still there.
     let session = ann.get(&daemon, &format!("/api/v1/sessions/{}", secrets.session)).await;
     assert_eq!(session["title"], WORDS);

@@ -59,6 +59,8 @@ async fn every_request_needs_a_key_of_the_right_role() {
     get(&daemon, "", "/metrics").await.problem(401, "unauthenticated");
     assert_eq!(get(&daemon, &root, "/metrics").await.status, 200);
     assert!(get(&daemon, &root, "/health").await.ok()["metrics"].is_object());
+    assert!(get(&daemon, &root, "/plugins/text").await.ok()["calls"].is_u64());
+    assert!(get(&daemon, &root, "/plugins").await.ok()["items"][0]["calls"].is_u64());
 
     let wait = "/documents?wait=true";
     call(&daemon, &ann, "POST", wait, &text("a.md", "Herons wait.")).await.ok();

@@ -36,8 +36,10 @@ pub(super) struct AnalyticsParams {
     #[param(pattern = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$")]
     to: Option<String>,
     /// Whose queries; `*` for everybody's. Others than the caller's own are for administrators.
+    #[param(value_type = Option<wire::texts::UserId>, inline)]
     user_id: Option<String>,
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
 }
 
@@ -47,8 +49,10 @@ pub(super) struct AnalyticsParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct QueryListParams {
     /// Whose queries; `*` for everybody's. Others than the caller's own are for administrators.
+    #[param(value_type = Option<wire::texts::UserId>, inline)]
     user_id: Option<String>,
     /// Names the user by one of its sessions.
+    #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
     /// Items at most, 1 to 200.
     #[param(minimum = 1, maximum = 200)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json as Answer;
 use axum::extract::State;
 
+use super::access::Principal;
 use super::admin::migration;
 use super::blocking::blocking;
 use super::error::{ApiError, Result};
@@ -17,9 +18,14 @@ use crate::wire::{self, OfflineFeature, Readiness, Requirement};
 /// List backends and embedder
 #[utoipa::path(get, path = "/models", tag = "models", operation_id = "list_models",
     responses((status = 200, description = "Every backend and the embedder", body = wire::List<wire::ModelRecord>)))]
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<wire::List<wire::ModelRecord>>> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+) -> Result<Answer<wire::List<wire::ModelRecord>>> {
     let (models, migrations) =
         blocking(move || Ok::<_, ApiError>((app.answers.models(), app.ingest.migrations()?))).await?;
+    // They count the documents of all users.
+    let migrations = if principal.is_admin() { migrations } else { Vec::new() };
     let migrations: Vec<_> = migrations.into_iter().map(migration).collect();
     let with_migrations = |model: ModelStatus| {
         let migrations = if model.role == Role::Embedder { migrations.clone() } else { Vec::new() };

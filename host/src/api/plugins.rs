@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json as Answer;
 use axum::extract::State;
 
+use super::access::Principal;
 use super::blocking::blocking;
 use super::error::{ApiError, Result};
 use super::extract::NamePath;
@@ -15,9 +16,12 @@ use crate::wire;
 /// List plugins
 #[utoipa::path(get, path = "/plugins", tag = "models", operation_id = "list_plugins",
     responses((status = 200, description = "By role and name", body = wire::List<wire::PluginRecord>)))]
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<wire::List<wire::PluginRecord>>> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    principal: Principal,
+) -> Result<Answer<wire::List<wire::PluginRecord>>> {
     let plugins = blocking(move || Ok::<_, ApiError>(app.plugins.list())).await?;
-    Ok(Answer(wire::List::whole(plugins.into_iter().map(record))))
+    Ok(Answer(wire::List::whole(plugins.into_iter().map(|plugin| record_for(&principal, plugin)))))
 }
 
 /// Show a plugin
@@ -26,13 +30,33 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<wire::Lis
     responses((status = 200, description = "The plugin", body = wire::PluginRecord)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
+    principal: Principal,
     NamePath(name): NamePath,
 ) -> Result<Answer<wire::PluginRecord>> {
     let plugin = blocking(move || {
         let plugin = app.plugins.list().into_iter().find(|plugin| plugin.id.name == name);
         plugin.ok_or_else(|| ApiError::not_found(format!("plugin {name:?}")))
     });
-    Ok(Answer(record(plugin.await?)))
+    Ok(Answer(record_for(&principal, plugin.await?)))
+}
+
+/// Its calls would tell what others do.
+fn record_for(principal: &Principal, plugin: PluginInfo) -> wire::PluginRecord {
+    let record = record(plugin);
+    if principal.is_admin() {
+        return record;
+    }
+    wire::PluginRecord {
+        calls: None,
+        traps: None,
+        breaches: None,
+        log_lines_dropped: None,
+        busy_us: None,
+        memory_peak_bytes: None,
+        egress: None,
+        egress_refused: None,
+        ..record
+    }
 }
 
 /// Reload plugins
@@ -76,14 +100,14 @@ pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
         state: state.into(),
         problem,
         notice: plugin.notice,
-        calls: plugin.calls,
-        traps: plugin.traps,
-        breaches: plugin.breaches,
-        log_lines_dropped: plugin.log_lines_dropped,
-        busy_us: plugin.busy_us,
-        memory_peak_bytes: plugin.memory_peak_bytes,
-        egress: plugin.egress.into_iter().map(traffic).collect(),
-        egress_refused: plugin.egress_refused,
+        calls: Some(plugin.calls),
+        traps: Some(plugin.traps),
+        breaches: Some(plugin.breaches),
+        log_lines_dropped: Some(plugin.log_lines_dropped),
+        busy_us: Some(plugin.busy_us),
+        memory_peak_bytes: Some(plugin.memory_peak_bytes),
+        egress: Some(plugin.egress.into_iter().map(traffic).collect()),
+        egress_refused: Some(plugin.egress_refused),
     }
 }
 

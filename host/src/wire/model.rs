@@ -22,7 +22,7 @@ pub struct ModelRecord {
     /// Why not, and what to do.
     #[schema(required = true)]
     pub problem: Option<String>,
-    /// Of the embedder: collections that do not have its vectors yet.
+    /// Of the embedder: collections that do not have its vectors yet. Administrators see it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub migrations: Vec<MigrationRecord>,

@@ -80,30 +80,40 @@ pub struct PluginRecord {
     #[serde(default)]
     #[schema(required = true)]
     pub notice: Option<String>,
+    /// Since it was loaded, for all users together: this and what follows is for administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub calls: Option<u64>,
     /// Since it was loaded.
-    pub calls: u64,
-    /// Since it was loaded.
-    pub traps: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub traps: Option<u64>,
     /// What the host had to stop since it was loaded, by code: `limit_memory`, `limit_time`, `limit_output`,
     /// `limit_stack`, `limit_handles`, `limit_log`, `limit_instances`, `limit_calls`, `trap`, `internal` for what broke
     /// the contract of its role, `cancelled` for what went on after its caller had left.
-    #[serde(default)]
-    pub breaches: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub breaches: Option<BTreeMap<String, u64>>,
     /// Lines for the log that were too many, since it was loaded.
-    #[serde(default)]
-    pub log_lines_dropped: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub log_lines_dropped: Option<u64>,
     /// Time spent in calls since it was loaded, in microseconds.
-    #[serde(default)]
-    pub busy_us: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub busy_us: Option<u64>,
     /// Largest memory of one instance since it was loaded, in bytes.
-    #[serde(default)]
-    pub memory_peak_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub memory_peak_bytes: Option<u64>,
     /// What it sent and received since it was loaded, by origin.
-    #[serde(default)]
-    pub egress: Vec<PluginTraffic>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub egress: Option<Vec<PluginTraffic>>,
     /// Requests since it was loaded that were not granted.
-    #[serde(default)]
-    pub egress_refused: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub egress_refused: Option<u64>,
 }
 
 /// What a reload did, by plugin name.

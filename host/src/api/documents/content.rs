@@ -25,8 +25,9 @@ const READ_BYTES: usize = 256 * 1024;
 /// Get the original bytes
 #[utoipa::path(get, path = "/documents/{id}/content", tag = "documents", operation_id = "get_document_content",
     params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams),
-    responses((status = 200, description = "The file as an attachment", body = Vec<u8>,
-        content_type = "application/octet-stream")))]
+    responses((status = 200, description = "The file as an attachment, all but a few types as mere bytes",
+        content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/pdf"), (Vec<u8> = "image/png"),
+            (Vec<u8> = "image/jpeg"), (Vec<u8> = "text/plain")))))]
 pub(in crate::api) async fn content(
     State(app): State<Arc<App>>,
     principal: Principal,

@@ -108,15 +108,15 @@ pub(super) mod tests {
             models: vec![],
             state: "ready".into(),
             problem: None,
-            calls: 0,
-            traps: 0,
-            breaches: Default::default(),
-            log_lines_dropped: 0,
             notice: None,
-            busy_us: 0,
-            memory_peak_bytes: 0,
-            egress: Vec::new(),
-            egress_refused: 0,
+            calls: None,
+            traps: None,
+            breaches: None,
+            log_lines_dropped: None,
+            busy_us: None,
+            memory_peak_bytes: None,
+            egress: None,
+            egress_refused: None,
         }
     }
 

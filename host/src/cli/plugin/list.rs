@@ -59,10 +59,10 @@ fn table(plugins: Vec<PluginRecord>) -> Table {
             plugin.version,
             output::size(plugin.size_bytes),
             plugin.capabilities.granted.join(" "),
-            plugin.calls.to_string(),
-            format!("{:.1} s", plugin.busy_us as f64 / 1e6),
-            output::size(plugin.memory_peak_bytes),
-            stopped(&plugin.breaches),
+            shown(plugin.calls, |calls| calls.to_string()),
+            shown(plugin.busy_us, |us| format!("{:.1} s", us as f64 / 1e6)),
+            shown(plugin.memory_peak_bytes, output::size),
+            plugin.breaches.as_ref().map(stopped).unwrap_or_default(),
             egress,
             state,
             plugin.file_types.join(" "),
@@ -71,12 +71,18 @@ fn table(plugins: Vec<PluginRecord>) -> Table {
     table
 }
 
+/// A figure that administrators are told.
+fn shown(figure: Option<u64>, show: impl FnOnce(u64) -> String) -> String {
+    figure.map_or_else(|| "-".into(), show)
+}
+
 /// Requests and bytes both ways, by origin.
 fn egress(plugin: &PluginRecord) -> String {
-    let traffic = plugin.egress.iter().map(|traffic| {
+    let traffic = plugin.egress.iter().flatten().map(|traffic| {
         let bytes = output::size(traffic.sent_bytes + traffic.received_bytes);
         format!("{}: {}, {bytes}", traffic.origin, output::count(traffic.requests as usize, "request"))
     });
-    let refused = (plugin.egress_refused > 0).then(|| format!("{} refused", plugin.egress_refused));
+    let refused =
+        plugin.egress_refused.filter(|refused| *refused > 0).map(|refused| format!("{refused} refused"));
     traffic.chain(refused).collect::<Vec<_>>().join("; ")
 }
