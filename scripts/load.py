@@ -2,10 +2,12 @@
 """Many clients at once: what a daemon answers, how fast, how fairly, and how it ends.
 
     scripts/load.py mix --corpus DIR [--seconds 300] [--clients 64]
+    scripts/load.py pile --corpus DIR [--documents 20000]
     scripts/load.py sockets [--count 1000]
 
 `mix`: clients of eight users ask without a pause, each request by chance a search (80 %), a question (15 %) or an upload
 (5 %); then stretches with and without a ninth user who floods, by turns; then SIGTERM while all go on, and a start.
+`pile`: how long one user's document takes to be searchable, alone and behind a pile that another user uploaded at once.
 `sockets`: what idle WebSockets take of memory.
 
 DIR is a retrieval set as `smartrag eval` takes it (corpus.jsonl.gz, queries.jsonl.gz). Each starts a daemon of its own in a
@@ -321,6 +323,47 @@ async def flood(args, load, users, key):
     return found
 
 
+async def pile(args, daemon):
+    corpus = Corpus(args.corpus)
+    daemon.start()
+    many, one = (Connection(daemon.port, daemon.key(user)) for user in ("many", "one"))
+
+    async def singles(name):
+        times = []
+        for at in range(args.count):
+            body = json.dumps({"filename": f"{name}{at}.md", "text": f"The {at}th note of one who waits, {name}."})
+            begin = time.monotonic()
+            status, answer = await one.request("POST", "/documents?wait=true", body.encode())
+            times.append(time.monotonic() - begin)
+            if status != 200:
+                raise SystemExit(f"no single document: {status} {answer[:300]}")
+        return times
+
+    async def waiting():
+        status, answer = await many.request("GET", "/documents?status=queued&limit=1")
+        return bool(json.loads(answer)["items"])
+
+    alone = quantiles(await singles("before"))
+    print("piling up", args.documents, "documents", file=sys.stderr)
+    for at in range(0, args.documents, BATCH):
+        documents = (corpus.documents[i % len(corpus.documents)] for i in range(at, at + BATCH))
+        lines = [json.dumps({"text": f"{text} {at + i}", "filename": f"{at + i}.txt"})
+                 for i, (_, text) in enumerate(documents)]
+        status, answer = await many.request(
+            "POST", "/documents/batch", "\n".join(lines).encode(), "application/x-ndjson")
+        if status != 200 or b'"code"' in answer:
+            raise SystemExit(f"no pile: {status} {answer[:300]}")
+    begin = time.monotonic()
+    behind = quantiles(await singles("behind"))
+    wrong = [] if await waiting() else ["the pile was worked off before the last of the others: make it larger"]
+    while await waiting():
+        await asyncio.sleep(0.2)
+    report = {"documents": args.documents, "alone": alone, "behind_the_pile": behind,
+              "pile_worked_off_s": round(time.monotonic() - begin, 1)}
+    report["stop_s"] = round(await asyncio.to_thread(daemon.stop), 2)
+    return report, wrong
+
+
 async def sockets(args, daemon):
     daemon.start()
     key = daemon.key("admin")
@@ -373,6 +416,10 @@ def main():
     one.add_argument("--flood", type=int, default=64, help="clients of the flooding user")
     one.add_argument("--rounds", type=int, default=4)
     one.add_argument("--stretch", type=float, default=STRETCH)
+    one = commands.add_parser("pile", parents=[common])
+    one.add_argument("--corpus", required=True)
+    one.add_argument("--documents", type=int, default=20000)
+    one.add_argument("--count", type=int, default=20, help="documents of the other user")
     one = commands.add_parser("sockets", parents=[common])
     one.add_argument("--count", type=int, default=1000)
     one.add_argument("--socket", default="notifications",
@@ -382,7 +429,7 @@ def main():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="smartrag-load-"))
     daemon = Daemon(args.bin, directory)
     try:
-        report, wrong = asyncio.run({"mix": mix, "sockets": sockets}[args.command](args, daemon))
+        report, wrong = asyncio.run({"mix": mix, "pile": pile, "sockets": sockets}[args.command](args, daemon))
     finally:
         if daemon.process and daemon.process.poll() is None:
             daemon.process.kill()
