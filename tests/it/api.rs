@@ -293,6 +293,23 @@ async fn deleted_documents_are_gone_from_search_at_once() {
 }
 
 #[tokio::test]
+async fn a_batch_that_the_queue_never_has_room_for_goes_in_parts() {
+    let daemon = TestDaemon::start_with("ingest: {queue_max: 3}");
+    let line =
+        |at: usize| json!({"filename": format!("{at}.txt"), "text": format!("Note {at}.")}).to_string();
+    let lines: Vec<String> = (0..20).map(line).collect();
+    let request = daemon.request("POST", "/api/v1/documents/batch?wait=true");
+    let request = request.header("content-type", "application/x-ndjson").body(lines.join("\n"));
+    let answer = daemon.send(request).await;
+    let statuses: Vec<Value> = answer
+        .body
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["status"].take())
+        .collect();
+    assert_eq!(statuses, vec![json!("ready"); 20], "{}", answer.body);
+}
+
+#[tokio::test]
 async fn a_bad_line_of_a_batch_fails_alone() {
     let daemon = TestDaemon::start();
     let body = "{\"filename\":\"1.txt\",\"text\":\"One heron.\"}\nnonsense\n{\"filename\":\"3.txt\",\"text\":\"Two herons.\"}\n";
@@ -463,6 +480,14 @@ async fn conversations_are_kept_listed_changed_exported_and_deleted() {
     assert_eq!(whole["messages"][2]["content"], answer["answer"]);
     let last = daemon.get(&format!("{path}/messages?limit=1")).await.ok();
     assert_eq!(last["items"][0]["role"], "assistant");
+    let (mut roles, mut next) = (Vec::new(), last["next_cursor"].clone());
+    while let Some(cursor) = next.as_str() {
+        let page = daemon.get(&format!("{path}/messages?limit=1&cursor={cursor}")).await.ok();
+        roles.push(page["items"][0]["role"].as_str().unwrap().to_owned());
+        next = page["next_cursor"].clone();
+    }
+    assert_eq!(roles, ["user", "system"]);
+    daemon.get(&format!("{path}/messages?cursor=00")).await.problem(400, "invalid_cursor");
 
     let markdown = daemon.get(&format!("{path}/export?format=markdown")).await;
     assert!(markdown.headers["content-disposition"].to_str().unwrap().starts_with("attachment"));

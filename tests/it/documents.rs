@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{TestDaemon, files_below, test_data};
 
@@ -117,5 +117,23 @@ async fn odd_files() {
             !["trap", "internal", "limit_time"].contains(&item["code"].as_str().unwrap_or("")),
             "{name}: {item}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_leave_the_uploaders_own_metadata() {
+    let daemon = TestDaemon::start();
+    let metadata = json!({"language": "mine", "keywords": {"mine": 1}, "author": "z"});
+    let body = json!({"filename": "a.md", "text": "The heron stands in the pond.", "metadata": metadata});
+    daemon.post("/api/v1/documents?wait=true", &body).await.ok();
+    let listed = daemon.get("/api/v1/documents").await.ok();
+    let document = &listed["items"][0];
+    assert_eq!(document["metadata"]["language"], "mine");
+    assert_eq!(document["metadata"]["author"], "z");
+    assert!(document["metadata"]["keywords"]["mine"].is_null(), "{document}");
+    assert_eq!(document["warnings"][0]["code"], "metadata_replaced", "{document}");
+    for (filter, hits) in [(json!({"metadata.language": "mine"}), 1), (json!({"metadata.language": "en"}), 0)]
+    {
+        assert_eq!(daemon.search(&json!({"query": "heron", "filter": filter})).await.len(), hits, "{filter}");
     }
 }

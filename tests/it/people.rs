@@ -9,6 +9,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
+use super::support::model_server::ModelServer;
 use super::support::{Answer, PATIENCE, SMARTRAG, TestDaemon, data_dir, new_key, serve};
 
 async fn call(daemon: &TestDaemon, key: &str, method: &str, path: &str, body: &Value) -> Answer {
@@ -127,7 +128,8 @@ async fn a_revoked_key_opens_nothing_and_its_sockets_close() {
         connect_async(request)
     };
     let (mut of_revoked, _) = open(&key).await.unwrap();
-    let (mut of_other, _) = open(&ann).await.unwrap();
+    let (mut of_other, _) = open(&root).await.unwrap();
+    let (mut of_ann, _) = open(&ann).await.unwrap();
     let revoked =
         call(&daemon, &root, "DELETE", &format!("/admin/keys/{}", id.as_str().unwrap()), &Value::Null).await;
     assert_eq!(revoked.status, 204);
@@ -142,7 +144,7 @@ async fn a_revoked_key_opens_nothing_and_its_sockets_close() {
         }
     });
     assert_eq!(reason.await.unwrap(), "the key was revoked");
-    // The other one hears what comes next.
+    // An administrator hears what comes next.
     call(&daemon, &root, "POST", "/admin/reload", &Value::Null).await.ok();
     let heard = tokio::time::timeout(PATIENCE, async {
         loop {
@@ -152,6 +154,59 @@ async fn a_revoked_key_opens_nothing_and_its_sockets_close() {
         }
     });
     assert!(heard.await.unwrap().contains("config_reloaded"));
+    // It was no news for others.
+    call(&daemon, &root, "DELETE", "/admin/users/ann", &Value::Null).await;
+    let next = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match of_ann.next().await.unwrap().unwrap() {
+                Message::Ping(_) => {}
+                other => return other,
+            }
+        }
+    });
+    let next = next.await.unwrap();
+    assert!(matches!(next, Message::Close(_)), "{next:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_ends_its_answers() {
+    let server = ModelServer::start();
+    let url = server.url();
+    let config = format!(
+        "backends:\n  default: server\n  server: {{plugin: openai, model: plain, base_url: \"{url}\"}}\n"
+    );
+    let (daemon, [root, ann]) = TestDaemon::start_with_keys([("root", "admin"), ("ann", "user")], &config);
+    call(&daemon, &ann, "POST", "/documents?wait=true", &text("a.md", "Herons wait in the pond.")).await.ok();
+    let keys = get(&daemon, &root, "/admin/keys?user_id=ann").await.ok();
+    let id = keys["items"][0]["key_id"].as_str().unwrap().to_owned();
+    let question = json!({"query": "Where do herons wait?", "model": "endless"});
+    let request = daemon.request("POST", "/api/v1/query/stream").header("x-api-key", &ann).json(&question);
+    let mut answer = request.send().await.unwrap();
+    let mut heard = answer.chunk().await.unwrap().unwrap().to_vec();
+    assert_eq!(call(&daemon, &root, "DELETE", &format!("/admin/keys/{id}"), &Value::Null).await.status, 204);
+    let rest = tokio::time::timeout(PATIENCE, async {
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            heard.extend(chunk);
+        }
+    });
+    rest.await.expect("it ends");
+    let heard = String::from_utf8(heard).unwrap();
+    assert!(heard.contains("sources") && !heard.contains("\"done\""), "{heard}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_collection_is_called_all() {
+    let (daemon, [ann]) = TestDaemon::start_with_keys([("ann", "user")], "");
+    let named = json!({"filename": "a.md", "text": "x", "collection": "*"});
+    for (path, body) in [
+        ("/collections", json!({"name": "*"})),
+        ("/documents", named),
+        ("/documents/delete", json!({"filter": {"tags": ["x"]}, "collection": "*"})),
+    ] {
+        let said = call(&daemon, &ann, "POST", path, &body).await;
+        said.problem(422, "invalid_value");
+        assert!(said.body.contains("stands for all collections"), "{path}: {}", said.body);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -148,6 +148,37 @@ async fn a_cancelled_answer_ends_at_the_server_and_is_kept_as_interrupted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_deleted_during_an_answer_stays_deleted() {
+    let server = ModelServer::start();
+    let daemon = daemon(&server).await;
+    let mut socket = Socket::open(&daemon, "desk").await;
+    socket.say(&question("plain")).await;
+    let id = socket.answer().await.last().unwrap()["conversation_id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/conversations/{id}?session_id=desk");
+    let renamed = json!({"title": "Herons"});
+    socket
+        .say(&json!({"query": "And on?", "conversation_id": id, "model": "endless", "backend": "server"}))
+        .await;
+    assert_eq!(socket.hear().await["type"], "sources");
+    let patch = daemon.request("PATCH", &path).json(&renamed);
+    assert_eq!(daemon.send(patch).await.ok()["title"], "Herons");
+    socket.say(&json!({"type": "cancel"})).await;
+    assert_eq!(socket.answer().await.last().unwrap()["type"], "cancelled");
+    // What was changed meanwhile stays changed.
+    assert_eq!(daemon.get(&path).await.ok()["title"], "Herons");
+
+    socket.say(&json!({"query": "And on?", "conversation_id": id, "model": "endless"})).await;
+    assert_eq!(socket.hear().await["type"], "sources");
+    assert_eq!(daemon.delete(&path).await.status, 204);
+    socket.say(&json!({"type": "cancel"})).await;
+    socket.answer().await;
+    daemon.get(&path).await.problem(404, "not_found");
+    // The next question begins another one.
+    socket.say(&question("plain")).await;
+    assert_ne!(socket.answer().await.last().unwrap()["conversation_id"], id.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_told_and_the_socket_stays() {
     let server = ModelServer::start();
     let daemon = daemon(&server).await;

@@ -51,6 +51,8 @@ struct Asking<'a> {
 struct Turn {
     /// `None` where nothing is kept.
     conversation: Option<Conversation>,
+    /// Whether it begins with this turn.
+    is_new: bool,
     question: Message,
     begin: Begin,
     truncated: bool,
@@ -131,6 +133,7 @@ impl Core {
                 model: started.model,
             },
             conversation,
+            is_new: matches!(question.thread, Thread::New),
             truncated: started.truncated,
         };
         note.found(&turn.begin.sources);
@@ -276,8 +279,12 @@ impl Core {
         let answer = message(MessageRole::Assistant, heard.answer.clone(), facts(&turn, &heard));
         let message_id = answer.id;
         if let Some(conversation) = turn.conversation {
-            let conversation = Conversation { updated_at: answer.created_at, ..conversation };
-            self.store.append_turn(&conversation, &[turn.question, answer])?;
+            let messages = [turn.question, answer];
+            // One that was deleted meanwhile stays deleted.
+            match turn.is_new {
+                true => self.store.begin_conversation(&conversation, &messages)?,
+                false => self.store.append_messages(&conversation.user, conversation.id, &messages)?,
+            }
         }
         if let Some(error) = heard.failure {
             return Err(error.into());

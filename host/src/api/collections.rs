@@ -18,6 +18,9 @@ use crate::store::{Collection, Store};
 use crate::types::{Access, CollectionKey, CollectionName, UserId};
 use crate::wire;
 
+/// Stands for all collections that the caller may read.
+pub(super) const EVERYWHERE: &str = "*";
+
 /// A collection as a request names it: `NAME` of the caller's own, or `OWNER/NAME`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Named {
@@ -34,13 +37,21 @@ impl Named {
             Some((owner, name)) => (Some(UserId::new(owner).map_err(wrong)?), name),
             None => (None, text),
         };
-        Ok(Self { owner, name: CollectionName::new(name).map_err(wrong)? })
+        Ok(Self { owner, name: named(name, pointer)? })
     }
 
     /// Which one that is for this user.
     pub fn key(&self, user: &UserId) -> CollectionKey {
         CollectionKey { owner: self.owner.as_ref().unwrap_or(user).clone(), name: self.name.clone() }
     }
+}
+
+/// The name of one collection.
+fn named(name: &str, pointer: &str) -> Result<CollectionName> {
+    if name == EVERYWHERE {
+        return Err(ApiError::invalid(pointer, "`*` stands for all collections: name one"));
+    }
+    CollectionName::new(name).map_err(|error| ApiError::invalid(pointer, error.to_string()))
 }
 
 /// 422; the same for what is not there and for what is nobody's business.
@@ -138,8 +149,7 @@ pub(super) async fn create(
     Query(params): Query<UserParams>,
     Json(body): Json<wire::CollectionCreate>,
 ) -> Result<impl IntoResponse> {
-    let name =
-        CollectionName::new(body.name).map_err(|error| ApiError::invalid("/name", error.to_string()))?;
+    let name = named(&body.name, "/name")?;
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Create).await?;
     let key = CollectionKey { owner: who.caller.user, name };
     let created = blocking(move || {

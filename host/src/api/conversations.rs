@@ -25,6 +25,8 @@ use crate::wire;
 
 /// Messages that come with a conversation.
 const MESSAGES_MAX: usize = 200;
+/// Cursors of messages.
+const MESSAGES: &str = "messages";
 
 /// Which conversations to list.
 #[derive(Deserialize, IntoParams)]
@@ -49,6 +51,8 @@ pub(super) struct MessageParams {
     /// The last so many, 1 to 200; 50 where left out.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
+    /// From the page before: those that were said before it.
+    cursor: Option<String>,
     /// Names the user by one of its sessions.
     #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
@@ -249,6 +253,8 @@ pub(super) async fn add(
 }
 
 /// List the last messages of a conversation, oldest first
+///
+/// The next page has those before them.
 #[utoipa::path(get, path = "/conversations/{id}/messages", tag = "conversations", operation_id = "list_messages",
     params(("id" = String, Path, format = "uuid", description = "Its id"), MessageParams),
     responses((status = 200, description = "Messages", body = wire::List<wire::Message>)))]
@@ -259,9 +265,15 @@ pub(super) async fn messages(
     Query(params): Query<MessageParams>,
 ) -> Result<Answer<wire::List<wire::Message>>> {
     let limit = cursor::limit(params.limit)?;
+    let before = params.cursor.map(|text| position(&text)).transpose()?.unwrap_or(u64::MAX);
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
-    let (_, messages) = blocking(move || whole(&app, &who, &id, limit)).await?;
-    Ok(Answer(wire::List::whole(messages.into_iter().map(Into::into))))
+    let page = blocking(move || {
+        let conversation = find(&app, &who, &id)?.id;
+        Ok::<_, ApiError>(app.store.messages_before(who.user(), conversation, before, limit)?)
+    });
+    let (messages, first) = page.await?;
+    let next_cursor = first.map(|first| cursor::encode(MESSAGES, &first.to_string()));
+    Ok(Answer(wire::List { items: messages.into_iter().map(Into::into).collect(), next_cursor }))
 }
 
 /// Export a conversation
@@ -317,6 +329,11 @@ fn whole(app: &App, who: &Who, id: &str, limit: usize) -> Result<(Conversation, 
     let conversation = find(app, who, id)?;
     let messages = app.store.messages(who.user(), conversation.id, limit)?;
     Ok((conversation, messages))
+}
+
+/// Before which message a page ends.
+fn position(text: &str) -> Result<u64> {
+    cursor::decode(MESSAGES, text)?.parse().map_err(|_| cursor::invalid())
 }
 
 /// The caller's; what is somebody else's is not there.

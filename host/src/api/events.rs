@@ -20,7 +20,7 @@ use super::blocking::blocking;
 use super::caller::{Unknown, resolve};
 use super::error::{ApiError, Result};
 use super::extract::Query;
-use super::socket::{Ending, Standing};
+use super::socket::Ending;
 use super::stream::{alive, unbuffered};
 use crate::app::App;
 use crate::ingest::{DocumentEvent, Happened};
@@ -41,7 +41,8 @@ pub(super) struct EventParams {
     /// Names the user by one of its sessions.
     #[param(value_type = Option<wire::texts::SessionId>, inline)]
     session_id: Option<String>,
-    /// Behind the event with this `seq`; only what happens from now on where left out.
+    /// Behind the event with this `seq`, or with that of `Last-Event-ID` if it is later; only what happens from now on where
+    /// both are left out.
     after: Option<u64>,
 }
 
@@ -62,15 +63,9 @@ pub(super) async fn follow(
 ) -> Result<Response> {
     let again = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Create).await?;
-    let mut standing = Standing::new(&app, &principal);
-    let follower = Follower::new(app, who.caller.user, params.after.or(again)).await?;
-    let ends = async move {
-        tokio::select! {
-            () = standing.ends() => {}
-            () = ending.cancelled() => {}
-        }
-    };
-    let events = follower.events().take_until(Box::pin(ends)).map(|told| Ok::<_, Infallible>(shown(&told)));
+    let follower = Follower::new(app, who.caller.user, params.after.max(again)).await?;
+    let events =
+        follower.events().take_until(ending.cancelled_owned()).map(|told| Ok::<_, Infallible>(shown(&told)));
     Ok(unbuffered(alive(events)))
 }
 

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::access::Principal;
 use super::blocking::in_slot;
 use super::caller::{Unknown, Who, resolve};
-use super::collections::Named;
+use super::collections::{EVERYWHERE, Named};
 use super::error::{ApiError, Result};
 use super::extract::{DocumentPath, Json, Query};
 use crate::answer::{Explanation, SearchRequest, SearchResult, Searched, Timings};
@@ -148,7 +148,7 @@ impl Checked {
             top_k: check_top_k(top_k, "/top_k")?,
             filter: filter.map(|filter| filter.check("/filter")).transpose()?,
             collection: match collection {
-                Some("*") => Where::Everywhere,
+                Some(EVERYWHERE) => Where::Everywhere,
                 other => Where::Named(Named::parse(other, "/collection")?),
             },
         })

@@ -192,7 +192,8 @@ impl Core {
             let name = &enricher.id().name;
             match retried(|| enricher.enrich(&input, &work.chunks)) {
                 Ok(found) => {
-                    insert(&mut work.document.metadata, name, found.document);
+                    let replaced = annotate(&mut work.document.metadata, name, found.document);
+                    work.document.warnings.extend(replaced);
                     for (chunk, found) in work.chunks.iter_mut().zip(found.chunks) {
                         insert(&mut chunk.metadata, name, found);
                     }
@@ -340,6 +341,20 @@ fn chunk_of(parsed: &Parsed, span: ChunkSpan, index: u32) -> Chunk {
 fn two_letters(tag: &str) -> Option<String> {
     let primary = tag.split(['-', '_']).next()?.to_ascii_lowercase();
     (primary.len() == 2).then_some(primary)
+}
+
+/// Puts what a plugin found under its name. What the uploader has there stays, unless it is an object, as annotations are:
+/// then it is told.
+fn annotate(metadata: &mut JsonMap, plugin: &str, found: JsonMap) -> Option<Warning> {
+    let replaces = match metadata.get(plugin) {
+        None => false,
+        Some(Value::Object(own)) => own.keys().any(|key| !found.contains_key(key)),
+        Some(_) => return None,
+    };
+    let replaces = replaces && !found.is_empty();
+    insert(metadata, plugin, found);
+    let detail = format!("metadata.{plugin} now has what the plugin {plugin} found: give yours another name");
+    replaces.then(|| Warning { code: "metadata_replaced".into(), detail, page: None })
 }
 
 fn insert(metadata: &mut JsonMap, plugin: &str, found: JsonMap) {

@@ -116,9 +116,13 @@ impl Store {
         self.engine().write(|txn| replace(txn, conversation))
     }
 
-    /// Stores a conversation and appends messages to it in one durable commit; errors as for both alone.
-    pub fn append_turn(&self, conversation: &Conversation, messages: &[Message]) -> Result<()> {
+    /// Stores a new conversation with its first messages in one durable commit; errors as for both alone, and `NotFound`
+    /// where its user was deleted after it was begun.
+    pub fn begin_conversation(&self, conversation: &Conversation, messages: &[Message]) -> Result<()> {
         self.engine().write(|txn| {
+            if self.is_gone_since(&conversation.user, conversation.created_at) {
+                return Err(Error::NotFound);
+            }
             replace(txn, conversation)?;
             append(txn, &conversation.user, conversation.id.0.as_u128(), messages)
         })
@@ -188,14 +192,33 @@ impl Store {
         conversation: ConversationId,
         limit: usize,
     ) -> Result<Vec<Message>> {
+        Ok(self.messages_before(owner, conversation, u64::MAX, limit)?.0)
+    }
+
+    /// The last `limit` messages before a position, oldest first, and the position of the first of them if there are
+    /// others before; errors as for [`Self::messages`].
+    pub fn messages_before(
+        &self,
+        owner: &UserId,
+        conversation: ConversationId,
+        before: u64,
+        limit: usize,
+    ) -> Result<(Vec<Message>, Option<u64>)> {
         let id = conversation.0.as_u128();
         self.engine().read(|txn| {
             find_owned(txn, owner, id)?.ok_or(Error::NotFound)?;
-            let rows = txn.open_table(MESSAGES)?.range((id, 0)..=(id, u64::MAX))?.rev().take(limit);
-            let read = rows.map(|row| Ok(unpack::<MessageRecord>(row?.1.value())?.message()));
-            let mut messages = read.collect::<Result<Vec<_>>>()?;
+            let (mut messages, mut first) = (Vec::new(), None);
+            for row in txn.open_table(MESSAGES)?.range((id, 0)..(id, before))?.rev() {
+                let (key, value) = row?;
+                if messages.len() == limit {
+                    messages.reverse();
+                    return Ok((messages, first));
+                }
+                first = Some(key.value().1);
+                messages.push(unpack::<MessageRecord>(value.value())?.message());
+            }
             messages.reverse();
-            Ok(messages)
+            Ok((messages, None))
         })
     }
 }

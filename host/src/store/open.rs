@@ -41,6 +41,8 @@ struct Inner {
     ledger: Mutex<Ledger>,
     /// Where the begun jobs stand. A leaf among the locks: it is taken inside of transactions.
     stages: Mutex<HashMap<DocumentId, Stage>>,
+    /// When users were deleted: what they began before is not kept. A leaf among the locks as well.
+    farewells: Mutex<HashMap<UserId, TimestampMs>>,
     path: PathBuf,
     _lock: File,
 }
@@ -142,7 +144,10 @@ impl Store {
         let stages = Mutex::new(ledger.stages().collect());
         let (gate, upkeep, ledger) = (Mutex::default(), Mutex::default(), Mutex::new(ledger));
         let (engine, settler) = (Arc::new(engine), OnceLock::new());
-        Ok(Self(Arc::new(Inner { settler, engine, files, gate, upkeep, ledger, stages, path, _lock: lock })))
+        let farewells = Mutex::default();
+        let inner =
+            Inner { settler, engine, files, gate, upkeep, ledger, stages, farewells, path, _lock: lock };
+        Ok(Self(Arc::new(inner)))
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -172,6 +177,16 @@ impl Store {
 
     pub(super) fn clear_begun_stage(&self, id: DocumentId) {
         self.0.stages.lock().remove(&id);
+    }
+
+    /// What this user began up to now is not kept any more.
+    pub(super) fn bid_farewell(&self, user: &UserId) {
+        self.0.farewells.lock().insert(user.clone(), jiff::Timestamp::now().as_millisecond());
+    }
+
+    /// Whether a user was deleted since then.
+    pub(super) fn is_gone_since(&self, user: &UserId, begun: TimestampMs) -> bool {
+        self.0.farewells.lock().get(user).is_some_and(|gone| begun <= *gone)
     }
 
     /// Waits until nobody copies the database.

@@ -18,11 +18,11 @@ fn query_id(number: u128) -> QueryId {
 }
 
 impl Store {
-    /// Adds queries to the log.
+    /// Adds queries to the log, but for those of users that were deleted meanwhile.
     pub fn log_queries(&self, queries: &[LoggedQuery]) -> Result<()> {
         self.engine().write_soft(|txn| {
             let (mut table, mut by_user) = (txn.open_table(QUERIES)?, txn.open_table(QUERIES_BY_USER)?);
-            for query in queries {
+            for query in queries.iter().filter(|query| !self.is_gone_since(&query.user, query.at)) {
                 let number = query.id.0.as_u128();
                 table.insert(number, pack(&QueryRecord::of(query))?.as_slice())?;
                 by_user.insert((query.user.as_str(), number), ())?;

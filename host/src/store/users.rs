@@ -79,9 +79,11 @@ impl Store {
     }
 
     /// Removes a user with his keys, sessions, conversations and grants in one step, then with what he asked; collections and their documents
-    /// are for the caller to delete before. Whether there was such a user.
+    /// are for the caller to delete before. Turns and queries that were begun before are not kept when they end.
+    /// Whether there was such a user.
     pub fn delete_user(&self, id: &UserId) -> Result<bool> {
         let known = self.user(id)?.is_some();
+        self.bid_farewell(id);
         self.engine().write(|txn| {
             txn.open_table(USERS)?.remove(id.as_str())?;
             keys::remove_of_user(txn, id)?;

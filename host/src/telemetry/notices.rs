@@ -22,6 +22,12 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
+    /// Whether it is of use to whoever asks questions, and tells nothing of others: of backups, settings and the machine
+    /// administrators hear.
+    pub fn is_for_everybody(self) -> bool {
+        matches!(self, Self::BackendDown | Self::BackendUp | Self::PluginQuarantined)
+    }
+
     /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {

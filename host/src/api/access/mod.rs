@@ -3,6 +3,7 @@
 mod credentials;
 mod limits;
 mod principal;
+mod standing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::config::AuthMode;
 use crate::types::{ApiKey, UserRole};
 use limits::Limits;
 pub(super) use principal::Principal;
+pub(super) use standing::Standing;
+use standing::while_it_stands;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +106,7 @@ pub(super) async fn access(State(access): State<Arc<Access>>, mut request: Reque
     let mut response = match access.limits.take(&principal) {
         Ok(seat) => {
             request.extensions_mut().insert(principal.clone());
-            let response = next.run(request).await;
+            let response = while_it_stands(&access.app, &principal, next.run(request).await);
             response.map(|body| Body::new(Seated::new(body, seat)))
         }
         Err(error) => error.into_response(),

@@ -244,23 +244,36 @@ impl Batch {
         true
     }
 
-    /// Submits, again and again while the queue is full: that holds the sender back.
+    /// Submits, again and again while the queue is full: that holds the sender back. What the queue never has room for at
+    /// once goes in parts.
     async fn submit(&self, drafts: Arc<Vec<Read>>) -> Result<Vec<Answer>> {
-        let mut tries = 0;
-        loop {
-            let (app, lent, wait) = (self.app.clone(), drafts.clone(), self.wait);
-            let result = blocking(move || Ok::<_, ApiError>(submit_drafts(&app, &lent, wait))).await?;
-            tries += 1;
+        let mut answers = Vec::with_capacity(drafts.len());
+        let (mut at, mut size, mut tries) = (0, drafts.len(), 0);
+        while at < drafts.len() {
+            let part = at..drafts.len().min(at + size);
+            let (app, lent, wait, of) = (self.app.clone(), drafts.clone(), self.wait, part.clone());
+            let result = blocking(move || Ok::<_, ApiError>(submit_drafts(&app, &lent[of], wait))).await?;
             match result {
+                Ok(outcomes) => {
+                    answers.extend(join(&drafts[part.clone()], outcomes));
+                    (at, tries) = (part.end, 0);
+                }
+                Err(ingest::Error::Store(store::Error::QueueFull(_))) if part.len() > 1 => {
+                    size = part.len().div_ceil(2);
+                }
                 Err(ingest::Error::Store(store::Error::QueueFull(_)))
                     if tries < FULL_TRIES && !self.answers.is_closed() =>
                 {
+                    tries += 1;
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
-                Ok(outcomes) => return Ok(join(&drafts, outcomes)),
-                Err(error) => return Ok(fail_all(&drafts, &error.into())),
+                Err(error) => {
+                    answers.extend(fail_all(&drafts[at..], &error.into()));
+                    break;
+                }
             }
         }
+        Ok(answers)
     }
 }
 

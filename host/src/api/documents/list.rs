@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use crate::api::access::Principal;
 use crate::api::blocking::blocking;
 use crate::api::caller::{Unknown, resolve};
-use crate::api::collections::Named;
+use crate::api::collections::{EVERYWHERE, Named};
 use crate::api::cursor;
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::Query;
@@ -89,7 +89,7 @@ fn query(params: DocumentListParams) -> Result<DocumentQuery> {
 fn listed(name: Option<&str>, user: &UserId) -> Result<Listed> {
     match name {
         None => Ok(Listed::Own),
-        Some("*") => Ok(Listed::Readable),
+        Some(EVERYWHERE) => Ok(Listed::Readable),
         name => Ok(Listed::One(Named::parse(name, "?collection")?.key(user))),
     }
 }

@@ -11,10 +11,8 @@ use serde::Deserialize;
 use tokio::sync::SemaphorePermit;
 use utoipa::IntoParams;
 
-use super::{
-    Ending, Goodbye, HEARTBEAT, Line, REVOKED, SERVICE_ENDS, Standing, TOO_SLOW, UNREADABLE, Upgrade, seated,
-};
-use crate::api::access::Principal;
+use super::{Ending, Goodbye, HEARTBEAT, Line, REVOKED, SERVICE_ENDS, TOO_SLOW, UNREADABLE, Upgrade, seated};
+use crate::api::access::{Principal, Standing};
 use crate::api::caller::{Unknown, resolve};
 use crate::api::error::Result;
 use crate::api::events::{Follower, Told};

@@ -12,15 +12,10 @@ use axum::http::StatusCode;
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
 use serde::Serialize;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use super::access::Principal;
-use super::blocking::blocking;
 use super::error::{ApiError, Result};
-use crate::app::App;
-use crate::store::Store;
-use crate::types::KeyId;
 
 /// Open sockets at most.
 static SEATS: Semaphore = Semaphore::const_new(1024);
@@ -43,32 +38,6 @@ const SERVICE_ENDS: Goodbye = Goodbye(close_code::AWAY, "the service ends");
 const REVOKED: Goodbye = Goodbye(close_code::POLICY, "the key was revoked");
 const TOO_SLOW: Goodbye = Goodbye(close_code::POLICY, "messages are not read fast enough");
 const UNREADABLE: Goodbye = Goodbye(close_code::PROTOCOL, "the message can't be read, or is far too large");
-
-/// Whether the key that opened a socket still stands.
-pub(super) struct Standing {
-    key: Option<KeyId>,
-    store: Store,
-    revocations: watch::Receiver<u64>,
-}
-
-impl Standing {
-    pub fn new(app: &App, principal: &Principal) -> Self {
-        let (key, store) = (principal.key.clone(), app.store.clone());
-        Self { key, store, revocations: app.revocations.subscribe() }
-    }
-
-    /// Returns when it was revoked.
-    pub async fn ends(&mut self) {
-        let Some(key) = self.key.clone() else { return std::future::pending().await };
-        while self.revocations.changed().await.is_ok() {
-            let (store, key) = (self.store.clone(), key.clone());
-            // A store that can't be read lets nothing through either.
-            if !matches!(blocking(move || store.key(&key)).await, Ok(Some(_))) {
-                return;
-            }
-        }
-    }
-}
 
 /// A place for the socket, if it is one.
 fn seated(upgrade: Upgrade, instead: &str) -> Result<(WebSocketUpgrade, SemaphorePermit<'static>)> {

@@ -10,10 +10,8 @@ use futures_util::StreamExt;
 use tokio::sync::SemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{
-    Ending, Goodbye, HEARTBEAT, Line, REVOKED, SERVICE_ENDS, Standing, TOO_SLOW, UNREADABLE, Upgrade, seated,
-};
-use crate::api::access::Principal;
+use super::{Ending, Goodbye, HEARTBEAT, Line, REVOKED, SERVICE_ENDS, TOO_SLOW, UNREADABLE, Upgrade, seated};
+use crate::api::access::{Principal, Standing};
 use crate::api::error::Result;
 use crate::app::App;
 use crate::telemetry::{Notice, notices};
@@ -21,8 +19,8 @@ use crate::wire::{self, Notification};
 
 /// Be told at once
 ///
-/// Backends that go and come, a configuration that was taken up or refused, plugins that are quarantined. What happened before
-/// is in the log.
+/// Backends that go and come, plugins that are quarantined; to administrators also a configuration that was taken up or
+/// refused, backups, and a disk that is nearly full. What happened before is in the log.
 #[utoipa::path(get, path = "/ws/v1/notifications", tag = "operation", operation_id = "notifications_socket",
     responses((status = 101, description = "A message for each", body = Notification),
         (status = 426, description = "It is no WebSocket that was asked for")))]
@@ -33,11 +31,19 @@ pub(in crate::api) async fn listen(
     upgrade: Upgrade,
 ) -> Result<Response> {
     let standing = Standing::new(&app, &principal);
+    let all = principal.is_admin();
     let (upgrade, seat) = seated(upgrade, "")?;
-    Ok(upgrade.on_upgrade(move |socket| tell(socket, standing, ending, seat)))
+    Ok(upgrade.on_upgrade(move |socket| tell(socket, standing, ending, all, seat)))
 }
 
-async fn tell(socket: WebSocket, mut standing: Standing, ending: Ending, _seat: SemaphorePermit<'static>) {
+/// Tells all notices, or those for everybody.
+async fn tell(
+    socket: WebSocket,
+    mut standing: Standing,
+    ending: Ending,
+    all: bool,
+    _seat: SemaphorePermit<'static>,
+) {
     let (to, mut from) = socket.split();
     let (mut line, mut notices) = (Line(to), notices());
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -50,6 +56,7 @@ async fn tell(socket: WebSocket, mut standing: Standing, ending: Ending, _seat: 
                 Some(Err(_)) => break UNREADABLE,
             },
             notice = notices.recv() => match notice {
+                Ok(notice) if !all && !notice.kind.is_for_everybody() => Ok(()),
                 Ok(notice) => line.say(&shown(notice)).await,
                 Err(RecvError::Lagged(missed)) => {
                     let told = line.say(&wire::Lagged::new(Some(missed))).await;

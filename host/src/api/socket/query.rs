@@ -11,8 +11,8 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::SemaphorePermit;
 
-use super::{Ending, HEARTBEAT, Line, REVOKED, SERVICE_ENDS, Standing, UNREADABLE, Upgrade, seated};
-use crate::api::access::Principal;
+use super::{Ending, HEARTBEAT, Line, REVOKED, SERVICE_ENDS, UNREADABLE, Upgrade, seated};
+use crate::api::access::{Principal, Standing};
 use crate::api::caller::{Unknown, resolve};
 use crate::api::error::{ApiError, Result};
 use crate::api::extract::{NamePath, parse_json};

@@ -155,6 +155,44 @@ fn sessions_are_of_one_owner_and_take_their_conversations_with_them() {
 }
 
 #[test]
+fn what_a_deleted_user_began_is_not_kept() {
+    let (_dir, store) = temporary();
+    let begun = jiff::Timestamp::now().as_millisecond();
+    let conversation = |created_at| Conversation {
+        id: ConversationId::new(),
+        user: user("u"),
+        session: None,
+        title: None,
+        metadata: JsonMap::new(),
+        created_at,
+        updated_at: created_at,
+    };
+    let query = |at| LoggedQuery {
+        id: QueryId::new(),
+        user: user("u"),
+        kind: QueryKind::Search,
+        text: None,
+        collection: None,
+        at,
+        took_ms: 1.0,
+        results: 0,
+        documents: Vec::new(),
+        backend: None,
+        outcome: QueryOutcome::Answered,
+    };
+    store.begin_conversation(&conversation(begun), &[]).unwrap();
+    store.delete_user(&user("u")).unwrap();
+    assert!(matches!(store.begin_conversation(&conversation(begun), &[]), Err(Error::NotFound)));
+    let later = jiff::Timestamp::now().as_millisecond() + 1;
+    store.log_queries(&[query(begun), query(later)]).unwrap();
+    assert!(store.conversations(&user("u"), None, None, 9).unwrap().items.is_empty());
+    let logged = store.queries(Some(&user("u")), None, 9).unwrap().items;
+    assert_eq!(logged.iter().map(|query| query.at).collect::<Vec<_>>(), [later]);
+    // Another one of that name.
+    store.begin_conversation(&conversation(later), &[]).unwrap();
+}
+
+#[test]
 fn an_idempotency_key_is_the_owners_and_lasts_a_day() {
     let (_dir, store) = temporary();
     let id = DocumentId::new();
