@@ -54,6 +54,20 @@ async fn events(daemon: &TestDaemon, body: &Value) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reranker_that_is_not_there_is_told_before_anybody_searches() {
+    let daemon = TestDaemon::start_with("search: {reranker: lexcal}");
+    let health = daemon.get("/health").await.ok();
+    assert_eq!(health["status"], "degraded");
+    let models = health["components"]["models"]["detail"].as_str().unwrap();
+    assert!(models.contains("reranker") && models.contains("lexcal"), "{health}");
+    let models = daemon.get("/api/v1/models").await.ok();
+    let reranker =
+        models["items"].as_array().unwrap().iter().find(|model| model["role"] == "reranker").unwrap();
+    assert_eq!(reranker["ready"], false);
+    assert_eq!(daemon.get("/api/v1/models/readiness").await.ok()["ready"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_answers_and_is_shown_what_was_found() {
     let server = ModelServer::start();
     let daemon = daemon(&server).await;

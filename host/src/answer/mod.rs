@@ -240,9 +240,9 @@ pub struct EnhancedPrompt {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub struct ModelStatus {
-    /// `generator` or `embedder`.
+    /// `generator`, `embedder` or `reranker`.
     pub role: Role,
-    /// Name in the config; `embedder` for the embedder.
+    /// Name in the config; that of the role for embedder and reranker.
     pub name: String,
     pub plugin: String,
     pub model: Option<String>,
@@ -490,6 +490,7 @@ impl Answers {
             is_default: true,
             problem: None,
         });
+        models.extend(self.0.reranker_status());
         models
     }
 }

@@ -8,7 +8,8 @@ use super::fold::Folds;
 use super::fusion::Join;
 use super::slots::Slot;
 use super::{
-    Core, Error, Explanation, Result, SearchRequest, SearchResult, Searched, SimilarDocument, Timings,
+    Core, Error, Explanation, ModelStatus, Result, SearchRequest, SearchResult, Searched, SimilarDocument,
+    Timings,
 };
 use crate::config::PluginRef;
 use crate::plugins::Purpose;
@@ -338,6 +339,21 @@ impl Core {
     pub(super) fn configured_reranker(&self) -> PluginRef {
         let default = || PluginRef { plugin: DEFAULT_RERANKER.into(), settings: JsonMap::new() };
         self.config.reranker.clone().unwrap_or_else(default)
+    }
+
+    /// How the configured one is; `None` where the config names none.
+    pub(super) fn reranker_status(&self) -> Option<ModelStatus> {
+        let reranker = self.config.reranker.as_ref()?;
+        let problem = self.plugins.reranker(&reranker.plugin, &reranker.settings).err();
+        Some(ModelStatus {
+            role: Role::Reranker,
+            name: "reranker".into(),
+            plugin: reranker.plugin.clone(),
+            model: None,
+            models: Vec::new(),
+            is_default: true,
+            problem: problem.map(|error| error.to_string()),
+        })
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(passages = passages.len()))]

@@ -106,6 +106,13 @@ impl App {
                 embeds_elsewhere: config.embedder.has_server(),
             },
         );
+        let reranker = answers.models().into_iter().find(|model| model.role == Role::Reranker);
+        if let Some(problem) = reranker.and_then(|reranker| reranker.problem) {
+            tracing::error!(
+                problem,
+                "search.reranker can't be used: searches fail that do not say `rerank: false`"
+            );
+        }
         let sampler = Sampler::start(store.clone(), answers.clone(), &config.data_dir)?;
         let config_file = config::file_in_use(&options);
         let backups = Backups::start(store.clone(), plugins.clone(), config.backup.clone(), config_file)?;

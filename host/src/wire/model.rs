@@ -3,12 +3,12 @@ use utoipa::ToSchema;
 
 use super::MigrationRecord;
 
-/// A backend or the embedder.
+/// A backend, the embedder, or the reranker if the config names one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelRecord {
-    /// Its name in the config; `embedder` for the embedder.
+    /// Its name in the config; that of its role for embedder and reranker.
     pub name: String,
-    /// `generator` or `embedder`.
+    /// `generator`, `embedder` or `reranker`.
     pub role: String,
     /// The plugin behind it.
     pub plugin: String,
