@@ -61,3 +61,24 @@ async fn mcp() {
     let daemon = daemon(&server, "").await;
     works("mcp_client.py", &[&daemon.url, SMARTRAG]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_json_rpc_is_told_in_json_rpc() {
+    let daemon = TestDaemon::start();
+    for body in ["{", "[]", "{}", "{\"jsonrpc\": \"2.0\", \"id\": 1}"] {
+        let request = daemon.request("POST", "/mcp").header("accept", "application/json, text/event-stream");
+        let answer = daemon.send(request.header("content-type", "application/json").body(body)).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.body);
+        assert_eq!(answer.json()["error"]["code"], -32700, "{body}: {}", answer.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_backend_is_a_model() {
+    let daemon = TestDaemon::start();
+    let models = daemon.get("/v1/models").await.ok();
+    let ids: Vec<&str> =
+        models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["smartrag", "extractive/extractive"]);
+    assert_eq!(daemon.get("/v1/models/extractive/extractive").await.ok()["owned_by"], "extractive");
+}

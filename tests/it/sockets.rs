@@ -179,6 +179,19 @@ async fn a_conversation_deleted_during_an_answer_stays_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_socket_stays_with_its_user() {
+    let daemon = TestDaemon::start();
+    let session = json!({"session_id": "desk", "user_id": "sue"});
+    assert_eq!(daemon.post("/api/v1/sessions", &session).await.status, 201);
+    let mut socket = Socket::open(&daemon, "desk").await;
+    assert_eq!(daemon.delete("/api/v1/sessions/desk").await.status, 204);
+    socket.say(&json!({"query": "Where?"})).await;
+    assert_eq!(socket.answer().await.last().unwrap()["type"], "done");
+    // The session is begun anew, for the one whose it was.
+    assert_eq!(daemon.get("/api/v1/sessions/desk").await.ok()["user_id"], "sue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_told_and_the_socket_stays() {
     let server = ModelServer::start();
     let daemon = daemon(&server).await;

@@ -134,9 +134,9 @@ fn all(app: &App, user: &UserId) -> Result<Vec<Model>> {
     let others = others.filter(|name| *name != CollectionName::default().as_str());
     models.extend(others.map(|name| model(format!("{OURS}/{name}"), OURS)));
     for backend in generators(app) {
-        models.extend(
-            backend.models.iter().map(|name| model(format!("{}/{name}", backend.name), &backend.name)),
-        );
+        let one = backend.model.as_ref().filter(|_| backend.models.is_empty());
+        let names = backend.models.iter().chain(one);
+        models.extend(names.map(|name| model(format!("{}/{name}", backend.name), &backend.name)));
     }
     Ok(models)
 }

@@ -123,7 +123,17 @@ fn data_fault(pointer: &str, sentence: &str) -> ApiError {
     }
     match quoted_after(sentence, "missing field `") {
         Some(name) => ApiError::invalid(join(pointer, name), "is missing"),
-        None => ApiError::invalid(pointer, sentence),
+        None => ApiError::invalid(pointer, plain(sentence)),
+    }
+}
+
+/// What serde and the parsers of numbers say, for people who know neither.
+fn plain(sentence: &str) -> &str {
+    match sentence {
+        _ if sentence.starts_with("data did not match any variant") => "is of a type that is not taken here",
+        "invalid digit found in string" => "must be a whole number",
+        "number too large to fit in target type" => "is too large",
+        sentence => sentence,
     }
 }
 
@@ -175,7 +185,7 @@ fn data_fault_of_parameter(name: &str, detail: &str) -> ApiError {
     if detail.starts_with("unknown field") {
         return data_fault("?", detail);
     }
-    ApiError::invalid(format!("?{name}"), detail)
+    ApiError::invalid(format!("?{name}"), plain(detail))
 }
 
 /// The `{id}` of a document in the path. What can't be an id is nobody's document.
@@ -232,6 +242,17 @@ mod tests {
         expect("{\"query\": \"x\", \"top_k\": -1}", 422, "invalid_value", "/top_k");
         expect("{\"query\": \"x\", \"mode\": \"magic\"}", 422, "invalid_value", "/mode");
         expect("{\"query\": \"x\", \"filter\": []}", 422, "invalid_value", "/filter");
+        for (name, detail, said) in [
+            ("limit", "invalid digit found in string", "must be a whole number"),
+            (
+                "wait",
+                "provided string was not `true` or `false`",
+                "provided string was not `true` or `false`",
+            ),
+        ] {
+            let error = query_fault(&format!("Failed to deserialize query string: {name}: {detail}"));
+            assert!(error.detail.contains(said) && error.detail.contains(name), "{}", error.detail);
+        }
     }
 
     #[test]

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, header};
-use axum::middleware::from_fn_with_state;
-use axum::response::Response;
+use axum::http::{Request, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use serde::Serialize;
 use serde_json::Value;
 use tower::ServiceExt;
 use tower_http::limit::RequestBodyLimitLayer;
-use utoipa::OpenApi;
+use utoipa::{OpenApi, ToSchema};
 
 use super::access::Principal;
 use super::envelope::{Door, envelope};
@@ -21,6 +22,27 @@ use crate::mcp::{Api, Call, http_service};
 
 /// Where it is found.
 pub(super) const PATH: &str = "/mcp";
+/// Of JSON-RPC, for what can't be read.
+const PARSE_ERROR: i32 = -32700;
+/// Bytes of what the library says at most.
+const SAID_MAX: usize = 4096;
+
+/// What JSON-RPC answers to what it can't read.
+#[derive(Serialize, ToSchema)]
+struct RpcFailure {
+    jsonrpc: &'static str,
+    /// Not known.
+    #[schema(value_type = Option<String>)]
+    id: (),
+    error: RpcError,
+}
+
+/// Why.
+#[derive(Serialize, ToSchema)]
+struct RpcError {
+    code: i32,
+    message: String,
+}
 
 /// Its place in the document of the API: what it says is the protocol's own.
 #[derive(OpenApi)]
@@ -36,6 +58,7 @@ struct Documented;
     request_body(content = Object, description = "A JSON-RPC 2.0 message"),
     responses((status = 200, description = "What the request brings, or a JSON-RPC error", body = Object),
         (status = 202, description = "The notification is taken"),
+        (status = 400, description = "It is no JSON-RPC message", body = RpcFailure),
         (status = 406, description = "The client takes only one of the two types that answers may have")))]
 #[expect(dead_code, reason = "its attribute is all there is to it: the service below answers")]
 fn call() {}
@@ -51,7 +74,24 @@ pub(super) fn routes(app: &Arc<App>, native: Router<Arc<App>>) -> Router<Arc<App
     let bytes_max = api.upload_bytes_max.saturating_add(api.body_bytes_max);
     let limit = RequestBodyLimitLayer::new(usize::try_from(bytes_max).unwrap_or(usize::MAX));
     // Host and Origin are checked by the guard, for this route as for all.
-    Router::new().route_service(PATH, http_service(within(app, native))).layer(limit)
+    Router::new()
+        .route_service(PATH, http_service(within(app, native)))
+        .layer(axum::middleware::from_fn(readable))
+        .layer(limit)
+}
+
+/// The library answers a body that is JSON by its name alone as one of a wrong type. JSON-RPC has an error for that.
+async fn readable(request: Request<Body>, next: Next) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_json = kind.is_some_and(|kind| kind.starts_with("application/json"));
+    let response = next.run(request).await;
+    if !is_json || response.status() != StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return response;
+    }
+    let said = to_bytes(response.into_body(), SAID_MAX).await.unwrap_or_default();
+    let message = format!("no JSON-RPC 2.0 message: {}", String::from_utf8_lossy(&said));
+    let error = RpcError { code: PARSE_ERROR, message };
+    (StatusCode::BAD_REQUEST, axum::Json(RpcFailure { jsonrpc: "2.0", id: (), error })).into_response()
 }
 
 /// Calls the API of this very process.

@@ -119,7 +119,11 @@ pub(super) fn failed(error: ApiError) -> QueryEvent {
 /// A streamed answer ended so.
 pub(super) fn log_failure(error: &ApiError) {
     let source = error.source.as_deref().unwrap_or(&error.detail);
-    tracing::error!(target: "api", code = %error.code, "a streamed answer failed: {source}");
+    let code = &error.code;
+    match error.status.is_server_error() {
+        true => tracing::error!(target: "api", %code, "a streamed answer failed: {source}"),
+        false => tracing::info!(target: "api", %code, "a question was refused: {source}"),
+    }
 }
 
 #[cfg(test)]

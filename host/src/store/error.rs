@@ -15,7 +15,7 @@ pub enum Error {
     Stopped,
     #[error("not found")]
     NotFound,
-    #[error("the queue has no room for more of your documents, {0} of which wait: try again later")]
+    #[error("the queue is full for now, and {0} of your documents wait in it: try again later")]
     QueueFull(usize),
     #[error("{0}")]
     Conflict(String),

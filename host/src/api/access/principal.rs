@@ -57,6 +57,11 @@ impl Principal {
         }
     }
 
+    /// The same on behalf of this user alone.
+    pub fn within(self, user: &UserId) -> Self {
+        Self { named: true, user: user.clone(), ..self }
+    }
+
     /// Somebody without a key, where one is wanted.
     pub fn nobody() -> Self {
         Self { role: None, any_user: false, begins_sessions: false, ..Self::local(None) }

@@ -40,8 +40,10 @@ pub(in crate::api) async fn ask(
     Extension(ending): Extension<Ending>,
     upgrade: Upgrade,
 ) -> Result<Response> {
-    resolve(&app, &principal, Some(&session), Unknown::Create).await?;
+    let who = resolve(&app, &principal, Some(&session), Unknown::Create).await?;
     let standing = Standing::new(&app, &principal);
+    // Also if the session is deleted meanwhile, it is this user who asks.
+    let principal = principal.within(who.user());
     let (upgrade, seat) = seated(upgrade, ", or POST to /api/v1/query")?;
     let bytes_max = usize::try_from(app.config.api.body_bytes_max).unwrap_or(usize::MAX / OVERSIZE);
     let asker = Asker { app, session, principal, bytes_max };
