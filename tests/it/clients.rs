@@ -1,14 +1,13 @@
 //! The client libraries that people use, in their own language. `scripts/fetch-llm.sh` brings them.
 
 use std::ffi::OsStr;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::support::model_server::ModelServer;
-use crate::support::{SMARTRAG, TestDaemon, llm_tool};
+use crate::support::{SMARTRAG, TestDaemon, free_port, llm_tool};
 
 /// A daemon that knows a document and a collection, with a backend of a scripted server.
 async fn daemon(server: &ModelServer, api: &str) -> TestDaemon {
@@ -45,8 +44,7 @@ async fn openai_and_langchain() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ollama() {
     let server = ModelServer::start();
-    // Free a moment ago, and hardly anybody takes it meanwhile.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let daemon = daemon(&server, &format!("ollama_port: {port}")).await;
     works("ollama_client.py", &[&format!("http://127.0.0.1:{port}")]);
     // OpenAI's clients find what they know of Ollama there, too.

@@ -1,13 +1,12 @@
 //! The API against its own document: schemathesis makes requests of it, good ones and bad ones, and judges the answers.
 //! `scripts/fetch-contract.sh` brings it.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{SMARTRAG, TestDaemon};
+use crate::support::{SMARTRAG, TestDaemon, free_port};
 
 /// Not tried out, and why.
 const EXCLUDED: &[(&str, &str)] = &[
@@ -83,11 +82,6 @@ fn tool() -> Option<PathBuf> {
         eprintln!("SKIPPED: no schemathesis; ./scripts/fetch-contract.sh brings it");
     }
     found
-}
-
-/// Free a moment ago, and hardly anybody takes it meanwhile.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test(flavor = "multi_thread")]

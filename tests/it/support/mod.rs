@@ -6,8 +6,10 @@ pub mod model_server;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -259,6 +261,15 @@ pub fn llm_tool(path: &str) -> Option<PathBuf> {
 /// Our own sample documents, by name.
 pub fn samples() -> Vec<(String, Vec<u8>)> {
     files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/documents"))
+}
+
+/// Free a moment ago, and below those that the system gives to whoever asks for any.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let from = 10_000 + (std::process::id() % 20_000) as u16;
+    let next = || from + NEXT.fetch_add(1, Ordering::Relaxed);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(next).find(is_free).unwrap()
 }
 
 /// Files of a directory, by name.

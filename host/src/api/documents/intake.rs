@@ -65,8 +65,9 @@ pub(super) fn take_in(
         (filename, upload)
     });
     let outcomes = submit(&app.ingest, uploads.collect(), wait)?;
-    if let Some(key) = key {
-        let ids: Vec<_> = outcomes.iter().filter_map(Outcome::document_id).collect();
+    let ids: Vec<_> = outcomes.iter().filter_map(Outcome::document_id).collect();
+    // A request that was refused did nothing that its repetition must not do again.
+    if let Some(key) = key.filter(|_| !ids.is_empty()) {
         app.store.set_idempotency(user, key, &fingerprint, &ids, crate::api::caller::now_ms())?;
     }
     Ok(outcomes)
