@@ -279,6 +279,12 @@ async fn the_same_bytes_are_stored_once() {
     let one = daemon.send(send("same")).await.ok();
     assert_eq!(daemon.send(send("same")).await.ok()["document_id"], one["document_id"]);
     daemon.send(send("other")).await.problem(422, "idempotency_mismatch");
+    // What was refused may be mended and sent again.
+    for (filename, status) in [("a.xyz\u{0}", 422), ("b.txt", 202)] {
+        let body = json!({"filename": filename, "text": "A stork."});
+        let request = daemon.request("POST", "/api/v1/documents").header("Idempotency-Key", "k2").json(&body);
+        assert_eq!(daemon.send(request).await.status, status, "{filename:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::records::{DocumentRecord, pack, unpack, unpack_chunk};
 use super::tables::*;
 use super::{
     BlobHandle, Collection, DocumentQuery, Error, Listed, Result, Slice, Store, blobs, collections, grants,
+    paths,
 };
 use crate::types::*;
 
@@ -115,7 +116,7 @@ struct Sieve {
 
 impl Sieve {
     fn new(txn: &ReadTransaction, query: &DocumentQuery) -> Result<Self> {
-        let texts = [&query.file_type, &query.tag, &query.filename, &query.path];
+        let texts = [&query.file_type, &query.tag, &query.filename];
         let mut texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
         let mut jobs = None;
         match query.status {
@@ -138,6 +139,9 @@ impl Sieve {
 
 /// Documents of one collection in the order of the query, without most of those it does not want.
 fn walk(txn: &ReadTransaction, collection: u32, query: &DocumentQuery) -> Result<Rows> {
+    if let Some(path) = &query.path {
+        return at_path(txn, collection, path, query);
+    }
     let table = txn.open_table(DOCUMENTS)?;
     let (first, last) = ((collection, 0), (collection, u128::MAX));
     let after = query.after.map(number);
@@ -159,6 +163,21 @@ fn walk(txn: &ReadTransaction, collection: u32, query: &DocumentQuery) -> Result
     };
     let read = move |row| read(row).transpose();
     Ok(if query.descending { Box::new(rows.rev().filter_map(read)) } else { Box::new(rows.filter_map(read)) })
+}
+
+/// Those that came from a path, also where it is not the first that they came from.
+fn at_path(txn: &ReadTransaction, collection: u32, path: &str, query: &DocumentQuery) -> Result<Rows> {
+    let table = txn.open_table(DOCUMENTS)?;
+    let mut found = paths::at(txn, collection, path)?;
+    if query.descending {
+        found.reverse();
+    }
+    let is_behind =
+        |after: u128, number: u128| if query.descending { number < after } else { number > after };
+    let after = query.after.map(number);
+    found.retain(|number| after.is_none_or(|after| is_behind(after, *number)));
+    let read = move |number| Ok((document_id(number), in_table(&table, (collection, number))?));
+    Ok(Box::new(found.into_iter().map(read)))
 }
 
 /// Joins the sorted documents of several collections into one sorted list.

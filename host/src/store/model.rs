@@ -253,13 +253,12 @@ pub struct DocumentQuery {
 }
 
 impl DocumentQuery {
-    /// Whether a document passes all conditions but the collection.
+    /// Whether a document passes all conditions but those of collection and path.
     pub(super) fn matches(&self, document: &Document) -> bool {
         self.status.is_none_or(|status| document.status == status)
             && self.file_type.as_ref().is_none_or(|file_type| document.file_type == *file_type)
             && self.tag.as_ref().is_none_or(|tag| document.tags.contains(tag))
             && self.filename.as_ref().is_none_or(|filename| document.filename == *filename)
-            && self.path.as_ref().is_none_or(|path| document.path.as_ref() == Some(path))
     }
 }
 

@@ -62,6 +62,16 @@ fn conditions_of_a_list_must_all_hold() {
     assert_eq!(list(|query| query.tag = Some("error.md".into())), []);
     assert_eq!(list(|query| query.path = Some("docs/error.md".into())), [third.id]);
     assert_eq!(list(|query| query.path = Some("error.md".into())), []);
+    let copy = NewDocument { path: Some("docs/copy.md".into()), ..upload(&store, &home, b"3") };
+    assert!(store.submit(vec![copy], QUEUE_MAX).unwrap()[0].duplicate);
+    for descending in [false, true] {
+        let query =
+            DocumentQuery { path: Some("docs/copy.md".into()), descending, limit: 1, ..Default::default() };
+        let found = store.documents(&home.owner, &query).unwrap();
+        assert_eq!((ids(&found), found.more), (vec![third.id], false));
+        let behind = DocumentQuery { after: Some(third.id), ..query };
+        assert!(store.documents(&home.owner, &behind).unwrap().items.is_empty());
+    }
     assert_eq!(list(|query| query.tag = Some("u".into())), [first.id]);
     assert_eq!(list(|query| query.filename = Some("b.md".into())), [second.id]);
     assert_eq!(list(|query| query.file_type = Some("txt".into())), [first.id, second.id, third.id]);
