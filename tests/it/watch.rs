@@ -88,9 +88,27 @@ async fn the_command_line_deletes_by_a_filter_and_checks_models() {
     let filter = "{\"tags\": [\"draft\"]}";
     let looked = run(&["documents", "delete", "--filter", filter, "--dry-run"]);
     assert_eq!(String::from_utf8_lossy(&looked.stdout), "would delete 3 documents, 21 B\n");
+    let looked = run(&["documents", "delete", "--filter", filter, "--dry-run", "--json"]);
+    let looked: Value = serde_json::from_slice(&looked.stdout).unwrap();
+    let ids: Vec<&str> =
+        looked["document_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let would = run(&["documents", "delete", ids[0], ids[1], "--dry-run"]);
+    let would = String::from_utf8_lossy(&would.stdout).into_owned();
+    assert!(would.starts_with(&format!("would delete {}: 2.md, ", ids[0])), "{would}");
+    let would = run(&["documents", "delete", ids[0], "nobody", "--dry-run", "--json"]);
+    assert_eq!(would.status.code(), Some(1), "one that is not there");
+    let would: Value = serde_json::from_slice(&would.stdout).unwrap();
+    let expected = json!({"documents": 1, "bytes": 7, "document_ids": [ids[0]], "dry_run": true});
+    assert_eq!(would, expected);
+    let again = run(&["documents", "reprocess", ids[0], "--json"]);
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again[0]["document_id"], ids[0], "{again}");
+    let gone = run(&["documents", "delete", ids[2], "--json"]);
+    let gone: Value = serde_json::from_slice(&gone.stdout).unwrap();
+    assert_eq!((&gone["document_ids"], &gone["dry_run"]), (&json!([ids[2]]), &json!(false)));
     let deleted = run(&["documents", "delete", "--filter", filter, "--json"]);
     let deleted: Value = serde_json::from_slice(&deleted.stdout).unwrap();
-    assert_eq!(deleted["documents"], 3);
+    assert_eq!(deleted["documents"], 2);
     let checked = run(&["models", "check"]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
     assert!(String::from_utf8_lossy(&checked.stdout).contains("keyword_search"));

@@ -211,12 +211,12 @@ impl Client {
     }
 
     /// Stops the work on a document.
-    pub async fn cancel_document(&self, id: &str) -> Result<()> {
+    pub async fn cancel_document(&self, id: &str) -> Result<DocumentRecord> {
         self.post_empty(&["/documents/", &segment(id), "/cancel"].concat()).await
     }
 
     /// Queues a document anew.
-    pub async fn reprocess_document(&self, id: &str) -> Result<()> {
+    pub async fn reprocess_document(&self, id: &str) -> Result<DocumentRecord> {
         self.post_empty(&["/documents/", &segment(id), "/reprocess"].concat()).await
     }
 
