@@ -241,6 +241,7 @@ mod tests {
             "documents delete 1 --collection c",
             "report --last-week --last-day",
             "keys create",
+            "keys list --url http://127.0.0.1:9 --data-dir /d",
             "keys create --user a --role king",
             "doctor --pre-start --deep",
         ] {
