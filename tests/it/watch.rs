@@ -1,5 +1,6 @@
 //! A collection that follows folders.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -70,6 +71,50 @@ async fn what_changes_in_a_folder_changes_in_the_collection() {
     std::fs::remove_file(folder.path().join("a.md")).unwrap();
     assert!(smartrag(&daemon.url, &["watch", "--once"], folder.path()).status().unwrap().success());
     until(&daemon, &["Bird three, changed."]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_goes_takes_its_documents_along_and_one_that_is_away_does_not() {
+    let daemon = TestDaemon::start();
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("notes");
+    std::fs::create_dir_all(root.join("sub/deep")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(root.join(name), text).unwrap();
+    write("a.md", "Bird one.");
+    write("sub/b.md", "Bird two.");
+    write("sub/deep/c.md", "Bird three.");
+    // By a relative path, which tells nothing of what is gone.
+    let watch = |arguments: &[&str]| {
+        let mut command = smartrag(&daemon.url, arguments, Path::new("notes"));
+        command.current_dir(home.path()).stderr(Stdio::piped());
+        command
+    };
+    let mut watcher = Watcher(watch(&["watch", "--delete", "--interval", "1"]).spawn().unwrap());
+    let mut said = BufReader::new(watcher.0.stderr.take().unwrap()).lines();
+    until(&daemon, &["Bird one.", "Bird three.", "Bird two."]).await;
+    std::fs::remove_dir_all(root.join("sub")).unwrap();
+    until(&daemon, &["Bird one."]).await;
+    let elsewhere = home.path().join("elsewhere");
+    std::fs::rename(&root, &elsewhere).unwrap();
+    assert!(said.any(|line| line.unwrap().contains("notes is away: documents from there stay")));
+    until(&daemon, &["Bird one."]).await;
+    std::fs::rename(&elsewhere, &root).unwrap();
+    write("d.md", "Bird four.");
+    until(&daemon, &["Bird four.", "Bird one."]).await;
+    std::fs::remove_file(root.join("a.md")).unwrap();
+    until(&daemon, &["Bird four."]).await;
+    drop(watcher);
+
+    // An empty folder is what a drive leaves behind that is not mounted.
+    std::fs::remove_file(root.join("d.md")).unwrap();
+    let output = watch(&["watch", "--delete", "--once"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("is empty"), "{output:?}");
+    until(&daemon, &["Bird four."]).await;
+    std::fs::remove_dir(&root).unwrap();
+    let output = watch(&["watch", "--once"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("notes: no such file"), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
