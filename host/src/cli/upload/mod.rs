@@ -1,7 +1,7 @@
 mod find;
 mod send;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 

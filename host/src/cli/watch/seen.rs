@@ -119,7 +119,7 @@ mod tests {
         seen.sent.insert(path.clone(), Sent::of(&path, (None, 0, 0)));
         assert!(seen.gone().is_empty());
         fs::remove_file(&path).unwrap();
-        assert_eq!(names(seen.gone()), [path.clone()]);
+        assert_eq!(names(seen.gone()), std::slice::from_ref(&path));
         assert!(is_gone(&path.join("below")));
     }
 
