@@ -96,6 +96,20 @@ async fn only_administrators_see_what_everybody_asks() {
         let told = daemon.send(call("GET", &format!("{path}?user_id=*"), &root)).await.ok().to_string();
         assert!(told.contains("zyxophant"), "{told}");
     }
+    let report = |key: &str, arguments: &[&str]| {
+        let mut command = Command::new(SMARTRAG);
+        command.args(["report", "--url", &daemon.url, "--api-key", key]).args(arguments);
+        command.env_remove("SMARTRAG_CONFIG").output().unwrap()
+    };
+    let own = report(&ann, &["--last-week"]);
+    assert!(
+        own.status.success() && String::from_utf8_lossy(&own.stdout).contains("1 queries of ann"),
+        "{own:?}"
+    );
+    assert!(String::from_utf8_lossy(&own.stderr).contains("the queries of ann"), "{own:?}");
+    let all: Value = serde_json::from_slice(&report(&root, &["--json"]).stdout).unwrap();
+    assert_eq!((&all["user_id"], &all["queries"]), (&Value::Null, &json!(1)));
+    assert_eq!(report(&ann, &["--of", "bob"]).status.code(), Some(1));
     // With the user the log goes.
     daemon.send(call("DELETE", "/admin/users/ann?purge=true", &root)).await.ok();
     assert_eq!(daemon.send(call("GET", "/analytics?user_id=*", &root)).await.ok()["queries"], 0);

@@ -111,6 +111,45 @@ fn a_config_that_does_not_check_names_line_and_nearest_key() {
 }
 
 #[test]
+fn a_config_that_names_a_plugin_nobody_has_does_not_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    let check = |text: &str, plugins: Option<&str>| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(SMARTRAG);
+        command.args(["config", "check", "--offline", "--config"]).arg(&file);
+        command.envs(plugins.map(|dir| ("SMARTRAG_PLUGINS_DIR", dir))).output().unwrap()
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let wrong = "\nembedder: {plugin: statc-embed}\n";
+    let output = check(wrong, None);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let expected =
+        "config.yaml:2: embedder: no embedder \"statc-embed\" is installed; did you mean `static-embed`?";
+    assert!(said(&output).contains(expected), "{output:?}");
+    let output = check(wrong, Some("/nonexistent/plugins"));
+    assert!(
+        output.status.success() && said(&output).contains("note: names of plugins were not checked"),
+        "{output:?}"
+    );
+    let output = check("plugins: {grants: {pfd: {deadline: 9s}}}\n", None);
+    assert!(output.status.success() && said(&output).contains("note: "), "{output:?}");
+    let output = check(include_str!("../../deploy/config.yaml"), None);
+    assert!(output.status.success() && said(&output).is_empty(), "{output:?}");
+}
+
+#[test]
+fn what_is_no_component_is_told_in_a_sentence() {
+    let output = smartrag(&["plugin", "inspect", "README.md"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.starts_with("error: README.md is no WebAssembly component") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
 fn the_readme_names_no_command_that_does_not_exist() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let help = stdout(&smartrag(&["--help"], ""));

@@ -311,6 +311,34 @@ fn who_could_leave_is_told_in_both_modes() {
     }
 }
 
+#[test]
+fn models_are_checked_without_a_daemon() {
+    let data = data_dir();
+    let check = || smartrag(&["models", "check", "--json"], data.path(), &[]);
+    let output = check();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &told["ready"]), (Some(0), &Value::Bool(true)), "{told:#}");
+    assert!(
+        told["features"].as_array().unwrap().iter().all(|feature| feature["offline"] == true),
+        "{told:#}"
+    );
+    let is_file = |item: &&Value| item["kind"] == "model_file";
+    assert!(told["items"].as_array().unwrap().iter().any(|item| is_file(&item)), "{told:#}");
+
+    plugin_with_a_damaged_model(data.path());
+    let output = check();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let missing = |item: &&Value| item["plugin"] == "rotten" && item["present"] == false;
+    let missing = told["items"].as_array().unwrap().iter().filter(is_file).find(missing).unwrap();
+    assert!(missing["problem"].as_str().unwrap().contains("another SHA-256"), "{told:#}");
+    assert_eq!((output.status.code(), &told["ready"]), (Some(1), &Value::Bool(false)));
+
+    fs::write(data.path().join("config.yaml"), "embedder: {plugin: gone}\n").unwrap();
+    let output = smartrag(&["models", "check"], data.path(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("is not installed"), "{output:?}");
+}
+
 fn health(arguments: &[&str], data: &Path, bind: &str) -> (i32, String, String) {
     let output = smartrag(&[&["health"], arguments].concat(), data, &[("SMARTRAG_API__BIND", bind)]);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

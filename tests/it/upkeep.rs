@@ -90,3 +90,32 @@ async fn room_comes_back_and_indexes_can_be_built_anew() {
     let id = daemon.add("again.txt", &text(5)).await;
     assert_eq!(hits(&daemon, 5, "keyword").await, ["again.txt"], "{id}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_on_the_command_line_wins_over_the_environment() {
+    let daemon = TestDaemon::start();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = elsewhere.path().join("config.yaml");
+    std::fs::write(
+        &config,
+        format!("data_dir: {}\napi: {{bind: \"127.0.0.1:1\"}}\n", elsewhere.path().display()),
+    )
+    .unwrap();
+    let config = config.to_str().unwrap();
+    let users = |arguments: &[&str], data: Option<&Path>, url: Option<&str>| -> Vec<String> {
+        let listed = report(&smartrag(&[&["users", "list", "--json"], arguments].concat(), data, url));
+        let name = |user: &Value| user["user_id"].as_str().unwrap().to_owned();
+        listed.as_array().unwrap().iter().map(name).collect()
+    };
+    let url = Some(daemon.url.as_str());
+    let made = smartrag(&["users", "create", "ann"], Some(elsewhere.path()), url);
+    assert!(made.status.success(), "{made:?}");
+    let made = smartrag(&["users", "create", "bob", "--config", config], None, url);
+    assert!(made.status.success(), "{made:?}");
+    assert_eq!(users(&[], None, url), [""; 0]);
+    assert_eq!(users(&[], Some(elsewhere.path()), url), ["ann", "bob"]);
+    // An address on the command line is what it says.
+    assert_eq!(users(&["--config", config, "--url", &daemon.url], None, None), [""; 0]);
+    let health = smartrag(&["health", "--config", config], None, url);
+    assert_eq!(health.status.code(), Some(1), "{health:?}");
+}

@@ -1,5 +1,6 @@
 //! A collection that follows folders.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,6 +74,50 @@ async fn what_changes_in_a_folder_changes_in_the_collection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_goes_takes_its_documents_along_and_one_that_is_away_does_not() {
+    let daemon = TestDaemon::start();
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("notes");
+    std::fs::create_dir_all(root.join("sub/deep")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(root.join(name), text).unwrap();
+    write("a.md", "Bird one.");
+    write("sub/b.md", "Bird two.");
+    write("sub/deep/c.md", "Bird three.");
+    // By a relative path, which tells nothing of what is gone.
+    let watch = |arguments: &[&str]| {
+        let mut command = smartrag(&daemon.url, arguments, Path::new("notes"));
+        command.current_dir(home.path()).stderr(Stdio::piped());
+        command
+    };
+    let mut watcher = Watcher(watch(&["watch", "--delete", "--interval", "1"]).spawn().unwrap());
+    let mut said = BufReader::new(watcher.0.stderr.take().unwrap()).lines();
+    until(&daemon, &["Bird one.", "Bird three.", "Bird two."]).await;
+    std::fs::remove_dir_all(root.join("sub")).unwrap();
+    until(&daemon, &["Bird one."]).await;
+    let elsewhere = home.path().join("elsewhere");
+    std::fs::rename(&root, &elsewhere).unwrap();
+    assert!(said.any(|line| line.unwrap().contains("notes is away: documents from there stay")));
+    until(&daemon, &["Bird one."]).await;
+    std::fs::rename(&elsewhere, &root).unwrap();
+    write("d.md", "Bird four.");
+    until(&daemon, &["Bird four.", "Bird one."]).await;
+    std::fs::remove_file(root.join("a.md")).unwrap();
+    until(&daemon, &["Bird four."]).await;
+    drop(watcher);
+
+    // An empty folder is what a drive leaves behind that is not mounted.
+    std::fs::remove_file(root.join("d.md")).unwrap();
+    let output = watch(&["watch", "--delete", "--once"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("is empty"), "{output:?}");
+    until(&daemon, &["Bird four."]).await;
+    std::fs::remove_dir(&root).unwrap();
+    let output = watch(&["watch", "--once"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("notes: no such file"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_deletes_by_a_filter_and_checks_models() {
     let daemon = TestDaemon::start();
     let run = |arguments: &[&str]| {
@@ -88,9 +133,27 @@ async fn the_command_line_deletes_by_a_filter_and_checks_models() {
     let filter = "{\"tags\": [\"draft\"]}";
     let looked = run(&["documents", "delete", "--filter", filter, "--dry-run"]);
     assert_eq!(String::from_utf8_lossy(&looked.stdout), "would delete 3 documents, 21 B\n");
+    let looked = run(&["documents", "delete", "--filter", filter, "--dry-run", "--json"]);
+    let looked: Value = serde_json::from_slice(&looked.stdout).unwrap();
+    let ids: Vec<&str> =
+        looked["document_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let would = run(&["documents", "delete", ids[0], ids[1], "--dry-run"]);
+    let would = String::from_utf8_lossy(&would.stdout).into_owned();
+    assert!(would.starts_with(&format!("would delete {}: 2.md, ", ids[0])), "{would}");
+    let would = run(&["documents", "delete", ids[0], "nobody", "--dry-run", "--json"]);
+    assert_eq!(would.status.code(), Some(1), "one that is not there");
+    let would: Value = serde_json::from_slice(&would.stdout).unwrap();
+    let expected = json!({"documents": 1, "bytes": 7, "document_ids": [ids[0]], "dry_run": true});
+    assert_eq!(would, expected);
+    let again = run(&["documents", "reprocess", ids[0], "--json"]);
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again[0]["document_id"], ids[0], "{again}");
+    let gone = run(&["documents", "delete", ids[2], "--json"]);
+    let gone: Value = serde_json::from_slice(&gone.stdout).unwrap();
+    assert_eq!((&gone["document_ids"], &gone["dry_run"]), (&json!([ids[2]]), &json!(false)));
     let deleted = run(&["documents", "delete", "--filter", filter, "--json"]);
     let deleted: Value = serde_json::from_slice(&deleted.stdout).unwrap();
-    assert_eq!(deleted["documents"], 3);
+    assert_eq!(deleted["documents"], 2);
     let checked = run(&["models", "check"]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
     assert!(String::from_utf8_lossy(&checked.stdout).contains("keyword_search"));

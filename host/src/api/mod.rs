@@ -46,6 +46,7 @@ mod users;
 
 pub(crate) use admin::{optimized, reindexed};
 pub(crate) use backups::record as backup_record;
+pub(crate) use models::check as readiness;
 pub use openapi::document as openapi;
 pub(crate) use plugins::record as plugin_record;
 #[cfg(any(test, feature = "fuzz"))]

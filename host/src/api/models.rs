@@ -57,7 +57,8 @@ pub(super) async fn readiness(State(app): State<Arc<App>>) -> Result<Answer<wire
     Ok(Answer(readiness))
 }
 
-fn check(plugins: &[PluginInfo], models: &[ModelStatus]) -> Readiness {
+/// What is needed of these, and what works without a network.
+pub(crate) fn check(plugins: &[PluginInfo], models: &[ModelStatus]) -> Readiness {
     let missing = models.iter().filter(|model| !plugins.iter().any(|plugin| plugin.id.name == model.plugin));
     // What nobody granted anything is not meant to be used.
     let used = plugins.iter().filter(|plugin| !matches!(plugin.state, PluginState::Ungranted(_)));

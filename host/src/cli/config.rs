@@ -10,6 +10,7 @@ use super::remote::Remote;
 use super::{Outcome, Result, output, wait_for};
 use crate::answer::{Prompts, SHIPPED};
 use crate::config::{self, Loaded, Options};
+use crate::plugins;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -82,17 +83,24 @@ pub(super) fn run(command: Command) -> Result {
 #[derive(Serialize)]
 struct Checked {
     file: Option<PathBuf>,
+    /// What is no mistake, but perhaps not meant.
+    notes: Vec<String>,
     backends: Vec<Probed>,
 }
 
 fn check(args: &Check) -> Result {
-    let Loaded { config, file, .. } = args.place.load()?;
+    let loaded = args.place.load()?;
+    let notes = check_names(&loaded)?;
+    let Loaded { config, file, .. } = loaded;
     Prompts::load(config.prompts.dir.as_deref())?;
     let backends = if args.offline { Vec::new() } else { backends::probe(&config)? };
     let all_there = backends.iter().all(|backend| backend.ready);
     if args.json {
-        output::json(&Checked { file, backends })?;
+        output::json(&Checked { file, notes, backends })?;
         return Ok(Outcome::of(all_there));
+    }
+    for note in notes {
+        eprintln!("note: {note}");
     }
     match file {
         Some(file) => output::line(&format!("{} is valid", file.display()))?,
@@ -103,6 +111,19 @@ fn check(args: &Check) -> Result {
         output::line(&format!("backend {name} is {state}: {detail}"))?;
     }
     Ok(Outcome::of(all_there))
+}
+
+/// Whether the plugins that are named are installed, by their manifests alone; what there is to note.
+fn check_names(loaded: &Loaded) -> anyhow::Result<Vec<String>> {
+    let installed = match plugins::declared_names(&config::places(&loaded.config).plugin_dirs) {
+        Ok(installed) => installed,
+        Err(error) => return Ok(vec![format!("names of plugins were not checked: {error}")]),
+    };
+    let unknown = config::unknown_plugins(loaded, &installed);
+    if !unknown.is_empty() {
+        return Err(config::Error::Invalid(unknown).into());
+    }
+    Ok(config::idle_names(loaded, &installed).iter().map(ToString::to_string).collect())
 }
 
 fn prompts(dir: Option<&Path>) -> Result {

@@ -2,9 +2,9 @@ use super::output::{self, Table};
 use super::remote::Remote;
 use super::search::json_object;
 use super::{Outcome, Result};
-use crate::client::DocumentFilter;
+use crate::client::{self, Client, DocumentFilter};
 use crate::types::JsonMap;
-use crate::wire::{BulkDelete, ChunkRecord, DocumentRecord, FilterBody};
+use crate::wire::{BulkDelete, BulkDeleted, ChunkRecord, DocumentDeleted, DocumentRecord, FilterBody};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -66,6 +66,9 @@ pub(super) struct IdsArgs {
     /// Their ids
     #[arg(required = true)]
     ids: Vec<String>,
+    /// For machines
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     remote: Remote,
 }
@@ -79,13 +82,13 @@ pub(super) struct DeleteArgs {
     #[arg(long, value_name = "JSON", value_parser = json_object)]
     filter: Option<JsonMap>,
     /// Of this collection
-    #[arg(long, requires = "filter")]
+    #[arg(long, requires = "filter", conflicts_with = "ids")]
     collection: Option<String>,
-    /// Only tell what the filter would delete
-    #[arg(long, requires = "filter")]
+    /// Only tell what would be deleted
+    #[arg(long)]
     dry_run: bool,
     /// For machines
-    #[arg(long, requires = "filter")]
+    #[arg(long)]
     json: bool,
     #[command(flatten)]
     remote: Remote,
@@ -214,29 +217,75 @@ async fn delete(args: DeleteArgs) -> Result {
         }
         return Ok(Outcome::Done);
     }
-    for id in &args.ids {
-        let purged = client.delete_document(id).await?.purged;
-        let freed = if purged.blob { output::size(purged.bytes) } else { "no bytes".to_owned() };
-        let chunks = output::count(usize::try_from(purged.chunks)?, "chunk");
-        output::line(&format!("deleted {id}: {chunks}, {freed} freed"))?;
+    let mut told = BulkDeleted { dry_run: args.dry_run, ..BulkDeleted::default() };
+    let done = delete_each(&client, &args, &mut told).await;
+    // Also where one of them fails: those before it are gone.
+    if args.json {
+        output::json(&told)?;
     }
-    Ok(Outcome::Done)
+    done.map(|()| Outcome::Done)
+}
+
+async fn delete_each(client: &Client, args: &DeleteArgs, told: &mut BulkDeleted) -> anyhow::Result<()> {
+    for id in &args.ids {
+        let document = client.document(id).await?;
+        let line = match args.dry_run {
+            true => would_delete(&document),
+            false => deleted(&client.delete_document(id).await?),
+        };
+        if !args.json {
+            output::line(&line)?;
+        }
+        told.documents += 1;
+        told.bytes += document.file_size;
+        told.document_ids.push(document.document_id);
+    }
+    Ok(())
+}
+
+fn would_delete(document: &DocumentRecord) -> String {
+    let (name, size) = (output::one_line(&document.filename), output::size(document.file_size));
+    let chunks = output::count(document.chunk_count as usize, "chunk");
+    format!("would delete {}: {name}, {chunks}, {size}", document.document_id)
+}
+
+fn deleted(gone: &DocumentDeleted) -> String {
+    let purged = &gone.purged;
+    let freed = if purged.blob { output::size(purged.bytes) } else { "no bytes".to_owned() };
+    let chunks = output::count(purged.chunks as usize, "chunk");
+    format!("deleted {}: {chunks}, {freed} freed", gone.document_id)
 }
 
 async fn cancel(args: IdsArgs) -> Result {
     let client = args.remote.client()?;
-    for id in &args.ids {
-        client.cancel_document(id).await?;
-        output::line(&format!("cancelled {id}"))?;
-    }
-    Ok(Outcome::Done)
+    each(&args, "cancelled", async |id| client.cancel_document(id).await).await
 }
 
 async fn reprocess(args: IdsArgs) -> Result {
     let client = args.remote.client()?;
+    each(&args, "queued", async |id| client.reprocess_document(id).await).await
+}
+
+/// Does it with one after the other, and tells of each how it stands then.
+async fn each(
+    args: &IdsArgs,
+    verb: &str,
+    work: impl AsyncFn(&str) -> client::Result<DocumentRecord>,
+) -> Result {
+    let mut documents = Vec::new();
+    let mut failure = None;
     for id in &args.ids {
-        client.reprocess_document(id).await?;
-        output::line(&format!("queued {id}"))?;
+        match work(id).await {
+            Ok(document) if args.json => documents.push(document),
+            Ok(_) => output::line(&format!("{verb} {id}"))?,
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
     }
-    Ok(Outcome::Done)
+    if args.json {
+        output::json(&documents)?;
+    }
+    failure.map_or(Ok(Outcome::Done), |error| Err(error.into()))
 }

@@ -9,6 +9,7 @@ use super::config::Place;
 use super::doctor::reachable;
 use super::failure::Failure;
 use super::output::{self, Table};
+use super::upkeep::named_url;
 use super::{Outcome, Result};
 use crate::client::{self, Caller, Client};
 use crate::config::{self, Options};
@@ -29,8 +30,8 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     place: Place,
-    /// Address of the daemon [default: that of the config]
-    #[arg(long, env = "SMARTRAG_URL", value_name = "URL")]
+    /// Address of the daemon [default: that of the config] [env: SMARTRAG_URL]
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Key of an administrator, for the parts, where the daemon wants one
     #[arg(long, env = "SMARTRAG_API_KEY", value_name = "KEY", hide_env_values = true)]
@@ -82,7 +83,7 @@ pub(super) async fn run(args: Args) -> Result {
 fn client(args: &Args) -> anyhow::Result<Client> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let caller = Caller { api_key: given(&args.api_key), ..Caller::default() };
-    let url = match given(&args.url) {
+    let url = match named_url(args.url.as_ref(), args.place.config.is_some()) {
         Some(url) => url,
         None => format!("http://{}", reachable(bind(&args.place)?)),
     };

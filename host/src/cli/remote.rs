@@ -23,10 +23,15 @@ pub(super) struct Remote {
 }
 
 impl Remote {
+    /// Whether another address than the usual one was named.
+    pub fn names_address(&self) -> bool {
+        !self.url.is_empty() && self.url != DEFAULT_URL
+    }
+
     /// Whether another daemon than that of this machine, or a caller, was named.
     pub fn is_named(&self) -> bool {
         let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        self.url != DEFAULT_URL || [&self.api_key, &self.user, &self.session].into_iter().any(is_given)
+        self.names_address() || [&self.api_key, &self.user, &self.session].into_iter().any(is_given)
     }
 
     pub fn client(&self) -> anyhow::Result<Client> {

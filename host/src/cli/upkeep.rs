@@ -32,6 +32,10 @@ impl Local {
         let overrides = data_dir.map(|dir| ("--data-dir", "data_dir", dir)).into_iter().collect();
         Ok(config::load(&Options { file: self.config.clone(), overrides })?)
     }
+
+    fn is_named(&self) -> bool {
+        self.config.is_some() || self.data_dir.is_some()
+    }
 }
 
 /// Which daemon, or which directory.
@@ -39,8 +43,8 @@ impl Local {
 pub(super) struct At {
     #[command(flatten)]
     local: Local,
-    /// Address of the daemon [default: that of the config]
-    #[arg(long, env = "SMARTRAG_URL", value_name = "URL")]
+    /// Address of the daemon [default: that of the config] [env: SMARTRAG_URL]
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
     url: Option<String>,
     /// Key, where the daemon wants one
     #[arg(long, env = "SMARTRAG_API_KEY", value_name = "KEY", hide_env_values = true)]
@@ -126,7 +130,7 @@ impl At {
         let config = self.local.loaded()?.config;
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let caller = Caller { api_key: given(&self.api_key), user: user.map(str::to_owned), session: None };
-        let named = given(&self.url);
+        let named = named_url(self.url.as_ref(), self.local.is_named());
         if named.is_none()
             && let Some(client) = owners(&config, caller.clone())?
         {
@@ -135,7 +139,7 @@ impl At {
         let url = named.clone().unwrap_or_else(|| format!("http://{}", reachable(config.api.bind)));
         let client = Client::new(&url, caller)?;
         // Whoever names a directory means that one, not what a daemon on the usual port has.
-        if self.local.data_dir.is_none() || named.is_some() {
+        if self.local.data_dir.is_none() {
             match wait_for(async { Ok(client.health().await) })? {
                 Err(Error::NoDaemon(_)) if named.is_none() => {}
                 Err(error) => return Err(error.into()),
@@ -145,6 +149,12 @@ impl At {
         check_owner(&config.data_dir)?;
         Ok(Found::Directory(Box::new(config)))
     }
+}
+
+/// The daemon that somebody named. clap does not read the variable: it would win over a flag that names another place.
+pub(super) fn named_url(flag: Option<&String>, is_place_named: bool) -> Option<String> {
+    let variable = || std::env::var("SMARTRAG_URL").ok().filter(|_| !is_place_named);
+    flag.cloned().or_else(variable).filter(|url| !url.is_empty())
 }
 
 /// The daemon that has the directory, through the socket that only its own user can open.

@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::output::{self, Table};
 use super::upkeep::{At, Keeper};
 use super::{Outcome, Result, wait_for};
+use crate::client;
 use crate::types::UserId;
 use crate::wire::{UserCreate, UserRecord};
 
@@ -112,7 +113,7 @@ fn delete(args: DeleteArgs) -> Result {
         eprintln!("nothing was deleted");
         return Ok(Outcome::Failed);
     }
-    let gone = wait_for(async { Ok(client.delete_user(&args.name, args.purge).await?) })?;
+    let gone = wait_for(async { client.delete_user(&args.name, args.purge).await.map_err(told) })?;
     if args.json {
         output::json(&gone)?;
     } else {
@@ -122,6 +123,14 @@ fn delete(args: DeleteArgs) -> Result {
         );
     }
     Ok(Outcome::Done)
+}
+
+/// The daemon names the parameter of its API.
+fn told(error: client::Error) -> anyhow::Error {
+    match error.code() {
+        Some("conflict") => Failure::new(error.to_string().replace("purge=true", "--purge")).into(),
+        _ => error.into(),
+    }
 }
 
 fn confirmed(name: &str) -> anyhow::Result<bool> {

@@ -200,10 +200,11 @@ impl Client {
         self.send(request).await?.json().await.map_err(|error| self.broken(error))
     }
 
-    /// `POST` without a body; the answer does not matter.
-    pub async fn post_empty(&self, path: &str) -> Result<()> {
+    /// `POST` without a body.
+    pub async fn post_empty<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let query = self.with_session(&[]);
-        self.send(self.request(reqwest::Method::POST, path, &query)).await.map(|_| ())
+        let request = self.request(reqwest::Method::POST, path, &query);
+        self.send(request).await?.json().await.map_err(|error| self.broken(error))
     }
 
     /// `DELETE`.

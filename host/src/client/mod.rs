@@ -131,11 +131,15 @@ impl Client {
         self.all("/admin/backups", &[], None).await
     }
 
-    /// What was asked, and what came of it; `user` is a name, or `*` for everybody.
-    pub async fn analytics(&self, user: &str, from: Option<&str>, to: Option<&str>) -> Result<Analytics> {
-        let times = [("from", from), ("to", to)];
-        let times = times.into_iter().filter_map(|(name, time)| Some((name, time?)));
-        let query: Vec<_> = [("user_id", user)].into_iter().chain(times).collect();
+    /// What was asked, and what came of it; `user` is a name, `*` for everybody, or none for the caller.
+    pub async fn analytics(
+        &self,
+        user: Option<&str>,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Analytics> {
+        let query = [("user_id", user), ("from", from), ("to", to)];
+        let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         self.get("/analytics", &query).await
     }
 
@@ -211,12 +215,12 @@ impl Client {
     }
 
     /// Stops the work on a document.
-    pub async fn cancel_document(&self, id: &str) -> Result<()> {
+    pub async fn cancel_document(&self, id: &str) -> Result<DocumentRecord> {
         self.post_empty(&["/documents/", &segment(id), "/cancel"].concat()).await
     }
 
     /// Queues a document anew.
-    pub async fn reprocess_document(&self, id: &str) -> Result<()> {
+    pub async fn reprocess_document(&self, id: &str) -> Result<DocumentRecord> {
         self.post_empty(&["/documents/", &segment(id), "/reprocess"].concat()).await
     }
 

@@ -1,5 +1,6 @@
 //! What installed plugins declare, without a look inside their components.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use super::load::MANIFEST_FILE;
 use super::manifest::{Manifest, ModelDeclaration};
 use super::models::{Models, Verifier};
 use super::{Error, registry};
+use crate::types::Role;
 
 /// A model file and the plugin that declares it.
 pub struct DeclaredModel {
@@ -29,6 +31,12 @@ pub fn declared_models(dirs: &[PathBuf], model_dirs: &[PathBuf]) -> Result<Vec<D
         all.extend(both.map(|(declared, file)| DeclaredModel { plugin: name.clone(), declared, file }));
     }
     Ok(all)
+}
+
+/// The names of all plugins in these directories, and their roles where the manifests tell them.
+pub fn declared_names(dirs: &[PathBuf]) -> Result<BTreeMap<String, Option<Role>>, Error> {
+    let role = |dir: &Path| Manifest::role_of(&std::fs::read_to_string(dir.join(MANIFEST_FILE)).ok()?);
+    Ok(registry::find(dirs)?.into_iter().map(|(name, dir)| (name, role(&dir))).collect())
 }
 
 fn manifest(dir: &Path) -> Option<Manifest> {

@@ -8,6 +8,9 @@ use super::manifest::WIT_VERSION;
 use super::wasm::{self, imports};
 use crate::types::Role;
 
+/// How everything of WebAssembly begins.
+const MAGIC: &[u8] = b"\0asm";
+
 /// What can be said of a component without running it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
@@ -28,6 +31,10 @@ pub struct Inspection {
 /// Reads a component file; the error is a sentence.
 pub fn inspect(component: &Path) -> Result<Inspection, String> {
     let (bytes, hash) = read_component_file(component)?;
+    if !bytes.starts_with(MAGIC) {
+        let path = component.display();
+        return Err(format!("{path} is no WebAssembly component: `smartrag plugin build` makes one"));
+    }
     let (imports, exports) = names(&bytes).map_err(|what| format!("{}: {what}", component.display()))?;
     let role = Role::ALL
         .into_iter()

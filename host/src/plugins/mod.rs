@@ -34,7 +34,7 @@ mod vault;
 mod vectors;
 mod wasm;
 
-pub use declared::{DeclaredModel, declared_models};
+pub use declared::{DeclaredModel, declared_models, declared_names};
 pub use describe::Descriptor;
 pub use egress::{Traffic, not_public};
 pub use embedders::Embedders;

@@ -8,6 +8,7 @@ use crate::cli::output;
 use crate::config::{self, Config};
 use crate::search::{self, Examined, Side, Space};
 use crate::store::{self, Collection, Store};
+use crate::types::{CollectionKey, UserId};
 
 /// Changes that a start waits for; an index that missed more is built in the background.
 const BEHIND_MAX: usize = 4096;
@@ -73,10 +74,15 @@ fn judge(
     }
     if let Some(next) = &collection.next {
         let done = format!("{} of {} documents", next.done, collection.documents);
-        let said = format!("{}: being embedded anew, {done}", collection.key.name);
+        let said = format!("{}: being embedded anew, {done}", shown(&collection.key));
         checks.push(Check::ok("indexes", said));
     }
     Ok(checks)
+}
+
+/// As other users name it, too.
+fn shown(CollectionKey { owner, name }: &CollectionKey) -> String {
+    if *owner == UserId::anonymous() { name.to_string() } else { format!("{owner}/{name}") }
 }
 
 /// `behind` counts the changes that the index has not seen, up to a limit.
@@ -86,7 +92,7 @@ fn judge_side(
     side: &Side,
     (behind, last_seq): (usize, u64),
 ) -> Option<Check> {
-    let told = |said: String| format!("{}: the {which} index {said}", collection.key.name);
+    let told = |said: String| format!("{}: the {which} index {said}", shown(&collection.key));
     let rows = match side {
         Side::Damaged(error) => {
             return Some(Check::warn("indexes", told(format!("is damaged: {error}")), REBUILD));
@@ -118,7 +124,7 @@ fn judge_side(
 mod tests {
     use super::super::check::Level;
     use super::*;
-    use crate::types::{CollectionId, CollectionKey, CollectionName, UserId};
+    use crate::types::{CollectionId, CollectionName};
 
     fn collection() -> Collection {
         Collection {
@@ -136,6 +142,18 @@ mod tests {
 
     fn level(side: &Side, behind: usize) -> Option<Level> {
         judge_side(&collection(), "keyword", side, (behind, 9)).map(|check| check.level)
+    }
+
+    #[test]
+    fn collections_of_users_are_told_apart() {
+        let said = |owner| {
+            let mut collection = collection();
+            collection.key.owner = owner;
+            judge_side(&collection, "vector", &Side::Missing, (0, 9)).unwrap().detail
+        };
+        let expected = "default: the vector index has 0 of 10 chunks";
+        assert_eq!(said(UserId::anonymous()), expected);
+        assert_eq!(said(UserId::new("ann").unwrap()), format!("ann/{expected}"));
     }
 
     #[test]

@@ -28,10 +28,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     questions: Option<PathBuf>,
     /// Ask the questions of this data directory instead, while no daemon uses it
-    #[arg(long, value_name = "DIR", requires = "questions")]
+    #[arg(long, value_name = "DIR", requires = "questions", conflicts_with = "sets")]
     data_dir: Option<PathBuf>,
     /// Ask the questions of this collection
-    #[arg(long, value_name = "NAME", requires = "questions")]
+    #[arg(long, value_name = "NAME", requires = "questions", conflicts_with = "sets")]
     collection: Option<String>,
     /// Also measure these weights of the vector side, and rrf: 0,0.1,0.2
     #[arg(long, value_name = "WEIGHTS", value_delimiter = ',', value_parser = weight)]

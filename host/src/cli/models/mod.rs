@@ -1,4 +1,5 @@
 mod bring;
+mod check;
 mod fetch;
 
 use super::output::{self, Table};
@@ -10,8 +11,9 @@ use crate::wire::{MigrationRecord, ModelRecord};
 pub(super) enum Command {
     /// List every backend and the embedder, and whether they are ready
     List(ListArgs),
-    /// Check that every model, plugin and file that is needed is there, by hash; and what works without a network
-    Check(ListArgs),
+    /// Check that every model, plugin and file that is needed is there, by hash; and what works without a network. Where no
+    /// daemon runs, those of this machine
+    Check(check::Args),
     /// Bring the model files that plugins of this machine declare and that are missing, each by its hash
     Fetch(fetch::Args),
 }
@@ -28,7 +30,7 @@ pub(super) struct ListArgs {
 pub(super) async fn run(command: Command) -> Result {
     let args = match command {
         Command::List(args) => args,
-        Command::Check(args) => return check(args).await,
+        Command::Check(args) => return check::run(args).await,
         Command::Fetch(args) => return fetch::run(args).await,
     };
     let models = args.remote.client()?.models().await?;
@@ -38,32 +40,6 @@ pub(super) async fn run(command: Command) -> Result {
         table(models).print()?;
     }
     Ok(Outcome::Done)
-}
-
-async fn check(args: ListArgs) -> Result {
-    let readiness = args.remote.client()?.readiness().await?;
-    if args.json {
-        output::json(&readiness)?;
-        return Ok(Outcome::of(readiness.ready));
-    }
-    let mut table = Table::new(["NAME", "KIND", "SHA256", "STATE"]);
-    for item in &readiness.items {
-        let hash: String = item.sha256.chars().take(12).collect();
-        let state = item.problem.clone().unwrap_or_else(|| "there".into());
-        table.row([item.name.clone(), item.kind.clone(), hash, state]);
-    }
-    table.print()?;
-    output::line("")?;
-    let mut table = Table::new(["WITHOUT A NETWORK", "", ""]);
-    for feature in readiness.features {
-        let works = if feature.offline { "works" } else { "does not work" };
-        table.row([feature.name, works.into(), feature.detail]);
-    }
-    table.print()?;
-    if !readiness.networked_plugins.is_empty() {
-        output::line(&format!("\nmay leave the machine: {}", readiness.networked_plugins.join(", ")))?;
-    }
-    Ok(Outcome::of(readiness.ready))
 }
 
 fn migrating(migrations: &[MigrationRecord]) -> String {

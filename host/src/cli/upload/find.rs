@@ -8,6 +8,9 @@ use walkdir::WalkDir;
 
 use crate::cli::failure::Failure;
 
+/// What a glob has and a path should not.
+const PATTERN: [char; 4] = ['*', '?', '[', '{'];
+
 /// What was found.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::cli) struct Found {
@@ -39,7 +42,7 @@ fn find_one(text: &str, hidden: bool, found: &mut Found) -> Result<(), Failure> 
         found.files.insert(path.to_owned());
         return Ok(());
     }
-    if !text.contains(['*', '?', '[', '{']) {
+    if is_missing(text) {
         return Err(Failure::new(format!("{text}: no such file or directory")));
     }
     let before = found.files.len();
@@ -55,10 +58,14 @@ fn find_one(text: &str, hidden: bool, found: &mut Found) -> Result<(), Failure> 
     Ok(())
 }
 
+/// What is neither there nor a glob.
+pub(in crate::cli) fn is_missing(text: &str) -> bool {
+    !text.contains(PATTERN) && !Path::new(text).exists()
+}
+
 /// The directory above the first part that has a pattern in it.
 fn glob_root(path: &Path) -> PathBuf {
-    let is_fixed =
-        |part: &std::path::Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
+    let is_fixed = |part: &std::path::Component| !part.as_os_str().to_string_lossy().contains(PATTERN);
     path.components().take_while(is_fixed).collect()
 }
 

@@ -1,7 +1,7 @@
 mod find;
 mod send;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -13,8 +13,7 @@ use super::{Outcome, Result};
 use crate::client::UploadFields;
 use crate::types::JsonMap;
 use crate::wire::UploadItem;
-use find::Found;
-pub(super) use find::find;
+pub(super) use find::{Found, find, is_missing};
 pub(super) use send::{Job, all as send_all};
 
 #[derive(Debug, clap::Args)]
@@ -60,8 +59,6 @@ pub(super) struct Args {
 /// What became of a file.
 #[derive(Debug, Serialize)]
 pub(super) struct Uploaded {
-    #[serde(skip)]
-    pub file: PathBuf,
     path: String,
     #[serde(flatten)]
     item: UploadItem,
@@ -168,7 +165,6 @@ mod tests {
     fn uploaded(status: &str, duplicate: bool) -> Uploaded {
         let failed = status == "rejected";
         Uploaded {
-            file: "a.pdf".into(),
             path: "a.pdf".into(),
             item: UploadItem {
                 document_id: (!failed).then(|| "0190".into()),

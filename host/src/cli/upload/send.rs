@@ -61,7 +61,7 @@ async fn one(job: &Job, path: &Path, bar: &ProgressBar) -> anyhow::Result<Upload
         }
         Err(error) => failed(filename, &error),
     };
-    Ok(Uploaded { file: path.to_owned(), path: shown(path), item })
+    Ok(Uploaded { path: shown(path), item })
 }
 
 /// A full queue is no failure: it empties.
