@@ -1,11 +1,14 @@
 //! Bad input gets one clear error; the daemon stays up and nothing is half-written.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{SMARTRAG, TestDaemon, data_dir, serve, test_data, wait};
+use crate::support::{PATIENCE, SMARTRAG, TestDaemon, data_dir, serve, test_data, wait};
 
 async fn upload_one(daemon: &TestDaemon, name: &str, bytes: &[u8]) -> Value {
     daemon.upload("", &[(name, bytes.to_vec())]).await.remove(0)
@@ -239,4 +242,28 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     drop(daemon);
     let unmounted = Command::new("umount").arg("-l").arg(mount.path()).status().unwrap();
     assert!(unmounted.success());
+}
+
+/// The body comes a moment after the head, as from many clients.
+#[test]
+fn an_answer_before_the_body_keeps_the_connection() {
+    let daemon = TestDaemon::start();
+    let address = daemon.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    for _ in 0..2 {
+        let head = format!("POST /nowhere HTTP/1.1\r\nHost: {address}\r\nContent-Length: 5\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        stream.write_all(b"hello").unwrap();
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"}") {
+            let mut part = [0; 4096];
+            let len = stream.read(&mut part).unwrap();
+            assert!(len > 0, "closed after {:?}", String::from_utf8_lossy(&heard));
+            heard.extend(&part[..len]);
+        }
+        let heard = String::from_utf8(heard).unwrap().to_lowercase();
+        assert!(heard.starts_with("http/1.1 404") && !heard.contains("connection: close"), "{heard}");
+    }
 }

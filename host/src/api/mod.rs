@@ -26,6 +26,7 @@ mod guard;
 mod health;
 mod in_flight;
 mod keys;
+mod leftovers;
 mod linger;
 mod mcp;
 mod metrics;

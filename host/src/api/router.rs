@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,6 +13,7 @@ use super::access::{Access, require};
 use super::envelope::{Door, envelope};
 use super::guard::{Guard, guard};
 use super::in_flight::{Limits, in_flight};
+use super::leftovers::leftovers;
 use super::{
     admin, analytics, backups, collections, conversations, documents, embed, enrich, events, health, keys,
     mcp, metrics, models, ollama, openai, openapi, plugins, query, search, sessions, socket, users,
@@ -197,6 +198,7 @@ fn layers(router: Router, guard_list: Guard, door: Door) -> Router {
         .layer(from_fn_with_state(Limits::new(), in_flight))
         .layer(from_fn_with_state(Arc::new(guard_list), guard))
         .layer(from_fn_with_state(door, envelope))
+        .layer(from_fn(leftovers))
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ fn of_this_machine(config: &Config) -> anyhow::Result<Readiness> {
     Ok(readiness(&installed, &statuses(config, &installed)))
 }
 
-/// The backends and the embedder of the config, none of which is made or asked.
+/// The backends, the embedder and the reranker of the config, none of which is made or asked.
 fn statuses(config: &Config, installed: &[PluginInfo]) -> Vec<ModelStatus> {
     let status = |role, name: &str, used: &PluginRef, is_default| ModelStatus {
         role,
@@ -68,7 +68,10 @@ fn statuses(config: &Config, installed: &[PluginInfo]) -> Vec<ModelStatus> {
     let backends = backends.map(|(name, backend)| {
         status(Role::Generator, name, &backend.plugin, *name == config.backends.default)
     });
-    backends.chain([status(Role::Embedder, "embedder", &config.embedder, true)]).collect()
+    let embedder = status(Role::Embedder, "embedder", &config.embedder, true);
+    let reranker = config.search.reranker.iter();
+    let reranker = reranker.map(|used| status(Role::Reranker, "reranker", used, true));
+    backends.chain([embedder]).chain(reranker).collect()
 }
 
 /// Why a plugin can't be used.
