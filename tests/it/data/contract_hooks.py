@@ -34,7 +34,10 @@ UNFORESEEN = {
     "POST /api/v1/enrich": {"/enrichers": "the plugins are what is installed"},
     "GET /api/v1/analytics": {"?from": "no day of a calendar, or behind the end", "?to": "no day of a calendar"},
     "PUT /api/v1/collections/{name}/grants/{user_id}": {"/user_id": "an owner needs no grant"},
-    "POST /(api/v1/embed|v1/.*)": {"/model": "each backend has models of its own, and there is one embedder"},
+    "POST /(api/v1/embed|v1/.*)": {
+        "/model": "each backend has models of its own, and there is one embedder",
+        "/dimensions": "the embedder has so many",
+    },
 }
 
 
