@@ -243,7 +243,13 @@ install_all() {
     start_service
     [ -z "$dry" ] || { say "nothing was done"; return 0; }
     say "installed: config $etc/config.yaml, data $root/var/lib/smartrag, log 'journalctl -u smartrag'"
-    say "remove it with: $0 --remove$([ "$prefix" = /usr/local ] || printf ' --prefix %s' "$prefix")"
+    say "remove it with: $0 --remove$(same_place)"
+}
+
+# The options that name the place of this installation.
+same_place() {
+    [ "$prefix" = /usr/local ] || printf ' --prefix %s' "$prefix"
+    [ -z "$root" ] || printf ' --root %s' "$root"
 }
 
 # confirm QUESTION
@@ -280,7 +286,7 @@ remove_all() {
         [ ! -d "$root$dir" ] || say "kept: $root$dir"
     done
     say "kept: the user smartrag"
-    [ -n "$purge" ] || say "remove the data as well with: $0 --remove --purge"
+    [ -n "$purge" ] || say "remove the data as well with: $0 --remove --purge$(same_place)"
 }
 
 purge_all() {

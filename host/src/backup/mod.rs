@@ -123,7 +123,12 @@ impl Shared {
 
     /// Makes one whenever it is due, until it is told to stop.
     fn follow(&self, at: jiff::civil::Time) {
-        let newest = || self.newest().map(|(backup, _)| backup.created_at);
+        let newest = || {
+            let now = Timestamp::now();
+            let all = store::backups(&self.config.dir).ok()?.into_iter();
+            let whole = all.filter(|backup| backup.manifest.is_ok()).map(|backup| backup.created_at);
+            whole.filter(|created_at| *created_at <= now).max()
+        };
         let (mut last, mut tried) = (newest(), None);
         while !self.stopping.load(Ordering::Acquire) {
             let now = Zoned::now();

@@ -24,6 +24,8 @@ pub(super) fn next_run(
         Some(date.to_datetime(at).to_zoned(now.time_zone().clone()).ok()?.timestamp())
     };
     let present = now.timestamp();
+    // One that a wrong clock dated in the future stands for none.
+    let last = last.filter(|last| last.as_second() <= present.as_second());
     let moments: Vec<Timestamp> = [-1, 0, 1, 2].into_iter().filter_map(on_day).collect();
     let passed = moments.iter().rev().find(|moment| **moment <= present);
     // A backup of the same second, which its name and its time are cut to, counts.
@@ -89,6 +91,7 @@ mod tests {
         assert_eq!(next("2026-11-24T04:00:00", last, Some("2026-11-24T03:00:00")), "2026-11-24T04:00:00");
         // The clock was set back.
         assert_eq!(next("2026-11-24T05:00:00", last, Some("2026-11-25T03:00:00")), "2026-11-24T05:00:00");
+        assert_eq!(next("2026-11-24T05:00:00", Some("2027-11-24T03:00:00"), None), "2026-11-24T05:00:00");
     }
 
     #[test]

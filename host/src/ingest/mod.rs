@@ -16,6 +16,7 @@ mod worker;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
@@ -91,6 +92,8 @@ struct Core {
     calls: Mutex<HashMap<DocumentId, Cancel>>,
     /// Whether documents wait for the embedder's server.
     waits: AtomicBool,
+    /// When was last told what keeps all from working.
+    complained: Mutex<Option<Instant>>,
     /// Held by what builds indexes anew or cuts the journal.
     upkeep: Mutex<()>,
 }
@@ -171,6 +174,7 @@ impl Ingest {
             board: Board::new(EVENT_BACKLOG),
             calls: Mutex::default(),
             waits: AtomicBool::new(false),
+            complained: Mutex::default(),
             upkeep: Mutex::new(()),
         });
         let migrates = core.begin_migrations()?;

@@ -30,6 +30,9 @@ const NICENESS: i32 = 10;
 /// How long a thread waits before it looks again without being woken.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Between two lines about what keeps all from working.
+const COMPLAINTS: Duration = Duration::from_secs(60);
+
 /// The stages that workers do; the committer does the rest.
 const STAGES: [Stage; 4] = [Stage::Parsing, Stage::Chunking, Stage::Enriching, Stage::Embedding];
 
@@ -122,10 +125,19 @@ fn work(core: &Core, signal: &Signal, done: &SyncSender<Vec<Finished>>) {
             Ok(jobs) if jobs.is_empty() => signal.wait(&mut seen),
             Ok(jobs) => process(core, signal, done, jobs),
             Err(error) => {
-                tracing::error!(%error, "the job ledger can't be read; trying again");
+                complain(core, &error, "jobs can't be taken from the ledger; trying again");
                 thread::sleep(TICK);
             }
         }
+    }
+}
+
+/// What goes on for long, such as a full disk, is told once a minute by all threads together.
+fn complain(core: &Core, error: &Error, what: &str) {
+    let mut told = core.complained.lock();
+    if told.is_none_or(|told| told.elapsed() >= COMPLAINTS) {
+        *told = Some(Instant::now());
+        tracing::error!(%error, "{what}");
     }
 }
 
@@ -159,7 +171,7 @@ fn process(core: &Core, signal: &Signal, done: &SyncSender<Vec<Finished>>, jobs:
         }
         Ok(None) => false,
         Err(error) => {
-            tracing::error!(%error, "documents wait because the store failed; trying again");
+            complain(core, &error, "documents wait because the store failed; trying again");
             thread::sleep(TICK);
             false
         }
@@ -237,7 +249,7 @@ fn commit_batch(core: &Core, signal: &Signal, batch: &[Finished]) {
     loop {
         match core.indexer.commit(batch) {
             Ok(shown) => return announce_shown(core, batch, &shown),
-            Err(error) => tracing::error!(%error, "finished documents can't be committed; trying again"),
+            Err(error) => complain(core, &error, "finished documents can't be committed; trying again"),
         }
         if signal.stopped() {
             return;

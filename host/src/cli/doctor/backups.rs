@@ -16,9 +16,16 @@ pub(super) fn check(config: &Config) -> Check {
     }
 }
 
+/// How far clocks may differ.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
+
 /// `all` is newest first.
 fn judge(config: &BackupConfig, all: &[Backup], now: Timestamp) -> Check {
     let dir = config.dir.display();
+    if let Some(ahead) = all.iter().find(|backup| backup.created_at > now + AHEAD_MAX) {
+        let said = format!("{} in {dir} is dated in the future: the clock was wrong", ahead.name);
+        return Check::warn("backups", said, "remove it once there is a newer one by the right clock");
+    }
     let newest = all.iter().find(|backup| backup.manifest.is_ok());
     let damaged = all.iter().filter(|backup| backup.manifest.is_err()).count();
     let Some(newest) = newest else {
@@ -87,6 +94,9 @@ mod tests {
         assert_eq!(late.level, Level::Warn);
         assert!(late.detail.contains("the newest 2 days old"), "{}", late.detail);
         assert_eq!(judge(&config(None), &made, later).level, Level::Ok);
+        let before = now - SignedDuration::from_hours(72);
+        let ahead = judge(&config(None), &made, before);
+        assert!(ahead.level == Level::Warn && ahead.detail.contains("in the future"), "{}", ahead.detail);
     }
 
     #[test]
