@@ -102,7 +102,9 @@ fi
 
 step "install.sh --remove"
 echo document >"$root/var/lib/smartrag/document"
-deploy/install.sh --root "$root" --remove
+deploy/install.sh --root "$root" --remove 2>&1 | tee "$work/removed"
+# Without the root it would be the data of this machine.
+grep -q -- "--remove --purge --root $root" "$work/removed"
 kept "$root/var/lib/smartrag/document" "$root/etc/smartrag/config.yaml"
 left=$(find "$root" -path "$root/var" -prune -o -path "$root/etc/smartrag" -prune -o -name '*smartrag*' -print)
 [ -z "$left" ] || die "a removal left: $left"

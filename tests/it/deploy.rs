@@ -125,6 +125,12 @@ fn units_call_commands_that_exist() {
 #[test]
 fn the_image_calls_a_command_that_exists() {
     let dockerfile = text("docker/Dockerfile");
+    // What is copied as a whole needs a directory to stand in.
+    let words: Vec<&str> = dockerfile.split_whitespace().collect();
+    for copied in words.windows(4).filter(|words| words[..2] == ["cp", "-r"]).map(|words| words[3]) {
+        let parent = Path::new(copied).parent().unwrap().to_str().unwrap();
+        assert!(words.contains(&parent), "nothing makes {parent} in the image");
+    }
     let command = dockerfile.lines().find_map(|line| line.strip_prefix("CMD ")).unwrap();
     assert_runs("deploy/docker/Dockerfile", &serde_json::from_str::<Vec<String>>(command).unwrap());
     let probe =
