@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ const SHY_BYTES: usize = 20;
 pub struct ModelServer {
     pub port: u16,
     shared: Arc<Shared>,
+    listens: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -46,7 +48,7 @@ impl ModelServer {
         let port = listener.local_addr().unwrap().port();
         let shared: Arc<Shared> = Arc::default();
         let of_thread = shared.clone();
-        std::thread::spawn(move || {
+        let listens = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if of_thread.stopped.load(Ordering::Relaxed) {
                     return;
@@ -55,7 +57,7 @@ impl ModelServer {
                 std::thread::spawn(move || serve(stream, &shared));
             }
         });
-        Self { port, shared }
+        Self { port, shared, listens: Some(listens) }
     }
 
     pub fn url(&self) -> String {
@@ -96,8 +98,9 @@ impl ModelServer {
 impl Drop for ModelServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the thread, which lets the port go.
+        // Wakes the thread, which lets the port go; until then others could still be let in, and forgotten.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = self.listens.take().map(JoinHandle::join);
     }
 }
 
