@@ -20,6 +20,7 @@ use super::extract::{Json, NamePath, Query};
 use super::router::PREFIX;
 use super::sessions::title;
 use crate::app::App;
+use crate::store::Slice;
 use crate::types::{Conversation, ConversationId, Message, MessageId, MessageRole};
 use crate::wire;
 
@@ -271,9 +272,11 @@ pub(super) async fn messages(
         let conversation = find(&app, &who, &id)?.id;
         Ok::<_, ApiError>(app.store.messages_before(who.user(), conversation, before, limit)?)
     });
-    let (messages, first) = page.await?;
-    let next_cursor = first.map(|first| cursor::encode(MESSAGES, &first.to_string()));
-    Ok(Answer(wire::List { items: messages.into_iter().map(Into::into).collect(), next_cursor }))
+    let Slice { items, more } = page.await?;
+    let position = |(position, _): &(u64, Message)| position.to_string();
+    let mut page = cursor::page(items, more, MESSAGES, position, |(_, message)| message.into());
+    page.items.reverse();
+    Ok(Answer(page))
 }
 
 /// Export a conversation

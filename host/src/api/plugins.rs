@@ -42,21 +42,7 @@ pub(super) async fn show(
 
 /// Its calls would tell what others do.
 fn record_for(principal: &Principal, plugin: PluginInfo) -> wire::PluginRecord {
-    let record = record(plugin);
-    if principal.is_admin() {
-        return record;
-    }
-    wire::PluginRecord {
-        calls: None,
-        traps: None,
-        breaches: None,
-        log_lines_dropped: None,
-        busy_us: None,
-        memory_peak_bytes: None,
-        egress: None,
-        egress_refused: None,
-        ..record
-    }
+    told(plugin, principal.is_admin())
 }
 
 /// Reload plugins
@@ -78,6 +64,11 @@ pub(super) fn reloaded(report: Reload) -> wire::PluginReload {
 
 /// What the API tells of a plugin.
 pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
+    told(plugin, true)
+}
+
+/// All, or what is no figure.
+fn told(plugin: PluginInfo, all: bool) -> wire::PluginRecord {
     let (state, problem) = match plugin.state {
         PluginState::Ready => ("ready", None),
         PluginState::Ungranted(reason) => ("ungranted", Some(reason)),
@@ -100,14 +91,14 @@ pub(crate) fn record(plugin: PluginInfo) -> wire::PluginRecord {
         state: state.into(),
         problem,
         notice: plugin.notice,
-        calls: Some(plugin.calls),
-        traps: Some(plugin.traps),
-        breaches: Some(plugin.breaches),
-        log_lines_dropped: Some(plugin.log_lines_dropped),
-        busy_us: Some(plugin.busy_us),
-        memory_peak_bytes: Some(plugin.memory_peak_bytes),
-        egress: Some(plugin.egress.into_iter().map(traffic).collect()),
-        egress_refused: Some(plugin.egress_refused),
+        calls: all.then_some(plugin.calls),
+        traps: all.then_some(plugin.traps),
+        breaches: all.then_some(plugin.breaches),
+        log_lines_dropped: all.then_some(plugin.log_lines_dropped),
+        busy_us: all.then_some(plugin.busy_us),
+        memory_peak_bytes: all.then_some(plugin.memory_peak_bytes),
+        egress: all.then(|| plugin.egress.into_iter().map(traffic).collect()),
+        egress_refused: all.then_some(plugin.egress_refused),
     }
 }
 

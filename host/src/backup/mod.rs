@@ -49,7 +49,7 @@ impl Backups {
         let stopping = AtomicBool::new(false);
         let shared = Arc::new(Shared { store, plugins, config, config_file, stopping });
         // So that monitors know of it from the start on.
-        if let Some((backup, manifest)) = shared.newest() {
+        if let Some((backup, manifest)) = shared.newest(Timestamp::MAX) {
             measure(&backup, &manifest);
         }
         let schedule = shared.config.schedule.as_deref().and_then(time_of_day);
@@ -113,9 +113,10 @@ impl Shared {
         done
     }
 
-    fn newest(&self) -> Option<(Backup, Manifest)> {
-        let all = store::backups(&self.config.dir).ok()?;
-        all.into_iter().find_map(|backup| {
+    /// Of those that can be used and are not dated later.
+    fn newest(&self, until: Timestamp) -> Option<(Backup, Manifest)> {
+        let all = store::backups(&self.config.dir).ok()?.into_iter();
+        all.filter(|backup| backup.created_at <= until).find_map(|backup| {
             let manifest = backup.manifest.clone().ok()?;
             Some((backup, manifest))
         })
@@ -123,12 +124,7 @@ impl Shared {
 
     /// Makes one whenever it is due, until it is told to stop.
     fn follow(&self, at: jiff::civil::Time) {
-        let newest = || {
-            let now = Timestamp::now();
-            let all = store::backups(&self.config.dir).ok()?.into_iter();
-            let whole = all.filter(|backup| backup.manifest.is_ok()).map(|backup| backup.created_at);
-            whole.filter(|created_at| *created_at <= now).max()
-        };
+        let newest = || self.newest(Timestamp::now()).map(|(backup, _)| backup.created_at);
         let (mut last, mut tried) = (newest(), None);
         while !self.stopping.load(Ordering::Acquire) {
             let now = Zoned::now();

@@ -15,7 +15,7 @@ mod tree;
 mod units;
 
 pub use load::{Loaded, Options, file_in_use, load, load_with, usual_prompts};
-pub use names::{Known, idle_names, unknown_plugins};
+pub use names::{Known, idle_names, unknown_plugins, uses};
 pub use places::{Places, places, socket};
 pub use problem::{Error, Origin, Problem};
 pub use show::{schema, show};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::load::Loaded;
 use super::problem::{Origin, Problem, suggestion};
+use super::tree::nearest;
 use super::{Config, PluginRef};
 use crate::types::Role;
 
@@ -16,7 +17,7 @@ pub fn unknown_plugins(loaded: &Loaded, installed: &Known) -> Vec<Problem> {
     let known = with_natives(&loaded.config, installed);
     let uses = uses(&loaded.config).into_iter();
     uses.filter_map(|(key, role, used)| {
-        let origin = origin(loaded, &format!("{key}.plugin"))?.clone();
+        let origin = nearest(&loaded.origins, &format!("{key}.plugin"))?.clone();
         Some(Problem { message: objection(&used.plugin, role, &known)?, origin, key })
     })
     .collect()
@@ -44,7 +45,7 @@ fn with_natives(config: &Config, installed: &Known) -> Known {
 }
 
 /// Where the config names a plugin, and for what.
-fn uses(config: &Config) -> Vec<(String, Role, &PluginRef)> {
+pub fn uses(config: &Config) -> Vec<(String, Role, &PluginRef)> {
     let mut uses = vec![("embedder".to_owned(), Role::Embedder, &config.embedder)];
     let backends = config.backends.named.iter();
     uses.extend(
@@ -70,17 +71,6 @@ fn objection(name: &str, role: Role, known: &Known) -> Option<String> {
         true => said,
         false => format!("{said}; {}", suggestion(name, &fitting)),
     })
-}
-
-/// Where a value was set, or that around it; `None` where nobody did.
-fn origin<'a>(loaded: &'a Loaded, key: &str) -> Option<&'a Origin> {
-    let mut key = key;
-    loop {
-        if let Some(origin) = loaded.origins.get(key) {
-            return Some(origin);
-        }
-        key = &key[..key.rfind(['.', '['])?];
-    }
 }
 
 /// Where a section was set, by the first value in it.

@@ -117,16 +117,7 @@ impl Tree {
 
     /// Where a value was set: its own place, else that of the nearest section around it.
     pub fn origin(&self, key: &str) -> Origin {
-        let mut key = key;
-        loop {
-            if let Some(origin) = self.origins.get(key) {
-                return origin.clone();
-            }
-            match key.rfind(['.', '[']) {
-                Some(end) => key = &key[..end],
-                None => return Origin::Default,
-            }
-        }
+        nearest(&self.origins, key).cloned().unwrap_or(Origin::Default)
     }
 
     /// Every scalar or list that somebody set, with its place.
@@ -237,6 +228,17 @@ impl<'de> Visitor<'de> for NodeVisitor {
             entries.push(entry);
         }
         Ok(Node::Map(entries))
+    }
+}
+
+/// Where a value was set: its own place, else that of the nearest section around it; `None` where nobody did.
+pub fn nearest<'a>(origins: &'a BTreeMap<String, Origin>, key: &str) -> Option<&'a Origin> {
+    let mut key = key;
+    loop {
+        if let Some(origin) = origins.get(key) {
+            return Some(origin);
+        }
+        key = &key[..key.rfind(['.', '['])?];
     }
 }
 

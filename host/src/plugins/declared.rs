@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::info::ModelFile;
-use super::load::MANIFEST_FILE;
+use super::load::{COMPONENT_FILE, MANIFEST_FILE, read_component_file};
 use super::manifest::{Manifest, ModelDeclaration};
 use super::models::{Models, Verifier};
 use super::{Error, registry};
-use crate::types::Role;
+use crate::types::{PluginId, Role};
 
 /// A model file and the plugin that declares it.
 pub struct DeclaredModel {
@@ -37,6 +37,16 @@ pub fn declared_models(dirs: &[PathBuf], model_dirs: &[PathBuf]) -> Result<Vec<D
 pub fn declared_names(dirs: &[PathBuf]) -> Result<BTreeMap<String, Option<Role>>, Error> {
     let role = |dir: &Path| Manifest::role_of(&std::fs::read_to_string(dir.join(MANIFEST_FILE)).ok()?);
     Ok(registry::find(dirs)?.into_iter().map(|(name, dir)| (name, role(&dir))).collect())
+}
+
+/// What stands in the directories, without a look inside their components; what is broken is left out.
+pub fn installed(dirs: &[PathBuf]) -> Vec<(PluginId, Role)> {
+    let read = |dir: PathBuf| {
+        let (_, hash) = read_component_file(&dir.join(COMPONENT_FILE)).ok()?;
+        let Manifest { name, version, role, .. } = manifest(&dir)?;
+        Some((PluginId { name, version, sha256: hash.to_string() }, role))
+    };
+    registry::find(dirs).unwrap_or_default().into_values().filter_map(read).collect()
 }
 
 fn manifest(dir: &Path) -> Option<Manifest> {

@@ -34,7 +34,7 @@ mod vault;
 mod vectors;
 mod wasm;
 
-pub use declared::{DeclaredModel, declared_models, declared_names};
+pub use declared::{DeclaredModel, declared_models, declared_names, installed};
 pub use describe::Descriptor;
 pub use egress::{Traffic, not_public};
 pub use embedders::Embedders;
@@ -44,7 +44,6 @@ pub use inspect::{Inspection, inspect};
 pub use language::Language;
 pub use manifest::{Manifest, ModelDeclaration, WIT_VERSION};
 pub use models::{OTHER_HASH, sha256};
-pub use registry::installed;
 pub use reload::Reload;
 pub use roles::*;
 pub use scaffold::{ScaffoldError, scaffold};

@@ -18,7 +18,7 @@ use super::health::Health;
 use super::in_use::InUse;
 use super::info::{Places, PluginInfo, PluginState};
 use super::live::{Build, Exchange, Live};
-use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE, read_component_file};
+use super::load::{COMPONENT_FILE, Entry, Loader, MANIFEST_FILE};
 use super::make::{not_of_role, ready};
 use super::manifest::{Manifest, did_you_mean};
 use super::models::Verifier;
@@ -334,17 +334,6 @@ pub(super) fn find(dirs: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>, Error>
         }
     }
     Ok(found)
-}
-
-/// What stands in the directories, without a look inside the components; what is broken is left out.
-pub fn installed(dirs: &[PathBuf]) -> Vec<(PluginId, Role)> {
-    let read = |dir: PathBuf| {
-        let manifest = Manifest::parse(&std::fs::read_to_string(dir.join(MANIFEST_FILE)).ok()?).ok()?;
-        let (_, hash) = read_component_file(&dir.join(COMPONENT_FILE)).ok()?;
-        let Manifest { name, version, role, .. } = manifest;
-        Some((PluginId { name, version, sha256: hash.to_string() }, role))
-    };
-    find(dirs).unwrap_or_default().into_values().filter_map(read).collect()
 }
 
 /// The name of a directory that holds a plugin, or half of one.

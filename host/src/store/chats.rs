@@ -192,33 +192,27 @@ impl Store {
         conversation: ConversationId,
         limit: usize,
     ) -> Result<Vec<Message>> {
-        Ok(self.messages_before(owner, conversation, u64::MAX, limit)?.0)
+        let last = self.messages_before(owner, conversation, u64::MAX, limit)?.items;
+        Ok(last.into_iter().rev().map(|(_, message)| message).collect())
     }
 
-    /// The last `limit` messages before a position, oldest first, and the position of the first of them if there are
-    /// others before; errors as for [`Self::messages`].
+    /// The last `limit` messages before a position, newest first, each with its position; errors as for
+    /// [`Self::messages`].
     pub fn messages_before(
         &self,
         owner: &UserId,
         conversation: ConversationId,
         before: u64,
         limit: usize,
-    ) -> Result<(Vec<Message>, Option<u64>)> {
+    ) -> Result<Slice<(u64, Message)>> {
         let id = conversation.0.as_u128();
         self.engine().read(|txn| {
             find_owned(txn, owner, id)?.ok_or(Error::NotFound)?;
-            let (mut messages, mut first) = (Vec::new(), None);
-            for row in txn.open_table(MESSAGES)?.range((id, 0)..(id, before))?.rev() {
+            let rows = txn.open_table(MESSAGES)?.range((id, 0)..(id, before))?.rev().map(|row| {
                 let (key, value) = row?;
-                if messages.len() == limit {
-                    messages.reverse();
-                    return Ok((messages, first));
-                }
-                first = Some(key.value().1);
-                messages.push(unpack::<MessageRecord>(value.value())?.message());
-            }
-            messages.reverse();
-            Ok((messages, None))
+                Ok((key.value().1, unpack::<MessageRecord>(value.value())?.message()))
+            });
+            Slice::take(rows, limit)
         })
     }
 }

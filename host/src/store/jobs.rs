@@ -1,7 +1,7 @@
 //! The ledger of jobs. Which documents have one, and whether they are committed, is in the database; who works on
 //! what is known in memory; how far the work has come, in memory and in `scratch`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
@@ -230,17 +230,19 @@ impl Store {
     /// stay.
     pub(super) fn forget_jobs(&self, ids: &[DocumentId]) {
         let mut ledger = self.ledger();
-        // If it can't be read, none is open.
-        let open = |txn: &ReadTransaction| {
+        let open = self.engine().read(|txn| {
             let jobs = txn.open_table(JOB_OF)?;
-            ids.iter().map(|id| Ok(jobs.get(number(*id))?.map(|row| row.value().0))).collect()
-        };
-        let open: Vec<Option<u64>> = self.engine().read(open).unwrap_or_default();
-        for (at, id) in ids.iter().enumerate() {
-            let claimed = ledger.claimed.get(id).map(|claim| claim.job);
-            if claimed.is_some() && claimed == open.get(at).copied().flatten() {
-                continue;
+            let mut open = HashSet::new();
+            for (id, claim) in ids.iter().filter_map(|id| Some((*id, ledger.claimed.get(id)?))) {
+                if jobs.get(number(id))?.is_some_and(|row| row.value().0 == claim.job) {
+                    open.insert(id);
+                }
             }
+            Ok(open)
+        });
+        // If it can't be read, none is open.
+        let open = open.unwrap_or_default();
+        for id in ids.iter().filter(|id| !open.contains(id)) {
             ledger.claimed.remove(id);
             ledger.scratch.forget(*id);
             self.clear_begun_stage(*id);

@@ -8,7 +8,7 @@ use crate::cli::output;
 use crate::config::{self, Config};
 use crate::search::{self, Examined, Side, Space};
 use crate::store::{self, Collection, Store};
-use crate::types::{CollectionKey, UserId};
+use crate::types::UserId;
 
 /// Changes that a start waits for; an index that missed more is built in the background.
 const BEHIND_MAX: usize = 4096;
@@ -74,15 +74,10 @@ fn judge(
     }
     if let Some(next) = &collection.next {
         let done = format!("{} of {} documents", next.done, collection.documents);
-        let said = format!("{}: being embedded anew, {done}", shown(&collection.key));
+        let said = format!("{}: being embedded anew, {done}", collection.key.name_for(&UserId::anonymous()));
         checks.push(Check::ok("indexes", said));
     }
     Ok(checks)
-}
-
-/// As other users name it, too.
-fn shown(CollectionKey { owner, name }: &CollectionKey) -> String {
-    if *owner == UserId::anonymous() { name.to_string() } else { format!("{owner}/{name}") }
 }
 
 /// `behind` counts the changes that the index has not seen, up to a limit.
@@ -92,7 +87,8 @@ fn judge_side(
     side: &Side,
     (behind, last_seq): (usize, u64),
 ) -> Option<Check> {
-    let told = |said: String| format!("{}: the {which} index {said}", shown(&collection.key));
+    let told =
+        |said: String| format!("{}: the {which} index {said}", collection.key.name_for(&UserId::anonymous()));
     let rows = match side {
         Side::Damaged(error) => {
             return Some(Check::warn("indexes", told(format!("is damaged: {error}")), REBUILD));
@@ -124,7 +120,7 @@ fn judge_side(
 mod tests {
     use super::super::check::Level;
     use super::*;
-    use crate::types::{CollectionId, CollectionName};
+    use crate::types::{CollectionId, CollectionKey, CollectionName};
 
     fn collection() -> Collection {
         Collection {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::check::Check;
 use super::network::is_unfenced;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::wire::PluginRecord;
 
 const BRING: &str = "build the plugins with `./scripts/build-plugins.sh`, or set plugins.dir";
@@ -21,10 +21,7 @@ pub(super) fn checks(config: &Config, installed: &[PluginRecord]) -> Vec<Check> 
 
 /// Plugins that the config names.
 pub(super) fn needed(config: &Config) -> BTreeSet<&str> {
-    let backends = config.backends.named.values().map(|backend| &backend.plugin);
-    let enrichers = config.ingest.enrichers.iter().flatten();
-    let rest = std::iter::once(&config.embedder).chain(&config.search.reranker);
-    backends.chain(enrichers).chain(rest).map(|plugin| plugin.plugin.as_str()).collect()
+    config::uses(config).into_iter().map(|(_, _, used)| used.plugin.as_str()).collect()
 }
 
 fn overview(installed: &[PluginRecord]) -> Check {

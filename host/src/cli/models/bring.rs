@@ -11,15 +11,21 @@ use indicatif::ProgressBar;
 use walkdir::WalkDir;
 use zip::ZipArchive;
 
-use crate::plugins::sha256;
+use crate::plugins::{ModelDeclaration, sha256};
 
 /// A file that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// Where it belongs below the directory of models.
     pub path: String,
-    /// Hex SHA-256.
+    /// SHA-256 as [`sha256`] writes it: hex in lower case.
     pub sha256: String,
+}
+
+impl Wanted {
+    pub fn of(declared: &ModelDeclaration) -> Self {
+        Self { path: declared.path.clone(), sha256: declared.sha256.to_ascii_lowercase() }
+    }
 }
 
 /// Takes files out of directories, ZIP archives (as wheels are) and files as they are, and puts them in their places.
@@ -73,8 +79,7 @@ impl Bringer<'_> {
 
     /// Puts a file where it is wanted.
     fn put<R: Read>(&mut self, hash: &str, open: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<()> {
-        let found: Vec<Wanted> =
-            self.wanted.extract_if(.., |wanted| wanted.sha256.eq_ignore_ascii_case(hash)).collect();
+        let found: Vec<Wanted> = self.wanted.extract_if(.., |wanted| wanted.sha256 == hash).collect();
         let Some(first) = found.first() else { return Ok(()) };
         self.progress.set_message(first.path.clone());
         let target = self.to.join(&first.path);

