@@ -24,9 +24,15 @@ impl From<store::Error> for ApiError {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 storage_full(store::Error::Full.to_string())
             }
+            Error::MissingOriginals(_) => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Self { source: Some(sentence.clone()), ..Self::new(status, "internal", sentence) }
+            }
             Error::Locked(_)
             | Error::Io { .. }
             | Error::Corrupt(_)
+            | Error::Format { .. }
+            | Error::Changed(_)
             | Error::BadBackup(..)
             | Error::Database(_) => Self::internal(sentence),
         }

@@ -92,7 +92,7 @@ fn look(app: &App) -> Health {
     let collections = app.store.collections(None).unwrap_or_default();
     let disk = sample::room(&app.config.data_dir);
     let components = Components {
-        database: database(totals.as_ref().err().map(ToString::to_string)),
+        database: database(totals.as_ref().err().map(ToString::to_string), app.store.damage()),
         keyword_index: index(app, &collections, |(keyword, _)| keyword),
         vector_index: vectors(app, &collections),
         plugins: plugins(app),
@@ -122,10 +122,15 @@ fn part(status: HealthStatus, detail: impl Into<String>) -> Component {
     Component { status, detail: detail.into() }
 }
 
-fn database(error: Option<String>) -> Component {
-    match error {
-        None => part(HealthStatus::Healthy, "reads"),
-        Some(error) => part(HealthStatus::Unhealthy, error),
+fn database(error: Option<String>, damage: Option<&str>) -> Component {
+    match (error, damage) {
+        (Some(error), _) => part(HealthStatus::Unhealthy, error),
+        // What is not in the damaged pages is still there.
+        (None, Some(damage)) => {
+            let detail = format!("pages are damaged ({damage}): stop the daemon and restore the last backup");
+            part(HealthStatus::Degraded, detail)
+        }
+        (None, None) => part(HealthStatus::Healthy, "reads"),
     }
 }
 

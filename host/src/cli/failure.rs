@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{client, config};
+use crate::{client, config, store};
 
 /// An error of the command line itself, with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,9 +53,33 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<client::Error>() {
         return error.hint().map(str::to_owned);
     }
+    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<store::Error>()) {
+        return remedy(error).map(str::to_owned);
+    }
     match error.downcast_ref::<config::Error>()? {
         config::Error::Invalid(_) => Some("`smartrag config schema` names every key".to_owned()),
         config::Error::Read { .. } => None,
+    }
+}
+
+/// What to do about an error of the store that does not say it itself.
+pub(super) fn remedy(error: &store::Error) -> Option<&'static str> {
+    match error {
+        store::Error::Corrupt(_) => Some(
+            "`smartrag restore latest --replace` brings the last backup back; `smartrag doctor --deep` reads all of the database",
+        ),
+        store::Error::Format { .. } => {
+            Some("install the smartrag that wrote them, or restore a backup that this one made")
+        }
+        store::Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Some("all of it must belong to the user that runs the daemon: `smartrag doctor` names what does not")
+        }
+        store::Error::Io { source, .. }
+            if matches!(source.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) =>
+        {
+            Some("there is a file where a directory has to be: move it away, or choose another data_dir")
+        }
+        _ => None,
     }
 }
 

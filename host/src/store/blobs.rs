@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::error::at;
-use super::tables::{BLOB_BYTES, BLOBS, BY_HASH, COLLECTION_KEYS};
+use super::tables::{BLOB_BYTES, BLOBS, BY_HASH, COLLECTION_KEYS, document_id};
 use super::{Error, Result, Store};
-use crate::types::ContentHash;
+use crate::types::{ContentHash, DocumentId};
 
 /// Blobs up to this size live in the database; no writer keeps more in memory.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -213,6 +213,18 @@ impl Files {
         let _ = fs::remove_file(self.marker(hash));
     }
 
+    /// As [`Self::place`], where the file of these bytes went missing or was cut off.
+    pub(super) fn put_back(&self, blob: StagedBlob) -> Result<()> {
+        match blob.body {
+            Body::Large(file) if !self.is_there(&blob.hash, blob.size) => self.place(file, &blob.hash),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn is_there(&self, hash: &ContentHash, size: u64) -> bool {
+        fs::metadata(self.path(hash)).is_ok_and(|file| file.is_file() && file.len() == size)
+    }
+
     /// Moves a staged file, whose bytes are on disk, to its place.
     fn place(&self, file: NamedTempFile, hash: &ContentHash) -> Result<()> {
         let path = self.path(hash);
@@ -289,7 +301,7 @@ impl Files {
         let mut file = File::open(&path).map_err(at(&path))?;
         std::io::copy(&mut file, &mut hasher).map_err(at(&path))?;
         if hasher.0.finalize().as_slice() != hash.0 {
-            return Err(Error::Corrupt(format!("the bytes of {} changed", path.display())));
+            return Err(Error::Changed(path));
         }
         Ok(())
     }
@@ -346,16 +358,15 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
 pub(super) fn add(txn: &WriteTransaction, files: &Files, blob: StagedBlob) -> Result<()> {
     let mut blobs = txn.open_table(BLOBS)?;
     let known = blobs.get(&blob.hash.0)?.map(|row| row.value().1);
-    if known.is_none() {
-        match blob.body {
-            Body::Small(bytes) => {
-                txn.open_table(BLOB_BYTES)?.insert(&blob.hash.0, &*bytes)?;
-            }
-            Body::Large(file) => files.place(file, &blob.hash)?,
-        }
-    }
     blobs.insert(&blob.hash.0, (blob.size, known.unwrap_or(0) + 1))?;
-    Ok(())
+    match blob.body {
+        _ if known.is_some() => files.put_back(blob),
+        Body::Small(bytes) => {
+            txn.open_table(BLOB_BYTES)?.insert(&blob.hash.0, &*bytes)?;
+            Ok(())
+        }
+        Body::Large(file) => files.place(file, &blob.hash),
+    }
 }
 
 /// Counts one document less; whether it was the last. The file of a large blob is left to the caller, who removes it
@@ -391,14 +402,24 @@ pub(super) fn is_file(size: u64) -> bool {
     size > INLINE_BYTES_MAX as u64
 }
 
-/// The bytes of a blob that a record names.
-pub(super) fn read(txn: &ReadTransaction, files: &Files, hash: &ContentHash) -> Result<BlobHandle> {
+/// The bytes of a document.
+pub(super) fn read(
+    txn: &ReadTransaction,
+    files: &Files,
+    document: DocumentId,
+    hash: &ContentHash,
+) -> Result<BlobHandle> {
     let size = match txn.open_table(BLOBS)?.get(&hash.0)? {
         Some(row) => row.value().0,
         None => return Err(Error::Corrupt(format!("blob {hash} has no record"))),
     };
     if is_file(size) {
-        return files.read(hash, size);
+        return files.read(hash, size).map_err(|error| match error {
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Error::MissingOriginals(vec![document])
+            }
+            error => error,
+        });
     }
     match txn.open_table(BLOB_BYTES)?.get(&hash.0)? {
         Some(row) => Ok(BlobHandle::Bytes(Bytes::copy_from_slice(row.value()))),
@@ -406,7 +427,46 @@ pub(super) fn read(txn: &ReadTransaction, files: &Files, hash: &ContentHash) -> 
     }
 }
 
+/// Hash and size of blobs that are files, in order of the hashes.
+pub(super) fn large(txn: &ReadTransaction) -> Result<impl Iterator<Item = Result<(ContentHash, u64)>>> {
+    let rows = txn.open_table(BLOBS)?.range::<&[u8; 32]>(..)?;
+    Ok(rows.filter_map(|row| match row {
+        Ok((hash, value)) => {
+            let size = value.value().0;
+            is_file(size).then(|| Ok((ContentHash(*hash.value()), size)))
+        }
+        Err(error) => Some(Err(error.into())),
+    }))
+}
+
+/// All documents of some blobs.
+pub(super) fn documents_of(txn: &ReadTransaction, hashes: &[ContentHash]) -> Result<Vec<DocumentId>> {
+    let by_hash = txn.open_table(BY_HASH)?;
+    let mut found = Vec::new();
+    for row in txn.open_table(COLLECTION_KEYS)?.iter()? {
+        let collection = row?.0.value();
+        for hash in hashes {
+            found.extend(by_hash.get((collection, &hash.0))?.map(|row| document_id(row.value())));
+        }
+    }
+    Ok(found)
+}
+
 impl Store {
+    /// Documents whose original bytes are not where they were put, or not all of them. Looks at each large file.
+    pub fn missing_originals(&self) -> Result<Vec<DocumentId>> {
+        self.engine().read(|txn| {
+            let mut missing = Vec::new();
+            for blob in large(txn)? {
+                let (hash, size) = blob?;
+                if !self.files().is_there(&hash, size) {
+                    missing.push(hash);
+                }
+            }
+            documents_of(txn, &missing)
+        })
+    }
+
     /// Begins to take in a file.
     pub fn blob_writer(&self) -> Result<BlobWriter> {
         Ok(BlobWriter {

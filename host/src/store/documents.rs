@@ -254,7 +254,7 @@ impl Store {
         self.engine().read(|txn| {
             let Some(place) = locate_for(txn, user, id, Access::Read)? else { return Ok(None) };
             let hash = ContentHash(record(txn, place.key)?.hash);
-            blobs::read(txn, self.files(), &hash).map(Some)
+            blobs::read(txn, self.files(), id, &hash).map(Some)
         })
     }
 

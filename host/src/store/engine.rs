@@ -3,15 +3,15 @@
 //!
 //! Locks are taken in this order: `synced`, `turn`, `database`. Nothing reads or writes inside of a transaction.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use super::damage::guarded;
 use super::home::Home;
 use super::{Error, Result};
 
@@ -24,6 +24,7 @@ pub(super) struct Engine {
     database: RwLock<Option<Database>>,
     home: Box<dyn Home>,
     suspect: AtomicBool,
+    damage: OnceLock<String>,
     generation: AtomicU64,
     /// Whose turn it is to write.
     turn: Mutex<()>,
@@ -66,6 +67,7 @@ impl Engine {
             database,
             home: Box::new(home),
             suspect: AtomicBool::new(false),
+            damage: OnceLock::new(),
             generation: AtomicU64::new(0),
             turn: Mutex::new(()),
             written: AtomicU64::new(0),
@@ -98,7 +100,8 @@ impl Engine {
         self.read(|_| Ok(()))?;
         let slot = self.database.read();
         let database = slot.as_ref().ok_or_else(closed)?;
-        work(&database.begin_read()?, &|| !self.suspect.load(Ordering::Acquire))
+        let is_sound = || !self.suspect.load(Ordering::Acquire);
+        guarded(|| work(&database.begin_read()?, &is_sound))
     }
 
     /// All of `work` or, if it fails, nothing. On return it is on disk. Writers that come at the same time share an
@@ -204,7 +207,7 @@ impl Engine {
     /// of the exchange, writers wait. After an error or a crash at any point it is the old one or the new one, whole.
     pub(super) fn renew(&self, copy: impl FnOnce(&ReadTransaction, &Database) -> Result<()>) -> Result<()> {
         let _turn = self.turn.lock();
-        let copied = self.copy(copy);
+        let copied = guarded(|| self.copy(copy));
         let result = copied.and_then(|()| self.exchange());
         // After the exchange there is nothing left to remove.
         result.and(self.home.discard())
@@ -242,10 +245,25 @@ impl Engine {
     pub(super) fn verify(&self) -> Result<()> {
         let mut slot = self.database.write();
         let Some(database) = slot.as_mut() else { return Err(closed()) };
-        match guarded(|| database.check_integrity())? {
-            true => Ok(()),
-            false => Err(Error::Corrupt("checksums did not match; it was repaired".into())),
+        self.heed(match guarded(|| database.check_integrity()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::Corrupt("checksums did not match; it was repaired".into())),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// What was found wrong first in the pages that have been read.
+    pub(super) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    /// Keeps in mind that the database is damaged. It stays open: most of it may still be read.
+    fn heed<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(Error::Corrupt(detail)) = &result {
+            // The first one tells most.
+            let _ = self.damage.set(detail.clone());
         }
+        result
     }
 
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
@@ -254,7 +272,7 @@ impl Engine {
         }
         let slot = self.database.read();
         let result = match slot.as_ref() {
-            Some(database) => work(database),
+            Some(database) => self.heed(guarded(|| work(database))),
             None => Err(closed()),
         };
         if matches!(result, Err(Error::Full | Error::Database(_))) {
@@ -283,12 +301,4 @@ fn closed() -> Error {
 
 fn opened(home: &dyn Home) -> Result<Database> {
     guarded(|| home.open())
-}
-
-/// redb may panic over a file that was damaged behind its back.
-fn guarded<T>(work: impl FnOnce() -> Result<T, DatabaseError>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Error::Corrupt("its pages contradict each other".into())),
-    }
 }

@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::types::DocumentId;
+
 /// What can go wrong, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -21,12 +23,31 @@ pub enum Error {
     Conflict(String),
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("the database is damaged: {0}; restore a backup, or move the file away to begin anew")]
+    #[error("the database is damaged: {0}")]
     Corrupt(String),
+    #[error("the data have format {found}, which this smartrag does not know (it knows {known})")]
+    Format { found: u64, known: u64 },
+    #[error("the original {}: upload it again, or delete the document", missing(.0))]
+    MissingOriginals(Vec<DocumentId>),
+    #[error("the bytes of {0} changed since they were stored: move it away, then upload the original again")]
+    Changed(PathBuf),
     #[error("the backup {0} can't be used: {1}")]
     BadBackup(PathBuf, String),
     #[error("database: {0}")]
     Database(String),
+}
+
+/// Documents that are named one by one.
+const NAMED_MAX: usize = 10;
+
+fn missing(documents: &[DocumentId]) -> String {
+    let named: Vec<String> = documents.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let named = named.join(", ");
+    match documents.len() {
+        1 => format!("of document {named} is missing"),
+        count @ ..=NAMED_MAX => format!("of {count} documents is missing ({named})"),
+        count => format!("of {count} documents is missing ({named}, …)"),
+    }
 }
 
 /// Result of the store.

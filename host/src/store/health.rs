@@ -5,7 +5,7 @@ use redb::{ReadableTable, ReadableTableMetadata};
 use super::error::at;
 use super::tables::*;
 use super::{Result, Store, Totals, blobs};
-use crate::types::{ContentHash, TimestampMs};
+use crate::types::TimestampMs;
 
 /// Ids begin with 48 bits of Unix time in milliseconds (UUIDv7).
 fn time_of(id: u128) -> TimestampMs {
@@ -43,20 +43,17 @@ impl Store {
         })
     }
 
-    /// Reads the whole database and compares checksums; slow.
+    /// Reads the whole database and all originals but the missing ones, and compares checksums; slow.
     pub fn verify(&self) -> Result<()> {
         let _alone = self.upkeep();
         self.engine().verify()?;
-        let large = self.engine().read(|txn| {
-            let mut hashes = Vec::new();
-            for row in txn.open_table(BLOBS)?.iter()? {
-                let (hash, value) = row?;
-                if blobs::is_file(value.value().0) {
-                    hashes.push(ContentHash(*hash.value()));
-                }
-            }
-            Ok(hashes)
-        })?;
-        large.iter().try_for_each(|hash| self.files().verify(hash))
+        let large = self.engine().read(|txn| blobs::large(txn)?.collect::<Result<Vec<_>>>())?;
+        let there = large.iter().filter(|(hash, size)| self.files().is_there(hash, *size));
+        there.map(|(hash, _)| hash).try_for_each(|hash| self.files().verify(hash))
+    }
+
+    /// What was found wrong first in the pages of the database that were read. They are not looked for.
+    pub fn damage(&self) -> Option<&str> {
+        self.engine().damage()
     }
 }

@@ -1,6 +1,7 @@
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, DatabaseError};
+use redb::Database;
 
 use super::Result;
 use super::blobs::sync_dir;
@@ -12,7 +13,7 @@ const CACHE_BYTES: usize = 32 << 20;
 /// Where a database lives, and how another one takes its place. Tests have a disk that loses power.
 pub(super) trait Home: Send + Sync {
     /// The database.
-    fn open(&self) -> Result<Database, DatabaseError>;
+    fn open(&self) -> Result<Database>;
     /// An empty one beside it.
     fn beside(&self) -> Result<Database>;
     /// The one beside takes the place of the other, at once or not at all. Both are closed.
@@ -48,8 +49,11 @@ impl FileHome {
 }
 
 impl Home for FileHome {
-    fn open(&self) -> Result<Database, DatabaseError> {
-        redb::Builder::new().set_cache_size(CACHE_BYTES).open(&self.0)
+    fn open(&self) -> Result<Database> {
+        // redb says that a file can't be opened, but not which.
+        let file = OpenOptions::new().read(true).write(true).open(&self.0).map_err(at(&self.0))?;
+        drop(file);
+        Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).open(&self.0)?)
     }
 
     fn beside(&self) -> Result<Database> {

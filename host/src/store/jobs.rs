@@ -202,7 +202,7 @@ impl Store {
         self.engine().read(|txn| {
             let place = documents::locate(txn, id)?.ok_or(Error::NotFound)?;
             let hash = ContentHash(documents::record(txn, place.key)?.hash);
-            blobs::read(txn, self.files(), &hash)
+            blobs::read(txn, self.files(), id, &hash)
         })
     }
 

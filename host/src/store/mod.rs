@@ -7,6 +7,7 @@ mod blobs;
 mod chats;
 mod collections;
 mod commit;
+mod damage;
 mod delete;
 mod documents;
 mod engine;

@@ -109,9 +109,7 @@ fn prepare(engine: &Engine) -> Result<()> {
                 meta.insert("format", FORMAT)?;
                 Ok(())
             }
-            Some(other) => {
-                Err(Error::Corrupt(format!("it has format {other}, this smartrag knows format {FORMAT}")))
-            }
+            Some(found) => Err(Error::Format { found, known: FORMAT }),
         }
     })
 }

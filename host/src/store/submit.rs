@@ -101,6 +101,7 @@ impl Store {
         let collection = collections::ensure(txn, &new.collection)?;
         let hash = new.blob.hash();
         if let Some(id) = same_bytes(txn, collection, &hash)? {
+            self.files().put_back(new.blob)?;
             let place = documents::Place { key: (collection, number(id)), collection: new.collection };
             let replaces = moved_to(txn, place.key, new.path.as_deref())?;
             return Ok(Submitted { document: self.load(txn, id, place)?, duplicate: true, replaces });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::check::Check;
 use super::ports::free;
+use crate::cli::failure::remedy;
 use crate::cli::upkeep::owners;
 use crate::cli::wait_for;
 use crate::client::{Caller, Client, Error};
@@ -80,12 +81,12 @@ pub(in crate::cli) fn reachable(bind: SocketAddr) -> SocketAddr {
 /// The store, where nobody else has it, and what there is to say of it.
 pub(super) struct Opened {
     pub store: Option<Store>,
-    pub check: Check,
+    pub checks: Vec<Check>,
 }
 
 /// The store by the daemon's own word; without a daemon by opening it.
 pub(super) fn store(config: &Config, daemon: &Daemon, deep: bool) -> Opened {
-    let told = |check| Opened { store: None, check };
+    let told = |check| Opened { store: None, checks: vec![check] };
     match daemon {
         Daemon::Running { health, .. } => told(component("store", &health.components.database)),
         Daemon::Closed => told(Check::ok("store", "in use by the running daemon")),
@@ -106,7 +107,8 @@ pub(super) fn component(name: &str, component: &Component) -> Check {
 fn open(config: &Config, deep: bool) -> Opened {
     let file = config.data_dir.join("database/smartrag.redb");
     if !file.exists() {
-        return Opened { store: None, check: Check::ok("store", "none yet: the daemon will create it") };
+        let check = Check::ok("store", "none yet: the daemon will create it");
+        return Opened { store: None, checks: vec![check] };
     }
     let opened = Store::open(&config.data_dir).and_then(|store| {
         if deep {
@@ -118,24 +120,33 @@ fn open(config: &Config, deep: bool) -> Opened {
         Ok((totals, store)) => {
             let how = if deep { ", every checksum is right" } else { "" };
             let said = format!("{} documents, {} chunks{how}", totals.documents, totals.chunks);
-            Opened { store: Some(store), check: Check::ok("store", said) }
+            let checks = std::iter::once(Check::ok("store", said)).chain(originals(&store)).collect();
+            Opened { store: Some(store), checks }
         }
         Err(error) => {
-            let check = Check::fatal("store", error.to_string(), remedy(&error));
-            Opened { store: None, check }
+            let check = Check::fatal("store", error.to_string(), hint(&error));
+            Opened { store: None, checks: vec![check] }
         }
     }
 }
 
-fn remedy(error: &store::Error) -> &'static str {
+/// Search and answers go on without them, backups do not.
+fn originals(store: &Store) -> Option<Check> {
+    let problem = match store.missing_originals() {
+        Ok(missing) if missing.is_empty() => return None,
+        Ok(missing) => store::Error::MissingOriginals(missing),
+        Err(error) => error,
+    };
+    let hint = "no backup can be made before this is solved";
+    Some(Check::fail("originals", problem.to_string(), remedy(&problem).unwrap_or(hint)))
+}
+
+fn hint(error: &store::Error) -> &'static str {
     match error {
         store::Error::Locked(_) => {
             "stop that process, or wait for it to end: the daemon can't start meanwhile"
         }
-        store::Error::Io { .. } => "the daemon's user must be able to read and write it: see `permissions`",
-        _ => {
-            "`smartrag restore latest` brings the last backup back; the daemon can't start before this is solved"
-        }
+        error => remedy(error).unwrap_or("the daemon can't start before this is solved"),
     }
 }
 
@@ -172,6 +183,6 @@ mod tests {
         let (daemon, check) = look(&config, None).unwrap();
         assert!(matches!(daemon, Daemon::None));
         assert_eq!(check.level, Level::Ok, "{}", check.detail);
-        assert_eq!(store(&config, &daemon, false).check.detail, "none yet: the daemon will create it");
+        assert_eq!(store(&config, &daemon, false).checks[0].detail, "none yet: the daemon will create it");
     }
 }

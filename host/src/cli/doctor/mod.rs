@@ -86,8 +86,8 @@ fn everything(args: &Args, config: &Config, file: Option<&Path>) -> anyhow::Resu
     let (daemon, port) = daemon::look(config, args.api_key.clone())?;
     checks.push(port);
     checks.extend(ports::checks(config, matches!(daemon, Daemon::None)));
-    let Opened { store, check } = daemon::store(config, &daemon, args.deep);
-    checks.push(check);
+    let Opened { store, checks: found } = daemon::store(config, &daemon, args.deep);
+    checks.extend(found);
     checks.push(clock::check(store.as_ref()));
     checks.extend(indexes::checks(config, &daemon, store.as_ref()));
     // So that the daemon can be started meanwhile.

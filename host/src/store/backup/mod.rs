@@ -160,11 +160,14 @@ struct Snapshot {
 impl Snapshot {
     /// Links the large files that it names on the way.
     fn read(txn: &ReadTransaction, links: &Links, sums: &mut Sums, progress: Progress) -> Result<Self> {
-        let all = large_blobs(txn)?.count() as u64;
-        let mut blobs = LargeBlobs::default();
-        for blob in large_blobs(txn)? {
+        let all = blobs::large(txn)?.count() as u64;
+        let (mut blobs, mut missing) = (LargeBlobs::default(), Vec::new());
+        for blob in blobs::large(txn)? {
             let (hash, size) = blob?;
-            links.make(&hash, size)?;
+            if !links.make(&hash, size)? {
+                missing.push(hash);
+                continue;
+            }
             sums.line(&hash, &file_path(&hash))?;
             blobs.count += 1;
             blobs.bytes += size;
@@ -173,20 +176,15 @@ impl Snapshot {
                 go_on(progress, BackupStep::Files(blobs.count, all))?;
             }
         }
+        if !missing.is_empty() {
+            let documents = blobs::documents_of(txn, &missing)?;
+            return Err(match documents.is_empty() {
+                true => Error::Corrupt("it names files that no document has".into()),
+                false => Error::MissingOriginals(documents),
+            });
+        }
         Ok(Self { counts: counts(txn)?, blobs, embedders: embedders(txn)? })
     }
-}
-
-/// Hash and size of blobs that are files, in order of the hashes.
-fn large_blobs(txn: &ReadTransaction) -> Result<impl Iterator<Item = Result<(ContentHash, u64)>>> {
-    let rows = txn.open_table(BLOBS)?.range::<&[u8; 32]>(..)?;
-    Ok(rows.filter_map(|row| match row {
-        Ok((hash, value)) => {
-            let size = value.value().0;
-            blobs::is_file(size).then(|| Ok((ContentHash(*hash.value()), size)))
-        }
-        Err(error) => Some(Err(error.into())),
-    }))
 }
 
 fn counts(txn: &ReadTransaction) -> Result<Counts> {
@@ -236,23 +234,29 @@ impl Links {
         Self { from, before, to: to.to_owned() }
     }
 
-    fn make(&self, hash: &ContentHash, size: u64) -> Result<()> {
+    /// `false` if there is no such file.
+    fn make(&self, hash: &ContentHash, size: u64) -> Result<bool> {
         let (from, to) = (self.from.path(hash), self.to.join(file_path(hash)));
         private_dir(to.parent().unwrap_or(&self.to))?;
         let error = match fs::hard_link(&from, &to) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(error) => error,
         };
-        if error.kind() == io::ErrorKind::NotFound {
-            return Err(at(&from)(error));
-        }
+        let is_gone = error.kind() == io::ErrorKind::NotFound;
         if self.link_to_former(hash, size, &to) {
-            return Ok(());
+            if is_gone {
+                let file = from.display();
+                tracing::warn!(%file, "a file is missing, and is taken from the backup before: see `smartrag doctor`");
+            }
+            return Ok(true);
+        }
+        if is_gone {
+            return Ok(false);
         }
         let copied = copy(&from, &to)?;
         match copied == (*hash, size) {
-            true => Ok(()),
-            false => Err(Error::Corrupt(format!("the bytes of {} changed", from.display()))),
+            true => Ok(true),
+            false => Err(Error::Changed(from)),
         }
     }
 

@@ -10,7 +10,7 @@ use redb::ReadTransaction;
 use super::manifest::{DATABASE, FILES, Manifest};
 use super::shelf::{make_private, sync_all};
 use super::verify::{read_database, verify};
-use super::{BackupStep, Progress, copy, file_path, go_on, hash_of, large_blobs};
+use super::{BackupStep, Progress, copy, file_path, go_on, hash_of};
 use crate::store::blobs::{self, Files, private_dir, sync_dir};
 use crate::store::engine::Engine;
 use crate::store::error::at;
@@ -49,7 +49,7 @@ pub struct Restored {
 ///
 /// # Errors
 /// [`Error::Conflict`] where the directory holds something and `replace` is not set, [`Error::Locked`] where a daemon uses
-/// it, [`Error::Corrupt`] where the backup is damaged. The directory holds what it held before then.
+/// it, [`Error::BadBackup`] where the backup is damaged. The directory holds what it held before then.
 pub fn restore(
     backup: &Path,
     data_dir: &Path,
@@ -152,7 +152,7 @@ impl Restore<'_> {
     /// Copies, not links: what happens to the one must not happen to the other as well.
     fn bring_files(&self, txn: &ReadTransaction, files: &Files, progress: Progress) -> Result<u64> {
         let mut missing = Vec::new();
-        for blob in large_blobs(txn)? {
+        for blob in blobs::large(txn)? {
             let (hash, size) = blob?;
             // One that is there may be damaged: perhaps that is why somebody restores.
             if hash_of(&files.path(&hash)).ok() != Some((hash, size)) {
@@ -172,7 +172,7 @@ impl Restore<'_> {
         let (from, to) = (self.backup.join(file_path(hash)), files.path(hash));
         let half = files.half(hash);
         if copy(&from, &half)? != (*hash, size) {
-            return Err(Error::Corrupt(format!("the bytes of {} changed", from.display())));
+            return Err(self.changed(&file_path(hash)));
         }
         private_dir(to.parent().unwrap_or(&to))?;
         fs::rename(&half, &to).map_err(at(&to))
@@ -185,11 +185,15 @@ impl Restore<'_> {
             .file(DATABASE)
             .is_some_and(|file| file.bytes == bytes && blobs::parse_hash(&file.sha256) == Some(hash));
         if !same {
-            return Err(Error::Corrupt(format!("the bytes of {DATABASE} changed")));
+            return Err(self.changed(DATABASE));
         }
         make_private(&new)?;
         fs::File::open(&new).and_then(|file| file.sync_all()).map_err(at(&new))?;
         sync_dir(database.parent().unwrap_or(database))
+    }
+
+    fn changed(&self, file: &str) -> Error {
+        Error::BadBackup(self.backup.to_owned(), format!("the bytes of {file} changed"))
     }
 
     /// As a start would do it; whatever can't be removed now is removed then.

@@ -220,7 +220,7 @@ fn a_snapshot_is_whole_while_others_write_and_delete() {
     let hashes: BTreeSet<_> = store.files().list().unwrap().iter().map(|(hash, _)| hash.0).collect();
     let named = store
         .engine()
-        .read(|txn| large_blobs(txn)?.map(|blob| Ok(blob?.0.0)).collect::<Result<BTreeSet<_>>>());
+        .read(|txn| blobs::large(txn)?.map(|blob| Ok(blob?.0.0)).collect::<Result<BTreeSet<_>>>());
     assert_eq!(hashes, named.unwrap());
     assert_eq!(store.files().marked().unwrap(), []);
     check_whole(&store);
@@ -287,10 +287,7 @@ fn copies_are_shared_among_backups_where_the_data_are_elsewhere() {
     assert_eq!(fs::metadata(made).unwrap().ino(), fs::metadata(&ours).unwrap().ino());
     fs::remove_file(ours).unwrap();
     let other = ContentHash([7; 32]);
-    assert!(
-        matches!(links.make(&other, 70_000), Err(Error::Io { .. })),
-        "a file that is missing is an error"
-    );
+    assert!(!links.make(&other, 70_000).unwrap(), "a file that is missing everywhere");
 }
 
 #[test]
@@ -431,7 +428,7 @@ fn a_killed_restore_leaves_one_of_both() {
             assert!(found == new || found == expected, "{moment}: {found:?}");
             assert!(found == new || done.is_err());
             (was_old, was_new) = (was_old || found == expected, was_new || (found == new && done.is_err()));
-            let named = again.engine().read(|txn| Ok(large_blobs(txn)?.count())).unwrap();
+            let named = again.engine().read(|txn| Ok(blobs::large(txn)?.count())).unwrap();
             assert_eq!(again.files().list().unwrap().len(), named, "{moment}: files that nobody names");
             drop(again);
             assert!(!dir.path().join("database/smartrag.new").exists());

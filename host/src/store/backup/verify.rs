@@ -1,7 +1,6 @@
 //! Whether a backup is what it was: every hash, every row that leads to another, every count.
 
 use std::io::{BufWriter, Sink, Write, sink};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -12,9 +11,9 @@ use super::manifest::{CONFIG, DATABASE, FileSum, Manifest, SUMS, regular};
 use super::shelf::note_verified;
 use super::{
     BackupStep, CACHE_BYTES, Counts, LargeBlobs, Progress, Sums, counts, file_path, go_on, hash_of,
-    large_blobs,
 };
 use crate::store::blobs;
+use crate::store::damage::guarded;
 use crate::store::tables::*;
 use crate::store::{Error, Result};
 use crate::types::ContentHash;
@@ -125,7 +124,7 @@ impl Check<'_, '_> {
     fn files(&mut self, txn: &ReadTransaction) -> Result<()> {
         let mut sums = Sums { to: BufWriter::new(Hashed(Sha256::new(), sink())), path: PathBuf::from(SUMS) };
         let mut seen = LargeBlobs::default();
-        for blob in large_blobs(txn)? {
+        for blob in blobs::large(txn)? {
             let (hash, size) = blob?;
             let path = file_path(&hash);
             match regular(&self.backup.join(&path)).and_then(|path| hash_of(&path)) {
@@ -202,17 +201,13 @@ fn told(counts: &Counts) -> String {
     format!("{documents} documents, {chunks} chunks, {sessions} sessions, {conversations} conversations")
 }
 
-/// Reads the database of a backup without a change to it. redb may panic over one that was damaged.
+/// Reads the database of a backup without a change to it.
 pub(super) fn read_database<T>(backup: &Path, work: impl FnOnce(&ReadTransaction) -> Result<T>) -> Result<T> {
-    let read = || {
+    guarded(|| {
         let database =
             redb::Builder::new().set_cache_size(CACHE_BYTES).open_read_only(backup.join(DATABASE))?;
         work(&database.begin_read()?)
-    };
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(result) => result,
-        Err(_) => Err(Error::Corrupt("its pages contradict each other".into())),
-    }
+    })
 }
 
 /// Hashes what is written to it.

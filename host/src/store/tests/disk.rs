@@ -132,8 +132,8 @@ impl Disk {
 }
 
 impl Home for Disk {
-    fn open(&self) -> Result<Database, DatabaseError> {
-        self.file(false)
+    fn open(&self) -> super::Result<Database> {
+        Ok(self.file(false)?)
     }
 
     fn beside(&self) -> super::Result<Database> {

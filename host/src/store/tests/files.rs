@@ -112,5 +112,5 @@ fn changed_bytes_of_a_file_are_noticed_by_verify() {
     let name = submit(&store, &key("u", "c"), &large(6)).document.hash.to_string();
     let path = dir.path().join("file_storage").join(&name[..2]).join(&name[2..4]).join(&name);
     std::fs::write(path, large(7)).unwrap();
-    assert!(matches!(store.verify(), Err(Error::Corrupt(_))));
+    assert!(matches!(store.verify(), Err(Error::Changed(_))));
 }

@@ -1,6 +1,7 @@
 //! The store as a whole; what concerns one file stands in that file.
 
 pub(super) mod crash;
+mod damage;
 mod disk;
 mod files;
 mod generations;
