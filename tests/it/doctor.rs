@@ -274,6 +274,34 @@ async fn a_damaged_database_stops_a_start() {
     }
 }
 
+#[tokio::test]
+async fn a_missing_original_is_named_by_whoever_needs_it_until_it_is_uploaded_again() {
+    let daemon = TestDaemon::start();
+    let text = "The grey heron stands in the harbour pond.\n".repeat(3000);
+    let id = daemon.add("heron.md", &text).await;
+    let entries = walkdir::WalkDir::new(daemon.data().join("file_storage")).into_iter().flatten();
+    let mut files = entries.filter(|entry| entry.file_type().is_file());
+    let original = files.next().unwrap().into_path();
+    fs::remove_file(&original).unwrap();
+
+    let problem = daemon.get(&format!("/api/v1/documents/{id}/content")).await.problem(500, "internal");
+    assert!(problem["detail"].as_str().unwrap().contains("is missing: upload it again"), "{problem}");
+
+    let data = daemon.end();
+    let told = doctor(&["--offline"], data.path());
+    told.ends(true);
+    assert!(told.said("originals").contains(&id), "{}", told.said("originals"));
+    doctor(&["--pre-start"], data.path()).ends(false);
+    let backup = smartrag(&["backup", "create"], data.path(), &[]);
+    let said = String::from_utf8_lossy(&backup.stderr).into_owned();
+    assert!(!backup.status.success() && said.contains(&id), "{said}");
+
+    let daemon = TestDaemon::start_on(data);
+    assert_eq!(daemon.add("heron.md", &text).await, id);
+    assert_eq!(fs::read_to_string(&original).unwrap(), text);
+    assert_eq!(daemon.get(&format!("/api/v1/documents/{id}/content")).await.status, 200);
+}
+
 #[test]
 fn a_port_that_is_taken_stops_a_start() {
     let data = data_dir();

@@ -12,7 +12,8 @@ use tracing::{Instrument, Span};
 
 use super::access::{AdminAct, Peer, Principal};
 use super::error::{ApiError, with_body};
-use super::{mcp, ollama, openai};
+use super::refusals::{Refusals, Told};
+use super::{health, mcp, ollama, openai};
 use crate::telemetry::{continue_trace, metrics};
 use crate::wire::Problem;
 
@@ -51,6 +52,8 @@ impl Dialect {
         }
     }
 }
+
+static REFUSALS: Refusals = Refusals::new();
 
 /// What the log says of a request.
 struct Line {
@@ -116,8 +119,7 @@ impl Line {
             Dialect::Mcp => None,
             _ => plain_failure(&response),
         });
-        self.log(response.status(), fault.as_ref());
-        self.audit(&response, fault.as_ref());
+        self.tell(&response, fault.as_ref());
         if let Some(fault) = fault {
             response = self.problem(response, fault);
         }
@@ -146,7 +148,29 @@ impl Line {
         with_body(response, PROBLEM_TYPE, &problem)
     }
 
+    fn tell(&self, response: &Response, fault: Option<&ApiError>) {
+        let status = response.status();
+        let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            || fault.is_some_and(|fault| fault.code == "rate_limited");
+        match if is_refused { REFUSALS.add(Instant::now()) } else { Told::Alone } {
+            Told::Alone => {
+                self.log(status, fault);
+                if is_refused || response.extensions().get::<AdminAct>().is_some() {
+                    self.audit(response, fault);
+                }
+            }
+            Told::Counted(count) => {
+                tracing::info!(target: "audit", count, "requests refused within a minute, of which not all are told");
+            }
+            Told::Not => {}
+        }
+    }
+
     fn log(&self, status: StatusCode, fault: Option<&ApiError>) {
+        // Whoever probes is told; a line each would be all that the log has.
+        if self.route.ends_with(health::READY) && fault.is_some_and(|fault| fault.code == "not_ready") {
+            return;
+        }
         let Self { method, path, id, .. } = self;
         let ms = self.started.elapsed().as_secs_f64() * 1e3;
         let status = status.as_u16();
@@ -164,12 +188,6 @@ impl Line {
 
     /// What administrators did, and who was refused.
     fn audit(&self, response: &Response, fault: Option<&ApiError>) {
-        let status = response.status();
-        let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-            || fault.is_some_and(|fault| fault.code == "rate_limited");
-        if !is_refused && response.extensions().get::<AdminAct>().is_none() {
-            return;
-        }
         let Self { method, path, id, .. } = self;
         let who = response.extensions().get::<Principal>();
         let user = who.map_or("", |who| who.user.as_str());
@@ -180,7 +198,7 @@ impl Line {
             Some(Peer::Owner) => "socket".into(),
             None => String::new(),
         };
-        let status = status.as_u16();
+        let status = response.status().as_u16();
         tracing::info!(target: "audit", request_id = id, user, key, peer, code, "{method} {path} {status}");
     }
 

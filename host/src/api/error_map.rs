@@ -51,9 +51,11 @@ impl From<search::Error> for ApiError {
             Error::Query(detail) => Self::invalid("/query", detail),
             Error::Filter(detail) => Self::invalid("/filter", detail),
             Error::Full => storage_full(sentence),
-            Error::Dimension { .. } | Error::OtherEmbedder | Error::Damaged { .. } | Error::Index(_) => {
-                Self::internal(sentence)
-            }
+            Error::Dimension { .. }
+            | Error::OtherEmbedder
+            | Error::Damaged { .. }
+            | Error::Io { .. }
+            | Error::Index(_) => Self::internal(sentence),
         }
     }
 }

@@ -41,6 +41,9 @@ pub(super) async fn about() -> Answer<About> {
     })
 }
 
+/// Ends the path of the probe that wants a status code.
+pub(super) const READY: &str = "/health/ready";
+
 /// How well everything is
 ///
 /// Always 200: look at `status`. Probes that want a status code use `/health/ready`. Parts and figures are for

@@ -36,6 +36,7 @@ mod openai;
 mod openapi;
 mod plugins;
 mod query;
+mod refusals;
 mod router;
 mod sample;
 mod search;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{Failure, exists};
 use super::output::{self, Table};
 use super::upkeep::{Local, Target, Via, spinner};
 use super::{Outcome, Result};
@@ -166,6 +166,9 @@ pub(super) fn find(named: &str, dir: &Path) -> anyhow::Result<PathBuf> {
         true => vec![PathBuf::from(named)],
         false => vec![dir.join(named), PathBuf::from(named)],
     };
+    for path in &candidates {
+        exists(path)?;
+    }
     let found = candidates.iter().find(|path| path.is_dir());
     // `latest` by its real name: another backup may be made meanwhile.
     match found.and_then(|path| path.canonicalize().ok()) {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::backends::{self, Probed};
-use super::remote::Remote;
+use super::upkeep::Ours;
 use super::{Outcome, Result, output, wait_for};
 use crate::answer::{Prompts, SHIPPED};
 use crate::config::{self, Loaded, Options};
@@ -44,7 +44,7 @@ pub(super) struct Reload {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    remote: Remote,
+    ours: Ours,
 }
 
 #[derive(Debug, clap::Args)]
@@ -147,7 +147,7 @@ fn prompts(dir: Option<&Path>) -> Result {
 }
 
 fn reload(args: &Reload) -> Result {
-    let client = args.remote.client()?;
+    let client = args.ours.client()?;
     let report = wait_for(async { Ok(client.reload_config().await?) })?;
     if args.json {
         output::json(&report)?;

@@ -1,8 +1,9 @@
 //! Errors as people read them: `error: …` and, where we know what to do, `hint: …`.
 
 use std::io;
+use std::path::Path;
 
-use crate::{client, config, store};
+use crate::{client, config, search, store};
 
 /// An error of the command line itself, with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +54,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<client::Error>() {
         return error.hint().map(str::to_owned);
     }
-    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<store::Error>()) {
-        return remedy(error).map(str::to_owned);
+    let of_store = error.chain().find_map(|cause| remedy(cause.downcast_ref()?));
+    let of_search = || error.chain().find_map(|cause| remedy_of_search(cause.downcast_ref()?));
+    if let Some(hint) = of_store.or_else(of_search) {
+        return Some(hint.to_owned());
     }
     match error.downcast_ref::<config::Error>()? {
         config::Error::Invalid(_) => Some("`smartrag config schema` names every key".to_owned()),
@@ -71,16 +74,34 @@ pub(super) fn remedy(error: &store::Error) -> Option<&'static str> {
         store::Error::Format { .. } => {
             Some("install the smartrag that wrote them, or restore a backup that this one made")
         }
-        store::Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            Some("all of it must belong to the user that runs the daemon: `smartrag doctor` names what does not")
-        }
-        store::Error::Io { source, .. }
-            if matches!(source.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) =>
-        {
-            Some("there is a file where a directory has to be: move it away, or choose another data_dir")
+        store::Error::Io { source, .. } => remedy_of_io(source.kind()),
+        _ => None,
+    }
+}
+
+/// The same of a search.
+pub(super) fn remedy_of_search(error: &search::Error) -> Option<&'static str> {
+    match error {
+        search::Error::Io { source, .. } => remedy_of_io(source.kind()),
+        _ => None,
+    }
+}
+
+fn remedy_of_io(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::PermissionDenied => Some(
+            "run this as the daemon's user, who must own all that is there: `smartrag doctor` names what is another's",
+        ),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            Some("a file is where a directory has to be: move it away, or choose another place in the config")
         }
         _ => None,
     }
+}
+
+/// Whether something is there; an error where that can't be told.
+pub(super) fn exists(path: &Path) -> anyhow::Result<bool> {
+    path.try_exists().map_err(|source| store::Error::Io { path: path.to_owned(), source }.into())
 }
 
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {

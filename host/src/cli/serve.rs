@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use rustix::fs::Mode;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -52,6 +53,8 @@ impl Args {
 pub(super) fn run(args: Args) -> Result {
     let options = args.options();
     let Loaded { config, file, .. } = config::load(&options)?;
+    // Logs and whatever else it makes: closed to other users.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let _log = telemetry::start_logging(Logging {
         filter: &config.log.level,
         json: config.log.format == LogFormat::Json,

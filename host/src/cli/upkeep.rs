@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use super::config::Place;
 use super::doctor::reachable;
-use super::failure::Failure;
+use super::failure::{Failure, exists};
 use super::wait_for;
 use crate::client::{Caller, Client, Error};
 use crate::config::{self, Config, Loaded, Options};
@@ -49,6 +50,39 @@ pub(super) struct At {
     /// Key, where the daemon wants one
     #[arg(long, env = "SMARTRAG_API_KEY", value_name = "KEY", hide_env_values = true)]
     api_key: Option<String>,
+}
+
+/// The daemon of this machine.
+#[derive(Debug, clap::Args)]
+pub(super) struct Ours {
+    #[command(flatten)]
+    pub place: Place,
+    /// Address of the daemon [default: that of the config] [env: SMARTRAG_URL]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Key, where the daemon wants one
+    #[arg(long, env = "SMARTRAG_API_KEY", value_name = "KEY", hide_env_values = true)]
+    api_key: Option<String>,
+}
+
+impl Ours {
+    /// By its socket where that may be opened, so that its owner needs no key.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let caller = Caller { api_key: given(&self.api_key), ..Caller::default() };
+        if let Some(url) = named_url(self.url.as_ref(), self.place.config.is_some()) {
+            return Ok(Client::new(&url, caller)?);
+        }
+        let config = self.place.load()?.config;
+        match owners(&config, caller.clone())? {
+            Some(client) => Ok(client),
+            None => Ok(Client::new(&format!("http://{}", reachable(config.api.bind)), caller)?),
+        }
+    }
+}
+
+/// An empty variable says nothing.
+fn given(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
 }
 
 /// And as whom.
@@ -99,7 +133,7 @@ impl Target {
             Found::Daemon(client) => return Ok(Via::Daemon(client)),
             Found::Directory(config) => config,
         };
-        if !config.data_dir.join("database/smartrag.redb").exists() {
+        if !exists(&config.data_dir.join("database/smartrag.redb"))? {
             let said = format!("there are no data in {}", config.data_dir.display());
             return Err(Failure::new(said)
                 .hint("name another directory with --data-dir, or a daemon with --url")
@@ -128,7 +162,6 @@ impl At {
 
     fn look(&self, user: Option<&str>) -> anyhow::Result<Found> {
         let config = self.local.loaded()?.config;
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let caller = Caller { api_key: given(&self.api_key), user: user.map(str::to_owned), session: None };
         let named = named_url(self.url.as_ref(), self.local.is_named());
         if named.is_none()

@@ -13,7 +13,7 @@ use super::boundary::boundary;
 use super::fuse::{Fused, fuse};
 use super::keyword::{KeywordHit, KeywordIndex, Keywords, Marker, Rows};
 use super::vector::{Job, Limits, Scored, Trace, VectorWriter, Vectors, plan};
-use super::{Cursors, Error, Outcome, Result, Space};
+use super::{Cursors, Error, Outcome, Result, Space, at};
 use crate::types::*;
 
 /// What searches of one moment see: both indexes in the same state.
@@ -463,7 +463,7 @@ fn open_or_renew<T>(path: &Path, open: impl Fn(&Path) -> Result<T>) -> Result<T>
 pub fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(path)(error)),
         _ => Ok(()),
     }
 }

@@ -52,8 +52,18 @@ pub enum Error {
     Damaged { path: PathBuf, detail: String },
     #[error("no space left on the device of the index directory")]
     Full,
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
     #[error("index: {0}")]
     Index(String),
+}
+
+/// Turns an I/O error at a path into ours: `.map_err(at(path))`.
+fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
+    move |source| match keyword::is_full(&source) {
+        true => Error::Full,
+        false => Error::Io { path: path.to_owned(), source },
+    }
 }
 
 /// Result of a search or an update.
@@ -145,7 +155,7 @@ impl Search {
     /// As [`Self::open`], with other sizes at which segments of vectors are made.
     pub fn with_limits(dir: &Path, limits: Option<Limits>) -> Result<Self> {
         // The words of documents are nobody else's business.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
         let shared = Arc::new(Shared {
             directory: dir.to_path_buf(),
             collections: RwLock::default(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::collection::{Collection, remove};
-use super::{Error, Result, Search, Shared, Space};
+use super::{Error, Result, Search, Shared, Space, at};
 use crate::types::*;
 
 /// The file that says that a build is whole.
@@ -41,8 +41,8 @@ pub(super) fn find_builds(directory: &Path) -> Result<Builds> {
 /// Every collection and build that has a directory.
 pub(super) fn directories(directory: &Path) -> Result<Vec<(CollectionId, u32)>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        found.extend(entry?.file_name().to_str().and_then(parse));
+    for entry in std::fs::read_dir(directory).map_err(at(directory))? {
+        found.extend(entry.map_err(at(directory))?.file_name().to_str().and_then(parse));
     }
     Ok(found)
 }

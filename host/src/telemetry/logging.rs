@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -14,12 +13,11 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt as lines};
 
+use super::log_file::LogFile;
 use super::traces;
 
 /// What administrators did, and who was refused.
 const AUDIT: &str = "audit";
-/// Days of log files that are kept.
-const FILES_MAX: usize = 14;
 
 /// Where log lines go and how they look.
 #[derive(Clone, Copy, Debug)]
@@ -119,17 +117,10 @@ where
     if logging.json { base.json().flatten_event(true).boxed() } else { base.boxed() }
 }
 
-fn file(dir: &Path, name: &str, guard: &mut Guard) -> Result<NonBlocking, Error> {
-    let wrong = |error: String| Error::Dir(dir.to_owned(), error);
-    std::fs::create_dir_all(dir).map_err(|error| wrong(error.to_string()))?;
-    let appender = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix(name)
-        .filename_suffix("log")
-        .max_log_files(FILES_MAX)
-        .build(dir)
-        .map_err(|error| wrong(error.to_string()))?;
-    let (writer, worker) = tracing_appender::non_blocking(appender);
+fn file(dir: &Path, name: &'static str, guard: &mut Guard) -> Result<NonBlocking, Error> {
+    let file = LogFile::open(dir, name, std::io::stderr());
+    let file = file.map_err(|error| Error::Dir(dir.to_owned(), error.to_string()))?;
+    let (writer, worker) = tracing_appender::non_blocking(file);
     guard._writers.push(worker);
     Ok(writer)
 }

@@ -1,5 +1,6 @@
 //! Logging, traces and metrics.
 
+mod log_file;
 mod logging;
 mod metrics;
 mod notices;

@@ -1,14 +1,16 @@
 //! The spans of each request, sent to an OpenTelemetry collector where the config names one.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{self, SdkTracerProvider, SpanData};
+use parking_lot::Mutex;
 use reqwest::redirect::Policy;
 use tracing::Span;
 use tracing::level_filters::LevelFilter;
@@ -21,6 +23,8 @@ use super::logging::BoxedLayer;
 const SERVICE: &str = "smartrag";
 /// How long a collector may take to accept spans; those of a minute are lost if it does not.
 const SEND_MAX: Duration = Duration::from_secs(5);
+/// How often it is said that it does not.
+const COMPLAINTS: Duration = Duration::from_secs(600);
 
 /// Sends what is still buffered when it is dropped.
 #[derive(Debug)]
@@ -46,6 +50,7 @@ pub(super) fn layer(collector: &str) -> Result<(BoxedLayer, Exporter), String> {
         .with_timeout(SEND_MAX)
         .build()
         .map_err(|error| error.to_string())?;
+    let exporter = Telling { inner: exporter, collector: collector.to_owned(), told: Mutex::default() };
     let resource = Resource::builder().with_service_name(SERVICE).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     // Nothing of the libraries: those that send the spans would tell of themselves for ever.
@@ -56,6 +61,45 @@ pub(super) fn layer(collector: &str) -> Result<(BoxedLayer, Exporter), String> {
         .with_threads(false)
         .with_filter(ours);
     Ok((Box::new(layer), Exporter(provider)))
+}
+
+/// Says when spans can't be sent, which is nobody's failure else.
+#[derive(Debug)]
+struct Telling {
+    inner: SpanExporter,
+    collector: String,
+    /// When that was said; `None` while they can.
+    told: Mutex<Option<Instant>>,
+}
+
+impl trace::SpanExporter for Telling {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let done = self.inner.export(batch).await;
+        let mut told = self.told.lock();
+        let collector = &self.collector;
+        match &done {
+            Ok(()) if told.take().is_some() => tracing::info!(collector, "spans are sent again"),
+            Ok(()) => {}
+            Err(_) if told.is_some_and(|told| told.elapsed() < COMPLAINTS) => {}
+            Err(error) => {
+                *told = Some(Instant::now());
+                tracing::warn!(%error, collector, "spans can't be sent to log.traces and are lost");
+            }
+        }
+        done
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
 }
 
 /// Makes a span go on with the trace that a client began, by its `traceparent` (W3C Trace Context). Whatever is no such thing

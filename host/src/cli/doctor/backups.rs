@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::check::Check;
+use super::check::{Check, Level};
+use super::machine;
 use crate::config::{BackupConfig, Config};
 use crate::store::{self, Backup};
 
@@ -10,6 +11,11 @@ use crate::store::{self, Backup};
 const INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) fn check(config: &Config) -> Check {
+    // Without a backup the daemon runs all the same.
+    let written = Check { stops_serve: false, ..machine::writable("backups", &config.backup.dir, "backup.dir") };
+    if written.level != Level::Ok {
+        return written;
+    }
     match store::backups(&config.backup.dir) {
         Ok(all) => judge(&config.backup, &all, Timestamp::now()),
         Err(error) => Check::warn("backups", error.to_string(), "see backup.dir in the config"),
@@ -68,7 +74,6 @@ fn shown(age: SignedDuration) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::super::check::Level;
     use super::*;
 
     fn backup(created_at: Timestamp) -> Backup {
@@ -97,6 +102,16 @@ mod tests {
         let before = now - SignedDuration::from_hours(72);
         let ahead = judge(&config(None), &made, before);
         assert!(ahead.level == Level::Warn && ahead.detail.contains("in the future"), "{}", ahead.detail);
+    }
+
+    #[test]
+    fn a_directory_that_cant_be_written_fails_but_stops_no_start() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("file"), "").unwrap();
+        let mut config = Config::with_data_dir(root.path());
+        config.backup.dir = root.path().join("file/backups");
+        let found = check(&config);
+        assert_eq!((found.level, found.stops_serve), (Level::Fail, false), "{}", found.detail);
     }
 
     #[test]

@@ -81,12 +81,12 @@ pub(in crate::cli) fn reachable(bind: SocketAddr) -> SocketAddr {
 /// The store, where nobody else has it, and what there is to say of it.
 pub(super) struct Opened {
     pub store: Option<Store>,
-    pub checks: Vec<Check>,
+    pub check: Check,
 }
 
 /// The store by the daemon's own word; without a daemon by opening it.
 pub(super) fn store(config: &Config, daemon: &Daemon, deep: bool) -> Opened {
-    let told = |check| Opened { store: None, checks: vec![check] };
+    let told = |check| Opened { store: None, check };
     match daemon {
         Daemon::Running { health, .. } => told(component("store", &health.components.database)),
         Daemon::Closed => told(Check::ok("store", "in use by the running daemon")),
@@ -106,11 +106,12 @@ pub(super) fn component(name: &str, component: &Component) -> Check {
 /// Never creates one.
 fn open(config: &Config, deep: bool) -> Opened {
     let file = config.data_dir.join("database/smartrag.redb");
-    if !file.exists() {
-        let check = Check::ok("store", "none yet: the daemon will create it");
-        return Opened { store: None, checks: vec![check] };
+    let is_there = file.try_exists();
+    if let Ok(false) = is_there {
+        return Opened { store: None, check: Check::ok("store", "none yet: the daemon will create it") };
     }
-    let opened = Store::open(&config.data_dir).and_then(|store| {
+    let opened = is_there.map_err(|source| store::Error::Io { path: file, source });
+    let opened = opened.and_then(|_| Store::open(&config.data_dir)).and_then(|store| {
         if deep {
             store.verify()?;
         }
@@ -120,18 +121,17 @@ fn open(config: &Config, deep: bool) -> Opened {
         Ok((totals, store)) => {
             let how = if deep { ", every checksum is right" } else { "" };
             let said = format!("{} documents, {} chunks{how}", totals.documents, totals.chunks);
-            let checks = std::iter::once(Check::ok("store", said)).chain(originals(&store)).collect();
-            Opened { store: Some(store), checks }
+            Opened { store: Some(store), check: Check::ok("store", said) }
         }
         Err(error) => {
             let check = Check::fatal("store", error.to_string(), hint(&error));
-            Opened { store: None, checks: vec![check] }
+            Opened { store: None, check }
         }
     }
 }
 
 /// Search and answers go on without them, backups do not.
-fn originals(store: &Store) -> Option<Check> {
+pub(super) fn originals(store: &Store) -> Option<Check> {
     let problem = match store.missing_originals() {
         Ok(missing) if missing.is_empty() => return None,
         Ok(missing) => store::Error::MissingOriginals(missing),
@@ -183,6 +183,6 @@ mod tests {
         let (daemon, check) = look(&config, None).unwrap();
         assert!(matches!(daemon, Daemon::None));
         assert_eq!(check.level, Level::Ok, "{}", check.detail);
-        assert_eq!(store(&config, &daemon, false).checks[0].detail, "none yet: the daemon will create it");
+        assert_eq!(store(&config, &daemon, false).check.detail, "none yet: the daemon will create it");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::check::Check;
 use super::daemon::{Daemon, component};
+use crate::cli::failure::remedy_of_search;
 use crate::cli::output;
 use crate::config::{self, Config};
 use crate::search::{self, Examined, Side, Space};
@@ -22,9 +23,17 @@ pub(super) fn checks(config: &Config, daemon: &Daemon, store: Option<&Store>) ->
             component("vector", &health.components.vector_index),
         ],
         (_, Some(store)) => read(config, store)
-            .unwrap_or_else(|error| vec![Check::warn("indexes", error.to_string(), REBUILD)]),
+            .unwrap_or_else(|error| vec![failed(&error)]),
         // A daemon that tells nothing, or a store that can't be read: both were told.
         (_, None) => Vec::new(),
+    }
+}
+
+/// What can't be read can't be built anew either.
+fn failed(error: &anyhow::Error) -> Check {
+    match error.downcast_ref().and_then(remedy_of_search) {
+        Some(hint) => Check::fatal("indexes", error.to_string(), hint),
+        None => Check::warn("indexes", error.to_string(), REBUILD),
     }
 }
 

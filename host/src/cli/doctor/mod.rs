@@ -86,8 +86,9 @@ fn everything(args: &Args, config: &Config, file: Option<&Path>) -> anyhow::Resu
     let (daemon, port) = daemon::look(config, args.api_key.clone())?;
     checks.push(port);
     checks.extend(ports::checks(config, matches!(daemon, Daemon::None)));
-    let Opened { store, checks: found } = daemon::store(config, &daemon, args.deep);
-    checks.extend(found);
+    let Opened { store, check } = daemon::store(config, &daemon, args.deep);
+    checks.push(check);
+    checks.extend(store.as_ref().and_then(daemon::originals));
     checks.push(clock::check(store.as_ref()));
     checks.extend(indexes::checks(config, &daemon, store.as_ref()));
     // So that the daemon can be started meanwhile.

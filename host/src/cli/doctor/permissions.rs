@@ -22,6 +22,7 @@ const SECRET_WORDS: [&str; 4] = ["api_key", "token", "password", "secret"];
 
 pub(super) fn checks(config: &Config, file: Option<&Path>) -> Vec<Check> {
     let mut checks: Vec<Check> = data(&config.data_dir).into_iter().collect();
+    checks.extend(config.log.dir.as_deref().and_then(logs));
     checks.extend(socket(&config::socket(config)));
     checks.extend(secret_files(config).filter_map(|file| secret(&file)));
     checks.extend(file.and_then(|file| config_file(config, file)));
@@ -59,6 +60,13 @@ fn data(dir: &Path) -> Option<Check> {
     let can = if first.is_writable { "change" } else { "read" };
     let said = format!("every user can {can} {}", first.path.display());
     Some(Check::warn("permissions", said, close))
+}
+
+/// They name users, documents and addresses.
+fn logs(dir: &Path) -> Option<Check> {
+    let file = exposed(dir)?.path;
+    let said = format!("every user can read the log in {}", file.display());
+    Some(Check::warn("permissions", said, format!("chmod -R o-rwx {}", dir.display())))
 }
 
 struct Exposed {
@@ -153,6 +161,18 @@ mod tests {
 
     fn mode(path: &Path, mode: u32) {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_everybody_reads_is_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("daemon.2026-11-27.log");
+        fs::write(&file, "a line").unwrap();
+        mode(dir.path(), 0o755);
+        mode(&file, 0o644);
+        assert!(logs(dir.path()).unwrap().detail.ends_with("daemon.2026-11-27.log"));
+        mode(&file, 0o640);
+        assert_eq!(logs(dir.path()), None);
     }
 
     fn data_dir() -> tempfile::TempDir {

@@ -17,8 +17,8 @@ pub(super) fn checks(config: &Config, file: Option<&Path>, offline: bool) -> Vec
     checks.extend(permissions::checks(config, file));
     checks.push(ports::free("port", config.api.bind));
     checks.extend(ports::checks(config, true));
-    let Opened { store, checks: found } = daemon::store(config, &Daemon::None, false);
-    checks.extend(found);
+    let Opened { store, check } = daemon::store(config, &Daemon::None, false);
+    checks.push(check);
     checks.push(clock::check(store.as_ref()));
     drop(store);
     checks.extend(of_plugins(config, offline));

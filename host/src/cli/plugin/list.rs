@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::cli::config::Place;
 use crate::cli::output::{self, Table};
-use crate::cli::remote::Remote;
+use crate::cli::upkeep::Ours;
 use crate::cli::{Outcome, Result, wait_for};
 use crate::client::Error;
 use crate::wire::PluginRecord;
@@ -13,18 +12,16 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    remote: Remote,
+    ours: Ours,
 }
 
 pub(super) fn run(args: Args) -> Result {
-    let client = args.remote.client()?;
+    let client = args.ours.client()?;
     let plugins = match wait_for(async { Ok(client.plugins().await) })? {
         Ok(plugins) => plugins,
         Err(Error::NoDaemon(url)) => {
             eprintln!("no daemon at {url}: these are the plugins of this machine");
-            super::load_local(&args.place.load()?.config)?
+            super::load_local(&args.ours.place.load()?.config)?
         }
         Err(error) => return Err(error.into()),
     };

@@ -1,5 +1,5 @@
 use crate::cli::output;
-use crate::cli::remote::Remote;
+use crate::cli::upkeep::Ours;
 use crate::cli::{Outcome, Result, wait_for};
 
 #[derive(Debug, clap::Args)]
@@ -8,11 +8,11 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    remote: Remote,
+    ours: Ours,
 }
 
 pub(super) fn run(args: Args) -> Result {
-    let client = args.remote.client()?;
+    let client = args.ours.client()?;
     let report = wait_for(async { Ok(client.reload_plugins().await?) })?;
     if args.json {
         output::json(&report)?;
