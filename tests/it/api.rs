@@ -255,6 +255,13 @@ async fn users_do_not_see_each_other() {
         daemon.send(daemon.request("GET", "/api/v1/documents").header("X-SmartRAG-User", "ann")).await.ok();
     let id = anns["items"][0]["document_id"].as_str().unwrap().to_owned();
     let as_bob = |method, path: String| daemon.request(method, &path).header("X-SmartRAG-User", "bob");
+    for path in ["", "/content"] {
+        let url = format!("/api/v1/documents/{id}{path}");
+        let as_ann = || daemon.request("GET", &url).header("X-SmartRAG-User", "ann");
+        let tag = daemon.send(as_ann()).await.headers["etag"].clone();
+        let again = daemon.send(as_ann().header("If-None-Match", &tag)).await;
+        assert_eq!((again.status, again.body.as_str(), &again.headers["etag"]), (304, "", &tag), "{path}");
+    }
     for path in ["", "/content", "/text", "/chunks"] {
         daemon.send(as_bob("GET", format!("/api/v1/documents/{id}{path}"))).await.problem(404, "not_found");
     }
@@ -277,7 +284,8 @@ async fn the_same_bytes_are_stored_once() {
         daemon.request("POST", "/api/v1/documents").header("Idempotency-Key", "k1").json(&body)
     };
     let one = daemon.send(send("same")).await.ok();
-    assert_eq!(daemon.send(send("same")).await.ok()["document_id"], one["document_id"]);
+    let again = daemon.send(send("same")).await.ok();
+    assert_eq!((&again["document_id"], &again["duplicate"]), (&one["document_id"], &json!(false)));
     daemon.send(send("other")).await.problem(422, "idempotency_mismatch");
     // What was refused may be mended and sent again.
     for (filename, status) in [("a.xyz\u{0}", 422), ("b.txt", 202)] {
@@ -285,6 +293,11 @@ async fn the_same_bytes_are_stored_once() {
         let request = daemon.request("POST", "/api/v1/documents").header("Idempotency-Key", "k2").json(&body);
         assert_eq!(daemon.send(request).await.status, status, "{filename:?}");
     }
+    // A repetition brings nothing back that was deleted meanwhile.
+    let id = one["document_id"].as_str().unwrap();
+    daemon.delete(&format!("/api/v1/documents/{id}")).await.ok();
+    daemon.send(send("same")).await.problem(404, "not_found");
+    assert!(daemon.search(&json!({"query": "same"})).await.iter().all(|hit| hit["filename"] != "k.txt"));
 }
 
 #[tokio::test]
@@ -368,6 +381,11 @@ async fn sessions_live_and_die() {
         .send(daemon.request("GET", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann"))
         .await;
     assert_eq!(shown.ok()["context"]["colour"], "red");
+    for (body, title) in [(json!({}), json!("Work")), (json!({"title": null}), Value::Null)] {
+        let changed = daemon.request("PATCH", &format!("/api/v1/sessions/{id}"));
+        let changed = daemon.send(changed.header("X-SmartRAG-User", "ann").json(&body)).await.ok();
+        assert_eq!((&changed["title"], &changed["context"]["colour"]), (&title, &json!("red")));
+    }
     let gone = daemon.request("DELETE", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann");
     assert!((200..300).contains(&daemon.send(gone).await.status));
     let shown = daemon.request("GET", &format!("/api/v1/sessions/{id}")).header("X-SmartRAG-User", "ann");

@@ -32,17 +32,19 @@ async fn fill(daemon: TestDaemon, key: Option<&str>) -> There {
         daemon.send(request).await.ok()
     };
     let text = "# Pond\n\nThe heron stands in the pond and waits for a fish.";
-    post("/api/v1/sessions", json!({"session_id": "pond"})).await;
-    let created = json!({"filename": "pond.md", "text": text, "tags": ["birds"], "session_id": "pond"});
+    // With a key the daemon chooses the id.
+    let named = if key.is_none() { json!({"session_id": "pond"}) } else { json!({}) };
+    let session = post("/api/v1/sessions", named).await["session_id"].clone();
+    let created = json!({"filename": "pond.md", "text": text, "tags": ["birds"], "session_id": session});
     let document = post("/api/v1/documents?wait=true", created).await;
     post(
         "/api/v1/documents?wait=true",
         json!({"filename": "b.txt", "text": "A pelican.", "collection": "birds"}),
     )
     .await;
-    let conversation = post("/api/v1/conversations", json!({"session_id": "pond", "title": "Birds"})).await;
+    let conversation = post("/api/v1/conversations", json!({"session_id": session, "title": "Birds"})).await;
     let names = json!({
-        "session_id": "pond",
+        "session_id": session,
         "document_id": document["document_id"],
         "conversation_id": conversation["conversation_id"],
         "collection": "birds",

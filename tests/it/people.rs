@@ -111,6 +111,20 @@ async fn an_unknown_session_is_not_begun_with_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whether_a_session_id_is_taken_is_told_to_nobody() {
+    let users = [("root", "admin"), ("ann", "user"), ("bob", "user")];
+    let (daemon, [root, ann, bob]) = TestDaemon::start_with_keys(users, "");
+    let own = call(&daemon, &ann, "POST", "/sessions", &json!({})).await.json();
+    for id in [own["session_id"].as_str().unwrap(), "free"] {
+        let problem = call(&daemon, &bob, "POST", "/sessions", &json!({"session_id": id}))
+            .await
+            .problem(422, "invalid_value");
+        assert!(problem["detail"].as_str().unwrap().contains("leave it out"), "{problem}");
+    }
+    assert_eq!(call(&daemon, &root, "POST", "/sessions", &json!({"session_id": "mine"})).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_opens_nothing_and_its_sockets_close() {
     let (daemon, [root, ann]) = TestDaemon::start_with_keys([("root", "admin"), ("ann", "user")], "");
     let body = json!({"user_id": "ann", "role": "user", "label": "her laptop"});

@@ -170,8 +170,8 @@ pub(super) async fn change(
             || state(&app, &who, &id),
             || {
                 let mut conversation = find(&app, &who, &id)?;
-                if let Some(text) = body.title {
-                    conversation.title = Some(title(text)?);
+                if let Some(changed) = body.title {
+                    conversation.title = changed.map(title).transpose()?;
                 }
                 conversation.metadata = body.metadata.unwrap_or(conversation.metadata);
                 app.store.put_conversation(&conversation)?;

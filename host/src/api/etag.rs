@@ -20,14 +20,19 @@ fn tag(state: &impl Serialize) -> String {
 /// The state with its tag, or 304 where the client has it already.
 pub(super) fn tagged<T: Serialize>(headers: &HeaderMap, state: T) -> Response {
     let tag = tag(&state);
-    let mut response = match names(headers, header::IF_NONE_MATCH, &tag) {
-        Some(true) => StatusCode::NOT_MODIFIED.into_response(),
-        _ => Answer(state).into_response(),
+    let mut response = match is_known(headers, &tag) {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => Answer(state).into_response(),
     };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
+}
+
+/// Whether the client has what is tagged so.
+pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    names(headers, header::IF_NONE_MATCH, tag) == Some(true)
 }
 
 /// Changes something; with `If-Match` only while it has that tag. `state` is read before the change. Blocks.

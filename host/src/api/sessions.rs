@@ -52,6 +52,11 @@ pub(super) async fn create(
 }
 
 fn new_session(principal: &Principal, body: wire::SessionCreate) -> Result<Session> {
+    // That an id is taken would tell of other people's sessions.
+    if body.session_id.is_some() && !principal.any_user {
+        let detail = "with a key the daemon chooses the id: leave it out";
+        return Err(ApiError::invalid("/session_id", detail));
+    }
     let id = body.session_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let user = principal.user_of_body(body.user_id)?;
     let now = now_ms();
@@ -124,8 +129,8 @@ pub(super) async fn change(
 ) -> Result<axum::Json<wire::Session>> {
     let session = blocking(move || {
         let mut session = find(&app.store, &principal, &id)?;
-        if let Some(text) = body.title {
-            session.title = Some(title(text)?);
+        if let Some(changed) = body.title {
+            session.title = changed.map(title).transpose()?;
         }
         session.context = body.context.unwrap_or(session.context);
         session.last_active = now_ms();

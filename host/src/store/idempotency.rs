@@ -7,6 +7,15 @@ use crate::types::*;
 
 const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// What was answered to a request with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Of the request.
+    pub fingerprint: String,
+    /// Its documents in order, and whether they were there already.
+    pub documents: Vec<(DocumentId, bool)>,
+}
+
 /// Forgets what is older than a day.
 fn forget_old(txn: &WriteTransaction, now: TimestampMs) -> Result<()> {
     let mut by_time = txn.open_table(IDEMPOTENCY_BY_TIME)?;
@@ -22,14 +31,15 @@ fn forget_old(txn: &WriteTransaction, now: TimestampMs) -> Result<()> {
 }
 
 impl Store {
-    /// What an idempotency key of this owner stands for: the fingerprint of the request and its documents.
-    pub fn idempotency(&self, owner: &UserId, key: &str) -> Result<Option<(String, Vec<DocumentId>)>> {
+    /// What an idempotency key of this owner stands for.
+    pub fn idempotency(&self, owner: &UserId, key: &str) -> Result<Option<Answered>> {
         self.engine().read(|txn| {
             let table = txn.open_table(IDEMPOTENCY)?;
             let Some(row) = table.get((owner.as_str(), key))? else { return Ok(None) };
             let record: IdempotencyRecord = unpack(row.value())?;
-            let ids = record.documents.into_iter().map(DocumentId).collect();
-            Ok(Some((record.fingerprint, ids)))
+            let were_there = record.duplicates.into_iter().chain(std::iter::repeat(true));
+            let documents = record.documents.into_iter().map(DocumentId).zip(were_there).collect();
+            Ok(Some(Answered { fingerprint: record.fingerprint, documents }))
         })
     }
 
@@ -38,12 +48,11 @@ impl Store {
         &self,
         owner: &UserId,
         key: &str,
-        fingerprint: &str,
-        ids: &[DocumentId],
+        answered: Answered,
         now: TimestampMs,
     ) -> Result<()> {
-        let documents = ids.iter().map(|id| id.0).collect();
-        let record = IdempotencyRecord { fingerprint: fingerprint.to_owned(), documents, at: now };
+        let (documents, duplicates) = answered.documents.into_iter().map(|(id, was)| (id.0, was)).unzip();
+        let record = IdempotencyRecord { fingerprint: answered.fingerprint, documents, duplicates, at: now };
         self.engine().write(|txn| {
             forget_old(txn, now)?;
             let packed = pack(&record)?;

@@ -39,6 +39,7 @@ pub use backup::{
 };
 pub use blobs::{BlobHandle, BlobWriter, StagedBlob};
 pub use error::{Error, Result};
+pub use idempotency::Answered;
 pub use keys::is_key;
 pub use model::{
     Artefact, Collection, Committed, DocumentQuery, Embedded, EmbedderSource, Finished, Generation, Job,

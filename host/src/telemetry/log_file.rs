@@ -68,7 +68,8 @@ impl<S: Write> LogFile<S> {
         }
         self.told = Some(Instant::now());
         let (name, dir) = (self.name, self.dir.display());
-        let _ = writeln!(self.spare, "error: {name}.log in {dir} can't be written, its lines go here: {error}");
+        let _ =
+            writeln!(self.spare, "error: {name}.log in {dir} can't be written, its lines go here: {error}");
     }
 }
 

@@ -26,9 +26,9 @@ pub struct ConversationCreate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConversationPatch {
-    /// For people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+    /// For people; `null` removes it.
+    #[serde(default, deserialize_with = "super::given", skip_serializing_if = "Option::is_none")]
+    pub title: Option<Option<String>>,
     /// Replaces the client's own data as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]

@@ -49,6 +49,8 @@ pub use search::*;
 pub use session::*;
 pub use user::*;
 
+use serde::{Deserialize, Deserializer};
+
 use crate::types::TimestampMs;
 
 /// A moment as the API writes it. Schemas know it by this name.
@@ -57,4 +59,9 @@ pub use jiff::Timestamp;
 /// Milliseconds since the epoch as a moment; what no calendar can hold becomes the epoch.
 pub fn time(ms: TimestampMs) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// A field that is there, be it `null`: one that is left out has the default, `None`.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }

@@ -8,7 +8,7 @@ use crate::types::{self, JsonMap};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionCreate {
-    /// Chosen by the client; else a new UUIDv7.
+    /// Chosen by the client, who needs the role admin for that where there are keys; else a new UUIDv7.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<super::texts::SessionId>)]
     pub session_id: Option<String>,
@@ -30,10 +30,10 @@ pub struct SessionCreate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionPatch {
-    /// For people.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// For people; `null` removes it.
+    #[serde(default, deserialize_with = "super::given", skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500)]
-    pub title: Option<String>,
+    pub title: Option<Option<String>>,
     /// Replaces the client's own data as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]

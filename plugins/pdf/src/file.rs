@@ -56,5 +56,5 @@ fn load(bytes: std::sync::Arc<Vec<u8>>, passwords: &[String]) -> Result<Pdf> {
             }
         }
     }
-    Err(Error::encrypted("the PDF file is protected: give its password with the upload"))
+    Err(Error::encrypted("the PDF file is protected: remove its password and upload it again"))
 }

@@ -20,7 +20,7 @@ pub(in crate::api) struct Principal {
     /// Whether the user was named; else it is anybody's own machine.
     named: bool,
     /// Whether a session or a body may name another user.
-    any_user: bool,
+    pub any_user: bool,
     /// Whether a session that nobody knows is begun.
     pub begins_sessions: bool,
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 
 use super::one::{find, unknown, who};
@@ -14,6 +14,7 @@ use crate::api::access::Principal;
 use crate::api::blocking::blocking;
 use crate::api::caller::UserParams;
 use crate::api::error::{ApiError, Result};
+use crate::api::etag;
 use crate::api::extract::{DocumentPath, Query};
 use crate::app::App;
 use crate::store::BlobHandle;
@@ -24,26 +25,34 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// Get the original bytes
 #[utoipa::path(get, path = "/documents/{id}/content", tag = "documents", operation_id = "get_document_content",
-    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams),
-    responses((status = 200, description = "The file as an attachment, all but a few types as mere bytes",
+    params(("id" = String, Path, format = "uuid", description = "Its id"), UserParams,
+        ("If-None-Match" = Option<String>, Header, description = "Only if it has none of these tags")),
+    responses((status = 304, description = "It is as `If-None-Match` says"),
+        (status = 200, description = "The file as an attachment, all but a few types as mere bytes",
+        headers(("etag" = String, description = "For `If-None-Match`")),
         content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/pdf"), (Vec<u8> = "image/png"),
             (Vec<u8> = "image/jpeg"), (Vec<u8> = "text/plain")))))]
 pub(in crate::api) async fn content(
     State(app): State<Arc<App>>,
+    request: HeaderMap,
     principal: Principal,
     DocumentPath(id): DocumentPath,
     Query(params): Query<UserParams>,
 ) -> Result<Response> {
     let who = who(&app, &principal, params).await?;
-    let (document, blob) = blocking(move || {
+    blocking(move || {
         let document = find(&app.store, who.user(), id)?;
+        let tag = format!("\"{}\"", document.hash);
+        if etag::is_known(&request, &tag) {
+            let known = (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]);
+            return Ok::<_, ApiError>(known.into_response());
+        }
         let blob = app.store.content(who.user(), id)?.ok_or_else(|| unknown(id))?;
-        Ok::<_, ApiError>((document, blob))
+        let mut response = Response::new(body(blob));
+        set_headers(response.headers_mut(), &document, &tag)?;
+        Ok(response)
     })
-    .await?;
-    let mut response = Response::new(body(blob));
-    set_headers(response.headers_mut(), &document)?;
-    Ok(response)
+    .await
 }
 
 fn body(blob: BlobHandle) -> Body {
@@ -75,7 +84,7 @@ fn read_part(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
 }
 
 /// A browser saves it and never takes it for a page of ours.
-fn set_headers(headers: &mut HeaderMap, document: &Document) -> Result<()> {
+fn set_headers(headers: &mut HeaderMap, document: &Document, tag: &str) -> Result<()> {
     let fixed = [
         (header::CONTENT_TYPE, media_type(&document.file_type)),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -88,8 +97,7 @@ fn set_headers(headers: &mut HeaderMap, document: &Document) -> Result<()> {
     let disposition = HeaderValue::from_str(&disposition(&document.filename)).map_err(ApiError::internal)?;
     headers.insert(header::CONTENT_DISPOSITION, disposition);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(document.file_size));
-    let tag = HeaderValue::from_str(&format!("\"{}\"", document.hash)).map_err(ApiError::internal)?;
-    headers.insert(header::ETAG, tag);
+    headers.insert(header::ETAG, HeaderValue::from_str(tag).map_err(ApiError::internal)?);
     Ok(())
 }
 

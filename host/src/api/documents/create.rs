@@ -66,6 +66,9 @@ pub(in crate::api) async fn create(
     });
     let outcome = outcomes.await?.pop().ok_or_else(|| ApiError::internal("no outcome of one document"))?;
     if let Outcome::Refused { why, .. } = outcome {
+        if why.code == "not_found" {
+            return Err(ApiError::new(StatusCode::NOT_FOUND, why.code, why.detail));
+        }
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, why.code, why.detail));
     }
     if params.wait {

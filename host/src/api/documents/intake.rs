@@ -2,12 +2,13 @@
 
 use axum::http::{HeaderMap, StatusCode};
 
+use crate::api::caller::now_ms;
 use crate::api::collections::check_writable;
 use crate::api::error::{ApiError, Result};
 use crate::app::App;
 use crate::ingest::{self, Ingest, Refused, Upload};
-use crate::store::{BlobWriter, StagedBlob, Store, Submitted};
-use crate::types::{CollectionKey, JsonMap, UserId};
+use crate::store::{Answered, BlobWriter, StagedBlob, Store, Submitted};
+use crate::types::{CollectionKey, DocumentId, JsonMap, UserId};
 use crate::wire::UploadItem;
 
 /// Of a document that somebody waited for.
@@ -36,8 +37,7 @@ pub(super) enum Outcome {
 }
 
 /// Takes files in as one commit; on disk is that on return, or, for a client that waits, once they are final. An
-/// idempotency key stands for one request for ever the same: repeated, it finds the documents of the first time, because
-/// the same bytes are never stored twice. Blocks.
+/// idempotency key stands for one request: repeated, it is answered with the documents of the first time. Blocks.
 pub(super) fn take_in(
     app: &App,
     user: &UserId,
@@ -50,8 +50,10 @@ pub(super) fn take_in(
     check_writable(&app.store, user, &collection)?;
     let staged = files.into_iter().map(stage).collect::<Result<Vec<_>>>()?;
     let fingerprint = fingerprint(&collection, labels, &staged);
-    if let Some(key) = key {
-        check_key(&app.store, user, key, &fingerprint)?;
+    let former = key.map(|key| former(&app.store, user, key, &fingerprint)).transpose()?.flatten();
+    // Where some of the files were refused the first time, all are looked at again.
+    if let Some(former) = former.filter(|former| former.documents.len() == staged.len()) {
+        return repeated(&app.store, user, former, staged);
     }
     let uploads = staged.into_iter().map(|(filename, path, blob)| {
         let upload = blob.map(|blob| Upload {
@@ -65,10 +67,10 @@ pub(super) fn take_in(
         (filename, upload)
     });
     let outcomes = submit(&app.ingest, uploads.collect(), wait)?;
-    let ids: Vec<_> = outcomes.iter().filter_map(Outcome::document_id).collect();
+    let documents: Vec<_> = outcomes.iter().filter_map(Outcome::taken).collect();
     // A request that was refused did nothing that its repetition must not do again.
-    if let Some(key) = key.filter(|_| !ids.is_empty()) {
-        app.store.set_idempotency(user, key, &fingerprint, &ids, crate::api::caller::now_ms())?;
+    if let Some(key) = key.filter(|_| !documents.is_empty()) {
+        app.store.set_idempotency(user, key, Answered { fingerprint, documents }, now_ms())?;
     }
     Ok(outcomes)
 }
@@ -109,9 +111,10 @@ pub(super) fn submit(
 }
 
 impl Outcome {
-    pub fn document_id(&self) -> Option<crate::types::DocumentId> {
+    /// Its document, and whether that was there already.
+    fn taken(&self) -> Option<(DocumentId, bool)> {
         match self {
-            Outcome::Taken(submitted) => Some(submitted.document.id),
+            Outcome::Taken(submitted) => Some((submitted.document.id, submitted.duplicate)),
             Outcome::Refused { .. } => None,
         }
     }
@@ -146,14 +149,31 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     }
 }
 
-fn check_key(store: &Store, owner: &UserId, key: &str, fingerprint: &str) -> Result<()> {
-    match store.idempotency(owner, key)? {
-        Some((known, _)) if known != fingerprint => {
-            let detail = "this Idempotency-Key was used for another request: choose a new one";
-            Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", detail))
-        }
-        _ => Ok(()),
+/// What was answered to the same request with this key.
+fn former(store: &Store, owner: &UserId, key: &str, fingerprint: &str) -> Result<Option<Answered>> {
+    let former = store.idempotency(owner, key)?;
+    if former.as_ref().is_some_and(|former| former.fingerprint != fingerprint) {
+        let detail = "this Idempotency-Key was used for another request: choose a new one";
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", detail));
     }
+    Ok(former)
+}
+
+/// The same answer again. What was deleted meanwhile does not come back.
+fn repeated(store: &Store, user: &UserId, former: Answered, files: Vec<Staged>) -> Result<Vec<Outcome>> {
+    let outcome = |((id, duplicate), (filename, ..)): ((DocumentId, bool), Staged)| {
+        Ok(match store.document(user, id)? {
+            Some(document) => {
+                Outcome::Taken(Box::new(Submitted { document, duplicate, replaces: Vec::new() }))
+            }
+            None => {
+                let detail =
+                    "the document of this request was deleted since: send it with a new Idempotency-Key";
+                Outcome::Refused { filename, why: Refused { code: "not_found", detail: detail.into() } }
+            }
+        })
+    };
+    former.documents.into_iter().zip(files).map(outcome).collect()
 }
 
 /// Equal for equal requests only.

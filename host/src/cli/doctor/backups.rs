@@ -12,7 +12,8 @@ const INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) fn check(config: &Config) -> Check {
     // Without a backup the daemon runs all the same.
-    let written = Check { stops_serve: false, ..machine::writable("backups", &config.backup.dir, "backup.dir") };
+    let written =
+        Check { stops_serve: false, ..machine::writable("backups", &config.backup.dir, "backup.dir") };
     if written.level != Level::Ok {
         return written;
     }

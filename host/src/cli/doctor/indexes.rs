@@ -22,8 +22,7 @@ pub(super) fn checks(config: &Config, daemon: &Daemon, store: Option<&Store>) ->
             component("keyword", &health.components.keyword_index),
             component("vector", &health.components.vector_index),
         ],
-        (_, Some(store)) => read(config, store)
-            .unwrap_or_else(|error| vec![failed(&error)]),
+        (_, Some(store)) => read(config, store).unwrap_or_else(|error| vec![failed(&error)]),
         // A daemon that tells nothing, or a store that can't be read: both were told.
         (_, None) => Vec::new(),
     }

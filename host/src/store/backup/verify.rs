@@ -9,9 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{CONFIG, DATABASE, FileSum, Manifest, SUMS, regular};
 use super::shelf::note_verified;
-use super::{
-    BackupStep, CACHE_BYTES, Counts, LargeBlobs, Progress, Sums, counts, file_path, go_on, hash_of,
-};
+use super::{BackupStep, CACHE_BYTES, Counts, LargeBlobs, Progress, Sums, counts, file_path, go_on, hash_of};
 use crate::store::blobs;
 use crate::store::damage::guarded;
 use crate::store::tables::*;

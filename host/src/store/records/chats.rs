@@ -207,5 +207,8 @@ impl MessageRecord {
 pub(in crate::store) struct IdempotencyRecord {
     pub fingerprint: String,
     pub documents: Vec<Uuid>,
+    /// Which of them were there already; empty in records of before.
+    #[serde(default)]
+    pub duplicates: Vec<bool>,
     pub at: TimestampMs,
 }

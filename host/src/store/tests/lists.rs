@@ -207,12 +207,17 @@ fn an_idempotency_key_is_the_owners_and_lasts_a_day() {
     let (_dir, store) = temporary();
     let id = DocumentId::new();
     let day = 24 * 60 * 60 * 1000;
-    store.set_idempotency(&user("u"), "k", "f", &[id], 1000).unwrap();
-    assert_eq!(store.idempotency(&user("u"), "k").unwrap(), Some(("f".into(), vec![id])));
+    let answered = |fingerprint: &str, documents: &[(DocumentId, bool)]| Answered {
+        fingerprint: fingerprint.into(),
+        documents: documents.to_vec(),
+    };
+    let both = [(id, false), (DocumentId::new(), true)];
+    store.set_idempotency(&user("u"), "k", answered("f", &both), 1000).unwrap();
+    assert_eq!(store.idempotency(&user("u"), "k").unwrap(), Some(answered("f", &both)));
     assert_eq!(store.idempotency(&user("v"), "k").unwrap(), None);
-    store.set_idempotency(&user("u"), "other", "f", &[], 1000 + day).unwrap();
+    store.set_idempotency(&user("u"), "other", answered("f", &[]), 1000 + day).unwrap();
     assert!(store.idempotency(&user("u"), "k").unwrap().is_some());
-    store.set_idempotency(&user("u"), "other", "g", &[], 1001 + day).unwrap();
+    store.set_idempotency(&user("u"), "other", answered("g", &[]), 1001 + day).unwrap();
     assert!(store.idempotency(&user("u"), "k").unwrap().is_none());
-    assert_eq!(store.idempotency(&user("u"), "other").unwrap(), Some(("g".into(), vec![])));
+    assert_eq!(store.idempotency(&user("u"), "other").unwrap(), Some(answered("g", &[])));
 }
