@@ -32,6 +32,7 @@ impl Core {
             tags: upload.tags,
             metadata: upload.metadata,
             upload_time: now,
+            since: upload.since,
         })
     }
 

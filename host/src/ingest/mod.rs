@@ -58,6 +58,8 @@ pub struct Upload {
     pub blob: StagedBlob,
     pub tags: Vec<String>,
     pub metadata: JsonMap,
+    /// When its request began.
+    pub since: TimestampMs,
 }
 
 /// What can go wrong outside of a single document.

@@ -39,6 +39,8 @@ pub struct NewDocument {
     pub tags: Vec<String>,
     pub metadata: JsonMap,
     pub upload_time: TimestampMs,
+    /// When its request began: for a user who was deleted since, nothing is taken in.
+    pub since: TimestampMs,
 }
 
 /// What became of a [`NewDocument`].

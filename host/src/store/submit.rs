@@ -47,7 +47,7 @@ fn same_bytes(txn: &WriteTransaction, collection: u32, hash: &ContentHash) -> Re
 
 impl Store {
     /// Takes documents in: blobs, records and jobs in one durable commit. On return they are acknowledged.
-    /// All or none: `QueueFull` where the queue has no room for every one that is not there already.
+    /// All or none: `NotFound` where a user was deleted since, `QueueFull` where the queue has no room for every one that is not there already.
     pub fn submit(&self, documents: Vec<NewDocument>, queue_max: usize) -> Result<Vec<Submitted>> {
         self.take_all(documents, queue_max, true)
     }
@@ -98,6 +98,9 @@ impl Store {
     }
 
     fn take_in(&self, txn: &WriteTransaction, new: NewDocument, queue: &mut Queue) -> Result<Submitted> {
+        if self.is_gone_since(&new.collection.owner, new.since) {
+            return Err(Error::NotFound);
+        }
         let collection = collections::ensure(txn, &new.collection)?;
         let hash = new.blob.hash();
         if let Some(id) = same_bytes(txn, collection, &hash)? {

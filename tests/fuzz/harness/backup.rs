@@ -98,6 +98,7 @@ fn filled(dir: &Path, contents: &[Vec<u8>]) -> BTreeMap<DocumentId, Vec<u8>> {
             tags: vec!["t".into()],
             metadata: JsonMap::new(),
             upload_time: 7,
+            since: 7,
         };
         store.submit(vec![document], 100).expect("a job");
         let job = store.claim().expect("a job").expect("a job");

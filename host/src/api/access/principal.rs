@@ -2,8 +2,9 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
+use crate::api::caller::now_ms;
 use crate::api::error::{ApiError, Result};
-use crate::types::{ApiKey, KeyId, Session, UserId, UserRole};
+use crate::types::{ApiKey, KeyId, Session, TimestampMs, UserId, UserRole};
 
 /// Names the user of requests without a session: in local mode, and for administrators.
 pub(in crate::api) const USER_HEADER: &str = "x-smartrag-user";
@@ -23,6 +24,8 @@ pub(in crate::api) struct Principal {
     pub any_user: bool,
     /// Whether a session that nobody knows is begun.
     pub begins_sessions: bool,
+    /// When the request came.
+    pub since: TimestampMs,
 }
 
 impl Principal {
@@ -35,6 +38,7 @@ impl Principal {
             key: None,
             any_user: true,
             begins_sessions: true,
+            since: now_ms(),
         }
     }
 
@@ -54,6 +58,7 @@ impl Principal {
             key: Some(key.id),
             any_user: is_admin,
             begins_sessions: false,
+            since: now_ms(),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::api::stream::ndjson;
 use crate::app::App;
 use crate::ingest::{self, Ingest, Upload};
 use crate::store;
-use crate::types::{CollectionKey, DocumentId, Stage, UserId};
+use crate::types::{CollectionKey, DocumentId, Stage, TimestampMs, UserId};
 use crate::wire::{BatchAnswer, DocumentCreate};
 
 /// Answers that wait for the client to read them. Many clients send everything before they read anything; reading
@@ -177,6 +177,7 @@ struct Draft {
     line: u64,
     collection: CollectionKey,
     document: DocumentCreate,
+    since: TimestampMs,
 }
 
 type Read = std::result::Result<Draft, Failed>;
@@ -294,7 +295,7 @@ fn draft(app: &App, users: &mut Users, line: Line) -> Result<Draft> {
     let user = users.of(app, document.session_id.as_deref())?;
     let collection = named.key(&user);
     check_writable(&app.store, &user, &collection)?;
-    Ok(Draft { line: line.number, collection, document })
+    Ok(Draft { line: line.number, collection, document, since: users.principal.since })
 }
 
 /// One commit for the group. Blocks.
@@ -310,6 +311,7 @@ fn submit_drafts(app: &App, drafts: &[Read], wait: bool) -> std::result::Result<
             blob: bytes.finish()?,
             tags: document.tags.clone(),
             metadata: document.metadata.clone(),
+            since: draft.since,
         };
         Ok((document.filename.clone(), Ok(upload)))
     });

@@ -51,7 +51,7 @@ pub(in crate::api) async fn create(
     check_text(&app, &body.text)?;
     let path = body.path.map(form::path).transpose()?;
     let named = Named::parse(body.collection.as_deref(), "/collection")?;
-    let labels = Labels { tags: form::tags(body.tags)?, metadata: body.metadata };
+    let labels = Labels { tags: form::tags(body.tags)?, metadata: body.metadata, since: principal.since };
     // Checked also where the body goes before it.
     params.session_id.as_deref().map(session_id).transpose()?;
     let session = body.session_id.or(params.session_id);

@@ -8,7 +8,7 @@ use crate::api::error::{ApiError, Result};
 use crate::app::App;
 use crate::ingest::{self, Ingest, Refused, Upload};
 use crate::store::{Answered, BlobWriter, StagedBlob, Store, Submitted};
-use crate::types::{CollectionKey, DocumentId, JsonMap, UserId};
+use crate::types::{CollectionKey, DocumentId, JsonMap, TimestampMs, UserId};
 use crate::wire::UploadItem;
 
 /// Of a document that somebody waited for.
@@ -20,6 +20,8 @@ const KEY_CHARS_MAX: usize = 255;
 pub(super) struct Labels {
     pub tags: Vec<String>,
     pub metadata: JsonMap,
+    /// When the request came.
+    pub since: TimestampMs,
 }
 
 /// A file that has arrived, or why it was refused on the way.
@@ -63,6 +65,7 @@ pub(super) fn take_in(
             blob,
             tags: labels.tags.clone(),
             metadata: labels.metadata.clone(),
+            since: labels.since,
         });
         (filename, upload)
     });

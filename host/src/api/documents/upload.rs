@@ -46,7 +46,8 @@ pub(in crate::api) async fn upload(
     let key = idempotency_key(&headers)?;
     let form = Form::read(&app, multipart.map_err(|rejection| no_multipart(&rejection))?).await?;
     let named = Named::parse(form.collection.as_deref(), "/collection")?;
-    let labels = Labels { tags: form::tags(form.tags)?, metadata: form.labels.metadata };
+    let labels =
+        Labels { tags: form::tags(form.tags)?, metadata: form.labels.metadata, since: principal.since };
     // Checked also where the body goes before it.
     params.session_id.as_deref().map(session_id).transpose()?;
     let session = form.session_id.or(params.session_id);

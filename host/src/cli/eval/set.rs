@@ -86,7 +86,8 @@ fn upload(app: &App, document: &CorpusDocument) -> anyhow::Result<Upload> {
     blob.write(text.as_bytes())?;
     let metadata = JsonMap::from_iter([("id".to_owned(), document.id.clone().into())]);
     let filename = format!("{}.{extension}", document.id.replace(['/', '\\'], "_"));
-    Ok(Upload { collection: key(), filename, path: None, blob: blob.finish()?, tags: Vec::new(), metadata })
+    let (blob, since) = (blob.finish()?, jiff::Timestamp::now().as_millisecond());
+    Ok(Upload { collection: key(), filename, path: None, blob, tags: Vec::new(), metadata, since })
 }
 
 /// Ids of documents, by their best chunk.

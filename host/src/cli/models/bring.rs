@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use walkdir::WalkDir;
 use zip::ZipArchive;
 
+use crate::cli::failure::exists;
 use crate::plugins::{ModelDeclaration, sha256};
 
 /// A file that is missing.
@@ -41,6 +42,7 @@ pub(super) struct Bringer<'a> {
 impl Bringer<'_> {
     /// Takes what is wanted out of a source.
     pub fn search(&mut self, source: &Path) -> anyhow::Result<()> {
+        ensure!(exists(source)?, "there is nothing at {}", source.display());
         for entry in WalkDir::new(source).follow_root_links(true).sort_by_file_name() {
             let entry = entry?;
             if entry.path_is_symlink() && entry.depth() > 0 || entry.path().is_dir() {

@@ -139,12 +139,15 @@ fn summary(items: &[Uploaded], found: &Found) -> String {
     let rest = [
         (ready, "ready"),
         (items.len() + found.unreadable.len() - ready - failed, "queued"),
-        (known, "there already"),
         (failed, "failed"),
         (found.skipped.len(), "skipped"),
     ];
     parts.extend(rest.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
-    parts.join(", ")
+    let told = parts.join(", ");
+    match known {
+        0 => told,
+        known => format!("{told}; {known} of them there already"),
+    }
 }
 
 fn report(items: Vec<Uploaded>, found: &Found) -> Report {
@@ -190,9 +193,9 @@ mod tests {
     fn the_summary_counts_only_what_there_is() {
         let items = [uploaded("ready", true), uploaded("ready", false), uploaded("rejected", false)];
         let mut found = Found::default();
-        assert_eq!(summary(&items[..1], &found), "1 file, 1 ready, 1 there already");
+        assert_eq!(summary(&items[..1], &found), "1 file, 1 ready; 1 of them there already");
         found.skipped.push(("x".into(), "hidden"));
-        assert_eq!(summary(&items, &found), "3 files, 2 ready, 1 there already, 1 failed, 1 skipped");
+        assert_eq!(summary(&items, &found), "3 files, 2 ready, 1 failed, 1 skipped; 1 of them there already");
         assert_eq!(summary(&[uploaded("queued", false)], &Found::default()), "1 file, 1 queued");
     }
 }

@@ -200,6 +200,11 @@ fn what_a_deleted_user_began_is_not_kept() {
     assert_eq!(logged.iter().map(|query| query.at).collect::<Vec<_>>(), [later]);
     // Another one of that name.
     store.begin_conversation(&conversation(later), &[]).unwrap();
+    // An upload that was under way, and one of the new one.
+    let sent = |since| NewDocument { since, ..upload(&store, &key("u", "c"), b"text") };
+    assert!(matches!(store.submit(vec![sent(begun)], QUEUE_MAX), Err(Error::NotFound)));
+    assert!(store.collections(Some(&user("u"))).unwrap().is_empty());
+    store.submit(vec![sent(later)], QUEUE_MAX).unwrap();
 }
 
 #[test]

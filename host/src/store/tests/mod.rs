@@ -67,6 +67,7 @@ pub(super) fn upload(store: &Store, collection: &CollectionKey, bytes: &[u8]) ->
         tags: vec!["t".into(), "u".into(), "t".into()],
         metadata: JsonMap::new(),
         upload_time: 7,
+        since: 7,
     }
 }
 
