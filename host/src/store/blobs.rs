@@ -174,11 +174,7 @@ impl Files {
     /// Whether so many bytes can be written with a reserve left. redb does not survive a full disk without being
     /// opened anew, so better ask first.
     pub(super) fn check_room(&self, bytes: u64) -> Result<()> {
-        let stat = rustix::fs::statvfs(&self.dir).map_err(|error| at(&self.dir)(error.into()))?;
-        if stat.f_bavail.saturating_mul(stat.f_frsize) < bytes.saturating_add(RESERVE_BYTES) {
-            return Err(Error::Full);
-        }
-        Ok(())
+        check_room(&self.dir, bytes.saturating_add(RESERVE_BYTES))
     }
 
     fn temporary(&self) -> Result<NamedTempFile> {
@@ -342,6 +338,12 @@ fn directories(dir: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// `Full` where the device of a directory has less room for this user.
+pub(super) fn check_room(dir: &Path, bytes: u64) -> Result<()> {
+    let stat = rustix::fs::statvfs(dir).map_err(|error| at(dir)(error.into()))?;
+    if stat.f_bavail.saturating_mul(stat.f_frsize) < bytes { Err(Error::Full) } else { Ok(()) }
 }
 
 /// Creates a directory that only the daemon's user may enter.

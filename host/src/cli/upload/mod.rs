@@ -21,21 +21,11 @@ pub(super) struct Args {
     /// Files, folders and globs such as 'docs/**/*.pdf'
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// Tag for filters; may be repeated
-    #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
-    /// Data for filters, as JSON: '{"author": "Ada"}'
-    #[arg(long, value_name = "JSON", value_parser = json_object)]
-    metadata: Option<JsonMap>,
-    /// Upload into this collection
-    #[arg(long)]
-    collection: Option<String>,
+    #[command(flatten)]
+    labels: Labels,
     /// Keep earlier versions of a file from the same place beside the new one
     #[arg(long)]
     keep_versions: bool,
-    /// Also hidden files of folders
-    #[arg(long)]
-    hidden: bool,
     /// Wait until each document is ready or failed [default]
     #[arg(long, conflicts_with = "no_wait")]
     wait: bool,
@@ -54,6 +44,33 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     remote: Remote,
+}
+
+/// What belongs to every file, and which files of folders are meant.
+#[derive(Debug, clap::Args)]
+pub(super) struct Labels {
+    /// Tag for filters; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Data for filters, as JSON: '{"author": "Ada"}'
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    metadata: Option<JsonMap>,
+    /// Into this collection
+    #[arg(long)]
+    pub collection: Option<String>,
+    /// Also hidden files of folders
+    #[arg(long)]
+    pub hidden: bool,
+}
+
+impl Labels {
+    pub fn fields(&self) -> UploadFields {
+        UploadFields {
+            tags: self.tags.clone(),
+            metadata: self.metadata.clone().unwrap_or_default(),
+            collection: self.collection.clone(),
+        }
+    }
 }
 
 /// What became of a file.
@@ -78,24 +95,19 @@ struct Skipped {
 }
 
 pub(super) async fn run(args: Args) -> Result {
-    let found = find(&args.paths, args.hidden)?;
+    let found = find(&args.paths, args.labels.hidden)?;
     for (path, reason) in &found.skipped {
         eprintln!("skipped  {}: {reason}", shown(path));
     }
     for (path, reason) in &found.unreadable {
         eprintln!("failed   {}: {reason}", shown(path));
     }
-    let fields = UploadFields {
-        tags: args.tags,
-        metadata: args.metadata.unwrap_or_default(),
-        collection: args.collection,
-    };
     if args.watch {
-        return watch::run(watch::Args::of_upload(args.paths, fields, args.hidden, args.remote)).await;
+        return watch::run(watch::Args::of_upload(args.paths, args.labels, args.remote)).await;
     }
     let job = Job {
         client: args.remote.client()?,
-        fields,
+        fields: args.labels.fields(),
         wait: !args.no_wait,
         replace: !args.keep_versions,
         jobs: args.jobs as usize,

@@ -13,11 +13,9 @@ use std::time::Duration;
 use self::seen::{Seen, Stamp, away, is_empty, is_gone};
 use super::failure::Failure;
 use super::remote::Remote;
-use super::search::json_object;
-use super::upload::{Found, Job, Uploaded, find, is_missing, send_all};
+use super::upload::{Found, Job, Labels, Uploaded, find, is_missing, send_all};
 use super::{Outcome, Result, output};
-use crate::client::{Client, DocumentFilter, Error, UploadFields};
-use crate::types::JsonMap;
+use crate::client::{Client, DocumentFilter, Error};
 
 /// How long a daemon that is away is given before it is asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,28 +35,16 @@ pub(super) struct Args {
     /// Bring the collection up to date and end
     #[arg(long)]
     once: bool,
-    /// Tag for filters; may be repeated
-    #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
-    /// Data for filters, as JSON: '{"author": "Ada"}'
-    #[arg(long, value_name = "JSON", value_parser = json_object)]
-    metadata: Option<JsonMap>,
-    /// Keep this collection
-    #[arg(long)]
-    collection: Option<String>,
-    /// Also hidden files of folders
-    #[arg(long)]
-    hidden: bool,
+    #[command(flatten)]
+    labels: Labels,
     #[command(flatten)]
     remote: Remote,
 }
 
 impl Args {
     /// What `upload --watch` means.
-    pub fn of_upload(paths: Vec<String>, fields: UploadFields, hidden: bool, remote: Remote) -> Self {
-        let UploadFields { tags, metadata, collection } = fields;
-        let metadata = Some(metadata);
-        Self { paths, delete: false, interval: 2, once: false, tags, metadata, collection, hidden, remote }
+    pub fn of_upload(paths: Vec<String>, labels: Labels, remote: Remote) -> Self {
+        Self { paths, delete: false, interval: 2, once: false, labels, remote }
     }
 }
 
@@ -67,11 +53,7 @@ pub(super) async fn run(args: Args) -> Result {
         return Err(Failure::new(format!("{path}: no such file or directory")).into());
     }
     let client = args.remote.client()?;
-    let fields = UploadFields {
-        tags: args.tags.clone(),
-        metadata: args.metadata.clone().unwrap_or_default(),
-        collection: args.collection.clone(),
-    };
+    let fields = args.labels.fields();
     let job = Job { client: client.clone(), fields, wait: true, replace: true, jobs: 4, quiet: false };
     let roots = args.paths.iter().map(PathBuf::from).filter(|path| path.is_dir()).collect();
     let mut watch = Watch { args, client, job, roots, seen: Seen::default(), away: BTreeSet::new() };
@@ -104,7 +86,7 @@ struct Watch {
 impl Watch {
     /// Sends what changed and deletes what went; whether all of it succeeded.
     async fn look(&mut self, first: bool) -> anyhow::Result<bool> {
-        let found = files(&self.args.paths, self.args.hidden);
+        let found = files(&self.args.paths, self.args.labels.hidden);
         let mut all_well = found.unreadable.is_empty();
         for (path, reason) in found.unreadable.iter().filter(|_| first) {
             eprintln!("failed   {}: {reason}", shown(path));
@@ -201,7 +183,7 @@ impl Watch {
 
     /// All documents of the collection.
     fn all(&self) -> DocumentFilter {
-        let collection = self.args.collection.clone().or_else(|| Some("default".into()));
+        let collection = self.args.labels.collection.clone().or_else(|| Some("default".into()));
         DocumentFilter { collection, ..Default::default() }
     }
 }

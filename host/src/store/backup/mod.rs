@@ -23,7 +23,7 @@ pub use restore::{Restored, restore};
 pub use shelf::{Backup, backups};
 pub use verify::{Verified, verify};
 
-use super::blobs::{self, Files, private_dir};
+use super::blobs::{self, Files, check_room, private_dir};
 use super::error::at;
 use super::open::FORMAT;
 use super::records::{EmbedderRecord, unpack};
@@ -123,7 +123,7 @@ impl Store {
         make_private(&path)?;
         self.engine().snapshot(|txn, is_sound| {
             copy_all(txn, &copy, &mut |bytes| {
-                check_room(partial.path())?;
+                check_room(partial.path(), RESERVE_BYTES)?;
                 if !is_sound() {
                     return Err(Error::Database("an I/O error interrupted the backup: try again".into()));
                 }
@@ -144,11 +144,6 @@ impl Store {
 
 /// Bytes of the page cache of databases that are read or written once.
 const CACHE_BYTES: usize = 16 << 20;
-
-fn check_room(dir: &Path) -> Result<()> {
-    let stat = rustix::fs::statvfs(dir).map_err(|error| at(dir)(error.into()))?;
-    if stat.f_bavail.saturating_mul(stat.f_frsize) < RESERVE_BYTES { Err(Error::Full) } else { Ok(()) }
-}
 
 /// What the copy holds.
 struct Snapshot {
@@ -172,7 +167,7 @@ impl Snapshot {
             blobs.count += 1;
             blobs.bytes += size;
             if blobs.count % LINKS == 0 {
-                check_room(&links.to)?;
+                check_room(&links.to, RESERVE_BYTES)?;
                 go_on(progress, BackupStep::Files(blobs.count, all))?;
             }
         }
