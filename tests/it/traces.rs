@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -114,13 +114,23 @@ async fn a_question_is_one_trace_from_the_request_to_the_plugin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_not_there_keeps_nobody_waiting() {
-    let config = "log: {level: error, traces: \"http://127.0.0.1:1\"}";
-    let daemon = TestDaemon::start_with(config);
-    daemon.get("/api/v1/documents").await.ok();
+async fn a_collector_that_is_not_there_keeps_nobody_waiting_and_is_told_once() {
+    let data = data_dir();
+    let logs = data.path().join("logs");
+    let config =
+        format!("log: {{level: warn, dir: {:?}, traces: \"http://127.0.0.1:1\"}}", logs.to_str().unwrap());
+    let daemon = TestDaemon::start_on_with(data, &config);
     let begun = Instant::now();
-    daemon.end();
+    while lines(&logs, "spans can't be sent").is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "nobody was told");
+        daemon.get("/api/v1/documents").await.ok();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let begun = Instant::now();
+    let data = daemon.end();
     assert!(begun.elapsed() < PATIENCE);
+    // The last spans are lost like the others.
+    assert_eq!(lines(&data.path().join("logs"), "spans can't be sent").len(), 1);
 }
 
 /// The lines of today's log with this word.
