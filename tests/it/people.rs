@@ -276,7 +276,7 @@ async fn a_deleted_user_leaves_nothing() {
     );
     let refused = smartrag(daemon.data(), &["users", "delete", "ann"]);
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(refused.status.code() == Some(1) && said.contains("add --purge to delete"), "{said}");
+    assert!(refused.status.code() == Some(1) && said.contains("hint: --purge deletes these"), "{said}");
     let gone = call(&daemon, &root, "DELETE", "/admin/users/ann?purge=true", &Value::Null).await.ok();
     assert_eq!((&gone["documents"], &gone["keys"], &gone["sessions"]), (&json!(2), &json!(1), &json!(1)));
     get(&daemon, &ann, "/documents").await.problem(401, "unauthenticated");

@@ -122,8 +122,7 @@ pub(super) async fn delete(
 fn has_data(user: &User) -> ApiError {
     let User { id, documents, collections, sessions, .. } = user;
     let detail = format!(
-        "{id} has {documents} documents in {collections} collections, and {sessions} sessions: add purge=true to delete \
-         these, too, or revoke the keys alone"
+        "{id} has {documents} documents in {collections} collections, and {sessions} sessions, which only `purge` deletes"
     );
     ApiError::new(StatusCode::CONFLICT, "conflict", detail)
 }

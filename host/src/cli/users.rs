@@ -125,10 +125,12 @@ fn delete(args: DeleteArgs) -> Result {
     Ok(Outcome::Done)
 }
 
-/// The daemon names the parameter of its API.
 fn told(error: client::Error) -> anyhow::Error {
     match error.code() {
-        Some("conflict") => Failure::new(error.to_string().replace("purge=true", "--purge")).into(),
+        Some("conflict") => {
+            let hint = "--purge deletes these, too; `smartrag keys revoke` takes the keys alone";
+            Failure::new(error.to_string()).hint(hint).into()
+        }
         _ => error.into(),
     }
 }
