@@ -475,6 +475,41 @@ async fn the_api_describes_itself() {
 }
 
 #[tokio::test]
+async fn a_list_goes_on_where_the_last_one_of_a_page_went() {
+    let daemon = TestDaemon::start();
+    for name in ["a", "b", "c", "d"] {
+        daemon.post("/api/v1/collections", &json!({"name": name})).await.ok();
+        daemon.post("/api/v1/sessions", &json!({"session_id": name})).await.ok();
+    }
+    for (list, id, rest) in [("collections", "name", ["c", "d"]), ("sessions", "session_id", ["b", "a"])] {
+        let url = format!("/api/v1/{list}?limit=2");
+        let page = daemon.get(&url).await.ok();
+        let last = page["items"][1][id].as_str().unwrap();
+        assert_eq!(daemon.delete(&format!("/api/v1/{list}/{last}")).await.status / 100, 2);
+        let next = daemon.get(&format!("{url}&cursor={}", page["next_cursor"].as_str().unwrap())).await.ok();
+        let names: Vec<_> = next["items"].as_array().unwrap().iter().map(|item| &item[id]).collect();
+        assert_eq!(names, rest, "{list}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_a_client_adds_hides_no_collection() {
+    let daemon = TestDaemon::start();
+    for (collection, text) in [("a", "The house is green."), ("a:latest", "The house is purple.")] {
+        let body = json!({"filename": "house.md", "text": text, "collection": collection});
+        daemon.post("/api/v1/documents?wait=true", &body).await.ok();
+    }
+    for (model, collection) in
+        [("smartrag/a", "a"), ("smartrag/a:latest", "a:latest"), ("smartrag/a:latest:latest", "a:latest")]
+    {
+        let question = json!([{"role": "user", "content": "Which colour has the house?"}]);
+        let body = json!({"model": model, "messages": question});
+        let answer = daemon.post("/v1/chat/completions", &body).await.ok();
+        assert_eq!(answer["citations"][0]["collection"], collection, "{model}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn conversations_are_kept_listed_changed_exported_and_deleted() {
     let daemon = TestDaemon::start();
     daemon.add("pond.md", "# Pond\n\nThe heron stands in the pond and waits for a fish.").await;

@@ -285,7 +285,10 @@ async fn a_missing_original_is_named_by_whoever_needs_it_until_it_is_uploaded_ag
     fs::remove_file(&original).unwrap();
 
     let problem = daemon.get(&format!("/api/v1/documents/{id}/content")).await.problem(500, "internal");
-    assert!(problem["detail"].as_str().unwrap().contains("is missing: upload it again"), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("is missing or cut off: upload it again"),
+        "{problem}"
+    );
 
     let data = daemon.end();
     let told = doctor(&["--offline"], data.path());

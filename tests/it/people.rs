@@ -293,6 +293,37 @@ async fn a_deleted_user_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn conversations_alone_keep_a_user_from_being_deleted_in_passing() {
+    let (daemon, [root, ann]) = TestDaemon::start_with_keys([("root", "admin"), ("ann", "user")], "");
+    call(&daemon, &ann, "POST", "/conversations", &json!({"title": "Important"})).await.ok();
+    let refused =
+        call(&daemon, &root, "DELETE", "/admin/users/ann", &Value::Null).await.problem(409, "conflict");
+    assert!(refused["detail"].as_str().unwrap().contains("1 conversations"), "{refused}");
+    let gone = call(&daemon, &root, "DELETE", "/admin/users/ann?purge=true", &Value::Null).await.ok();
+    assert_eq!(gone["conversations"], 1);
+}
+
+#[test]
+fn without_a_daemon_nothing_is_made_by_a_look_and_users_without_documents_can_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("new");
+    for look in
+        [&["keys", "list"][..], &["users", "list"], &["users", "delete", "ann"], &["keys", "revoke", "x"]]
+    {
+        let looked = smartrag(&data, look);
+        let said = String::from_utf8_lossy(&looked.stderr).into_owned();
+        assert!(!looked.status.success() && said.contains("there are no data in"), "{look:?}: {said}");
+        assert!(!data.exists(), "{look:?}");
+    }
+    assert!(smartrag(&data, &["users", "create", "ann"]).status.success());
+    let gone = printed(&smartrag(&data, &["users", "delete", "ann", "--json"]));
+    assert_eq!((&gone["user_id"], &gone["documents"]), (&json!("ann"), &json!(0)));
+    let unknown = smartrag(&data, &["users", "delete", "ann"]);
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(!unknown.status.success() && said.contains("there is no user"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn collections_are_shared_by_grants() {
     let users = [("ann", "user"), ("bob", "user"), ("eve", "reader")];
     let (daemon, [ann, bob, eve]) = TestDaemon::start_with_keys(users, "");

@@ -53,6 +53,8 @@ struct Turn {
     conversation: Option<Conversation>,
     /// Whether it begins with this turn.
     is_new: bool,
+    /// Of the caller.
+    since: Instant,
     question: Message,
     begin: Begin,
     truncated: bool,
@@ -134,6 +136,7 @@ impl Core {
             },
             conversation,
             is_new: matches!(question.thread, Thread::New),
+            since: caller.since,
             truncated: started.truncated,
         };
         note.found(&turn.begin.sources);
@@ -282,7 +285,7 @@ impl Core {
             let messages = [turn.question, answer];
             // One that was deleted meanwhile stays deleted.
             match turn.is_new {
-                true => self.store.begin_conversation(&conversation, &messages)?,
+                true => self.store.begin_conversation(&conversation, &messages, turn.since)?,
                 false => self.store.append_messages(&conversation.user, conversation.id, &messages)?,
             }
         }

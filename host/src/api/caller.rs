@@ -44,7 +44,8 @@ pub(super) struct Who {
 
 impl Who {
     fn new(principal: &Principal, user: UserId, session: Option<SessionId>) -> Self {
-        Self { caller: Caller { user, role: principal.role.unwrap_or(UserRole::Reader) }, session }
+        let role = principal.role.unwrap_or(UserRole::Reader);
+        Self { caller: Caller { user, role, since: principal.since }, session }
     }
 
     /// The owner of everything that this request may see.
@@ -96,7 +97,7 @@ fn create_implicit(store: &Store, principal: &Principal, id: SessionId, now: Tim
         created_at: now,
         last_active: now,
     };
-    match store.create_session(&session) {
+    match store.create_session(&session, principal.since) {
         Ok(()) => Ok(Who::new(principal, session.user, Some(id))),
         // another request with the same new id was faster
         Err(store::Error::Conflict(_)) => match store.session(&id)? {

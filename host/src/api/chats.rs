@@ -85,9 +85,15 @@ fn checked(chat: Chat, chosen: Chosen, user: &UserId) -> Result<Question> {
     })
 }
 
-/// What a name stands for, among what there is. Blocks.
+/// What a name stands for, among what there is: as it is, else without the tag that some clients add. Blocks.
 fn choose(app: &App, user: &UserId, name: &str) -> Result<Chosen> {
-    let name = untagged(name);
+    match untagged(name) {
+        Some(plain) => choose_exactly(app, user, name).or_else(|_| choose_exactly(app, user, plain)),
+        None => choose_exactly(app, user, name),
+    }
+}
+
+fn choose_exactly(app: &App, user: &UserId, name: &str) -> Result<Chosen> {
     let collection = match name.split_once('/') {
         None if name == OURS => return Ok(Chosen::Collection(CollectionName::default().to_string())),
         Some((OURS, collection)) => collection,
@@ -109,8 +115,8 @@ fn choose(app: &App, user: &UserId, name: &str) -> Result<Chosen> {
 }
 
 /// `smartrag:latest` is what some clients make of `smartrag`.
-fn untagged(name: &str) -> &str {
-    name.strip_suffix(":latest").unwrap_or(name)
+fn untagged(name: &str) -> Option<&str> {
+    name.strip_suffix(":latest")
 }
 
 /// Every model that the caller may name: collections first.
@@ -123,7 +129,8 @@ pub(super) async fn models(app: &Arc<App>, principal: &Principal) -> Result<Vec<
 /// The model of this name.
 pub(super) async fn model(app: &Arc<App>, principal: &Principal, name: &str) -> Result<Model> {
     let models = models(app, principal).await?;
-    models.into_iter().find(|model| model.id == untagged(name)).ok_or_else(|| unknown_model(name))
+    let named = |wanted: &str| models.iter().find(|model| model.id == wanted).cloned();
+    named(name).or_else(|| named(untagged(name)?)).ok_or_else(|| unknown_model(name))
 }
 
 fn all(app: &App, user: &UserId) -> Result<Vec<Model>> {

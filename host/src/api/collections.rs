@@ -104,15 +104,18 @@ pub(super) async fn list(
 ) -> Result<Answer<wire::List<wire::CollectionRecord>>> {
     let limit = cursor::limit(params.limit)?;
     let after = params.cursor.map(|text| cursor::decode("collections", &text)).transpose()?;
+    let after = after.map(|name| Named::parse(Some(&name), "")).transpose().map_err(|_| cursor::invalid())?;
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     blocking(move || {
         let mut all: Vec<_> = app.store.readable(who.user())?;
+        // The one of the cursor may be gone.
+        let after = after.map(|named| order(&named.key(who.user()), who.user()));
+        all.retain(|(collection, _)| {
+            after.as_ref().is_none_or(|after| order(&collection.key, who.user()) > *after)
+        });
         all.sort_by_key(|(collection, _)| order(&collection.key, who.user()));
-        let behind = all.into_iter().map(|(collection, access)| record(collection, access, who.user()));
-        let mut page: Vec<_> = match &after {
-            Some(after) => behind.skip_while(|item| item.name != *after).skip(1).take(limit + 1).collect(),
-            None => behind.take(limit + 1).collect(),
-        };
+        let items = all.into_iter().map(|(collection, access)| record(collection, access, who.user()));
+        let mut page: Vec<_> = items.take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);
         let position = |item: &wire::CollectionRecord| item.name.clone();
@@ -153,7 +156,7 @@ pub(super) async fn create(
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Create).await?;
     let key = CollectionKey { owner: who.caller.user, name };
     let created = blocking(move || {
-        let collection = app.store.create_collection(&key)?;
+        let collection = app.store.create_collection(&key, principal.since)?;
         Ok::<_, ApiError>(record(collection, Access::Write, &key.owner))
     });
     Ok((StatusCode::CREATED, Answer(created.await?)))

@@ -102,7 +102,7 @@ pub(super) async fn create(
         updated_at: now,
     };
     let stored = conversation.clone();
-    blocking(move || app.store.put_conversation(&stored)).await?;
+    blocking(move || app.store.begin_conversation(&stored, &[], principal.since)).await?;
     let place = format!("{PREFIX}/conversations/{}", conversation.id);
     let location: [(HeaderName, String); 1] = [(header::LOCATION, place)];
     Ok((StatusCode::CREATED, location, Answer(wire::Conversation::from(conversation))))
@@ -174,7 +174,7 @@ pub(super) async fn change(
                     conversation.title = changed.map(title).transpose()?;
                 }
                 conversation.metadata = body.metadata.unwrap_or(conversation.metadata);
-                app.store.put_conversation(&conversation)?;
+                app.store.update_conversation(&conversation)?;
                 Ok::<_, ApiError>(conversation)
             },
         )

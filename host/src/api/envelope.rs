@@ -17,7 +17,7 @@ use super::{health, mcp, ollama, openai};
 use crate::telemetry::{continue_trace, metrics};
 use crate::wire::Problem;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const PROBLEM_TYPE: &str = "application/problem+json";
 /// A client's own request id is kept up to this length.

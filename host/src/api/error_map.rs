@@ -28,9 +28,14 @@ impl From<store::Error> for ApiError {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 Self { source: Some(sentence.clone()), ..Self::new(status, "internal", sentence) }
             }
+            Error::Corrupt(_) => {
+                let said = "the database is damaged: `smartrag doctor` and the log say more, and \
+                            `smartrag restore latest --replace` brings the last backup back";
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Self { source: Some(sentence), ..Self::new(status, "internal", said) }
+            }
             Error::Locked(_)
             | Error::Io { .. }
-            | Error::Corrupt(_)
             | Error::Format { .. }
             | Error::Changed(_)
             | Error::BadBackup(..)

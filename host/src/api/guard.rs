@@ -2,14 +2,20 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowHeaders, CorsLayer};
 
+use super::envelope::REQUEST_ID;
 use super::error::{ApiError, Result};
 use crate::config::ApiConfig;
+
+/// How long a browser need not ask again.
+const PREFLIGHT: Duration = Duration::from_secs(3600);
 
 /// Who may be named as host and as origin.
 #[derive(Debug)]
@@ -32,6 +38,23 @@ impl Guard {
             }
         }
         Self { hosts, origins: lower(&config.allowed_origins) }
+    }
+
+    /// What browsers want to hear before pages of the allowed origins may call and read; `None` without any.
+    pub fn cors(&self) -> Option<CorsLayer> {
+        let origins: Vec<HeaderValue> =
+            self.origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+        let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let told =
+            [header::ETAG, header::LOCATION, header::RETRY_AFTER, header::CONTENT_DISPOSITION, REQUEST_ID];
+        (!origins.is_empty()).then(|| {
+            CorsLayer::new()
+                .allow_origin(origins)
+                .allow_methods(methods)
+                .allow_headers(AllowHeaders::mirror_request())
+                .expose_headers(told)
+                .max_age(PREFLIGHT)
+        })
     }
 
     /// Whether a request with these headers may pass.

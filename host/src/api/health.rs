@@ -111,10 +111,9 @@ fn look(app: &App) -> Health {
     }
 }
 
-/// Without database or room nothing works; everything else costs something, not all.
+/// Without the database nothing can be answered; everything else costs something, not all.
 fn overall(components: &Components) -> HealthStatus {
-    let vital = [&components.database, &components.disk_space];
-    if vital.iter().any(|part| part.status == HealthStatus::Unhealthy) {
+    if components.database.status == HealthStatus::Unhealthy {
         return HealthStatus::Unhealthy;
     }
     let worst = components.all().into_iter().map(|part| part.status).max();

@@ -192,10 +192,17 @@ fn routes(native: Router<Arc<App>>, mode: AuthMode) -> Router<Arc<App>> {
 
 /// What is common to all requests, innermost first.
 fn layers(router: Router, guard_list: Guard, door: Door) -> Router {
-    router
+    let cors = guard_list.cors();
+    let router = router
         // bodies have limits of their own: see `extract` and `documents::upload`
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Limits::new(), in_flight))
+        .layer(from_fn_with_state(Limits::new(), in_flight));
+    let router = match cors {
+        // A browser asks without a key what it may send.
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router
         .layer(from_fn_with_state(Arc::new(guard_list), guard))
         .layer(from_fn_with_state(door, envelope))
         .layer(from_fn(leftovers))
@@ -247,6 +254,24 @@ mod tests {
             let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(response.status(), status, "{host} {origin:?} {path}");
             assert!(response.headers().contains_key("x-request-id"));
+        }
+        // What a browser asks before a page may call.
+        for (origin, status) in
+            [("https://notes.example", StatusCode::OK), ("https://evil.example", StatusCode::FORBIDDEN)]
+        {
+            let request = Request::builder().method("OPTIONS").uri("/").header("host", "localhost");
+            let request = request.header("origin", origin).header("access-control-request-method", "POST");
+            let request = request.header("access-control-request-headers", "content-type, authorization");
+            let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let told =
+                |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let allowed = (status == StatusCode::OK).then(|| origin.to_owned());
+            assert_eq!((response.status(), told("access-control-allow-origin")), (status, allowed));
+            let headers = told("access-control-allow-headers");
+            assert_eq!(
+                headers.is_some_and(|names| names.contains("authorization")),
+                status == StatusCode::OK
+            );
         }
     }
 }

@@ -17,7 +17,7 @@ use super::extract::{Json, NamePath, Query};
 use super::router::PREFIX;
 use crate::app::App;
 use crate::store::{DocumentQuery, Store};
-use crate::types::{Session, SessionId};
+use crate::types::{Session, SessionId, TimestampMs};
 use crate::wire;
 
 const CONTEXT_LIMIT_DEFAULT: u32 = 10;
@@ -46,7 +46,7 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse> {
     let session = new_session(&principal, body)?;
     let stored = session.clone();
-    blocking(move || app.store.create_session(&stored)).await?;
+    blocking(move || app.store.create_session(&stored, principal.since)).await?;
     let location: [(HeaderName, String); 1] = [(header::LOCATION, location(&session.id))];
     Ok((StatusCode::CREATED, location, axum::Json(wire::Session::from(session))))
 }
@@ -97,11 +97,21 @@ pub(super) async fn list(
 ) -> Result<axum::Json<wire::List<wire::Session>>> {
     let limit = cursor::limit(params.limit)?;
     let after = params.cursor.map(|text| cursor::decode("sessions", &text)).transpose()?;
-    let after = after.map(SessionId::new).transpose().map_err(|_| cursor::invalid())?;
+    let after = after.map(|text| place(&text).ok_or_else(cursor::invalid)).transpose()?;
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
-    let slice = blocking(move || app.store.sessions(who.user(), after.as_ref(), limit)).await?;
-    let position = |session: &Session| session.id.to_string();
+    let slice = blocking(move || {
+        let after = after.as_ref().map(|(began, id)| (*began, id));
+        app.store.sessions(who.user(), after, limit)
+    })
+    .await?;
+    let position = |session: &Session| format!("{} {}", session.created_at, session.id);
     Ok(axum::Json(cursor::page(slice.items, slice.more, "sessions", position, Into::into)))
+}
+
+/// Where a cursor stands: when its session began, and that one's id.
+fn place(text: &str) -> Option<(TimestampMs, SessionId)> {
+    let (began, id) = text.split_once(' ')?;
+    Some((began.parse().ok()?, SessionId::new(id).ok()?))
 }
 
 /// Show a session

@@ -92,7 +92,7 @@ fn find(app: &App, name: &str) -> Result<User> {
 
 /// Delete a user
 ///
-/// Its keys open nothing from then on. Where it has documents or sessions, only with `purge`: these go, too.
+/// Its keys open nothing from then on. Where it has documents, sessions or conversations, only with `purge`: these go, too.
 #[utoipa::path(delete, path = "/admin/users/{user_id}", tag = "operation", operation_id = "delete_user",
     params(("user_id" = inline(wire::texts::UserId), Path, description = "Its name"), UserDeleteParams),
     responses((status = 200, description = "What went", body = wire::UserDeleted),
@@ -104,7 +104,7 @@ pub(super) async fn delete(
 ) -> Result<Answer<wire::UserDeleted>> {
     blocking(move || {
         let user = find(&app, &name)?;
-        if !params.purge && user.sessions + user.documents + user.collections > 0 {
+        if !params.purge && user.sessions + user.conversations + user.documents + user.collections > 0 {
             return Err(has_data(&user));
         }
         let documents = app.delete_user(&user.id)?;
@@ -112,6 +112,7 @@ pub(super) async fn delete(
             user_id: user.id.to_string(),
             keys: user.keys,
             sessions: user.sessions,
+            conversations: user.conversations,
             collections: user.collections,
             documents,
         }))
@@ -120,9 +121,10 @@ pub(super) async fn delete(
 }
 
 fn has_data(user: &User) -> ApiError {
-    let User { id, documents, collections, sessions, .. } = user;
+    let User { id, documents, collections, sessions, conversations, .. } = user;
     let detail = format!(
-        "{id} has {documents} documents in {collections} collections, and {sessions} sessions, which only `purge` deletes"
+        "{id} has {documents} documents in {collections} collections, {sessions} sessions and {conversations} conversations, which \
+         only `purge` deletes"
     );
     ApiError::new(StatusCode::CONFLICT, "conflict", detail)
 }

@@ -148,6 +148,10 @@ fn verify(args: &Verify) -> Result {
     bar.end();
     let Verified { manifest, problems } = verified?;
     let ok = problems.is_empty();
+    if manifest.is_none() {
+        let said = format!("{} can't be read as a backup: {}", path.display(), problems.join("; "));
+        return Err(Failure::new(said).hint("`smartrag backup list` names those that are there").into());
+    }
     if args.json {
         output::json(&Report { path, ok, problems })?;
     } else if let (Some(manifest), true) = (manifest, ok) {

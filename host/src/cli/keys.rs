@@ -86,7 +86,7 @@ pub(super) fn run(command: Command) -> Result {
 
 fn create(args: CreateArgs) -> Result {
     let role = UserRole::from(args.role);
-    let made = match args.at.keeper()? {
+    let made = match args.at.new_keeper()? {
         Keeper::Daemon(client) => {
             let body = KeyCreate { user_id: args.name, role: role.as_str().into(), label: args.label };
             wait_for(async { Ok(client.create_key(&body).await?) })?

@@ -83,7 +83,15 @@ async fn serve(config: Config, options: Options, file: Option<PathBuf>) -> Resul
         None => None,
     };
     let socket = config::socket(&config);
-    let app = tokio::task::spawn_blocking(move || App::start(config, options)).await??;
+    let starting = tokio::task::spawn_blocking(move || App::start(config, options));
+    let app = tokio::select! {
+        app = starting => app??,
+        // What it was about to do is done by the next start, as after a crash.
+        () = stopped(stop.clone()) => {
+            tracing::info!("stopped before it was ready");
+            return Ok(Outcome::Done);
+        }
+    };
     let doors = Doors { native: listener, ollama, owner: owner_door(&socket) };
     if let Some(ollama) = &doors.ollama {
         tracing::info!("Ollama's API is at http://{}", ollama.local_addr()?);

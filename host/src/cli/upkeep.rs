@@ -133,12 +133,7 @@ impl Target {
             Found::Daemon(client) => return Ok(Via::Daemon(client)),
             Found::Directory(config) => config,
         };
-        if !exists(&config.data_dir.join("database/smartrag.redb"))? {
-            let said = format!("there are no data in {}", config.data_dir.display());
-            return Err(Failure::new(said)
-                .hint("name another directory with --data-dir, or a daemon with --url")
-                .into());
-        }
+        check_data(&config)?;
         let store = Store::open(&config.data_dir)?;
         let search = Search::open(&config::places(&config).indexes_dir)?;
         Ok(Via::Directory { store, search })
@@ -151,13 +146,18 @@ impl Target {
 }
 
 impl At {
-    /// As [`Target::find`], for what no index is needed for; a directory without data gets its database, so that there can
-    /// be keys before the first start.
+    /// As [`Target::find`], for what no index is needed for.
     pub fn keeper(&self) -> anyhow::Result<Keeper> {
-        match self.look(None)? {
-            Found::Daemon(client) => Ok(Keeper::Daemon(client)),
-            Found::Directory(config) => Ok(Keeper::Store(Store::open(&config.data_dir)?)),
+        let keeper = self.look(None)?;
+        if let Found::Directory(config) = &keeper {
+            check_data(config)?;
         }
+        keeper.open()
+    }
+
+    /// The same; a directory without data gets its database, so that there can be keys before the first start.
+    pub fn new_keeper(&self) -> anyhow::Result<Keeper> {
+        self.look(None)?.open()
     }
 
     fn look(&self, user: Option<&str>) -> anyhow::Result<Found> {
@@ -182,6 +182,25 @@ impl At {
         check_owner(&config.data_dir)?;
         Ok(Found::Directory(Box::new(config)))
     }
+}
+
+impl Found {
+    fn open(self) -> anyhow::Result<Keeper> {
+        match self {
+            Found::Daemon(client) => Ok(Keeper::Daemon(client)),
+            Found::Directory(config) => Ok(Keeper::Store(Store::open(&config.data_dir)?)),
+        }
+    }
+}
+
+/// Whoever only looks creates nothing.
+fn check_data(config: &Config) -> anyhow::Result<()> {
+    if exists(&config.data_dir.join("database/smartrag.redb"))? {
+        return Ok(());
+    }
+    let said = format!("there are no data in {}", config.data_dir.display());
+    let hint = "name another directory with --data-dir, or a daemon with --url";
+    Err(Failure::new(said).hint(hint).into())
 }
 
 /// The daemon that somebody named. clap does not read the variable: it would win over a flag that names another place.

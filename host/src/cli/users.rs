@@ -5,8 +5,9 @@ use super::output::{self, Table};
 use super::upkeep::{At, Keeper};
 use super::{Outcome, Result, wait_for};
 use crate::client;
-use crate::types::UserId;
-use crate::wire::{UserCreate, UserRecord};
+use crate::store::Store;
+use crate::types::{User, UserId};
+use crate::wire::{UserCreate, UserDeleted, UserRecord};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -72,18 +73,18 @@ fn list(args: ListArgs) -> Result {
         output::json(&users)?;
         return Ok(Outcome::Done);
     }
-    let mut table = Table::new(["USER", "KEYS", "SESSIONS", "COLLECTIONS", "DOCUMENTS"]);
+    let mut table = Table::new(["USER", "KEYS", "SESSIONS", "CONVERSATIONS", "COLLECTIONS", "DOCUMENTS"]);
     for user in users {
-        let counts = [user.keys, user.sessions, user.collections, user.documents];
-        let [keys, sessions, collections, documents] = counts.map(|count| count.to_string());
-        table.row([user.user_id, keys, sessions, collections, documents]);
+        let counts = [user.keys, user.sessions, user.conversations, user.collections, user.documents];
+        let [keys, sessions, conversations, collections, documents] = counts.map(|count| count.to_string());
+        table.row([user.user_id, keys, sessions, conversations, collections, documents]);
     }
     table.print()?;
     Ok(Outcome::Done)
 }
 
 fn create(args: CreateArgs) -> Result {
-    let user = match args.at.keeper()? {
+    let user = match args.at.new_keeper()? {
         Keeper::Daemon(client) => {
             let body = UserCreate { user_id: args.name };
             wait_for(async { Ok(client.create_user(&body).await?) })?
@@ -104,25 +105,51 @@ fn create(args: CreateArgs) -> Result {
 fn delete(args: DeleteArgs) -> Result {
     let client = match args.at.keeper()? {
         Keeper::Daemon(client) => client,
-        Keeper::Store(_) => {
-            let said = "a user's documents are deleted by the daemon, which keeps the indexes, and none runs";
-            return Err(Failure::new(said).hint("start it with `smartrag serve`, then try again").into());
-        }
+        Keeper::Store(store) => return delete_here(&store, &args),
     };
     if args.purge && !args.yes && !confirmed(&args.name)? {
         eprintln!("nothing was deleted");
         return Ok(Outcome::Failed);
     }
     let gone = wait_for(async { client.delete_user(&args.name, args.purge).await.map_err(told) })?;
-    if args.json {
-        output::json(&gone)?;
+    tell(&gone, args.json)
+}
+
+fn tell(gone: &UserDeleted, json: bool) -> Result {
+    if json {
+        output::json(gone)?;
     } else {
         eprintln!(
-            "deleted {}: {} keys, {} sessions, {} documents in {} collections",
-            gone.user_id, gone.keys, gone.sessions, gone.documents, gone.collections
+            "deleted {}: {} keys, {} sessions, {} conversations, {} documents in {} collections",
+            gone.user_id, gone.keys, gone.sessions, gone.conversations, gone.documents, gone.collections
         );
     }
     Ok(Outcome::Done)
+}
+
+/// Without a daemon: one who has no collections, since only the daemon keeps their indexes.
+fn delete_here(store: &Store, args: &DeleteArgs) -> Result {
+    let user = store.user(&UserId::new(args.name.clone())?)?;
+    let Some(user) = user else {
+        return Err(Failure::new(format!("there is no user {:?}", args.name)).into());
+    };
+    if user.collections > 0 {
+        let said = format!("{} has collections, whose indexes the daemon keeps, and none runs", user.id);
+        return Err(Failure::new(said).hint("start it with `smartrag serve`, then try again").into());
+    }
+    if !args.purge && user.sessions + user.conversations > 0 {
+        let User { id, sessions, conversations, .. } = &user;
+        let said = format!("{id} has {sessions} sessions and {conversations} conversations");
+        return Err(Failure::new(said).hint("--purge deletes these, too").into());
+    }
+    if args.purge && !args.yes && !confirmed(&args.name)? {
+        eprintln!("nothing was deleted");
+        return Ok(Outcome::Failed);
+    }
+    store.delete_user(&user.id)?;
+    let User { id, keys, sessions, conversations, .. } = user;
+    let gone = UserDeleted { user_id: id.to_string(), keys, sessions, conversations, ..Default::default() };
+    tell(&gone, args.json)
 }
 
 fn told(error: client::Error) -> anyhow::Error {

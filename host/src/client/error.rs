@@ -50,6 +50,10 @@ impl Error {
 /// The detail, and the parts of the request that it concerns.
 fn shown(problem: &Problem) -> String {
     let mut text = format!("{} ({})", problem.detail, problem.code);
+    // The log names it.
+    if problem.status >= 500 && !problem.request_id.is_empty() {
+        text.push_str(&format!("\n  request {}", problem.request_id));
+    }
     let is_news = |error: &&FieldError| !problem.detail.contains(&error.detail);
     for error in problem.errors.iter().filter(is_news) {
         text.push_str(&format!("\n  {}: {}", error.pointer, error.detail));

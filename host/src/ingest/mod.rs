@@ -58,8 +58,8 @@ pub struct Upload {
     pub blob: StagedBlob,
     pub tags: Vec<String>,
     pub metadata: JsonMap,
-    /// When its request began.
-    pub since: TimestampMs,
+    /// When its request was let in.
+    pub since: Instant,
 }
 
 /// What can go wrong outside of a single document.

@@ -2,7 +2,7 @@
 //! are files, on disk before the record that names them is.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::mem;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -272,7 +272,10 @@ impl Files {
     fn read(&self, hash: &ContentHash, size: u64) -> Result<BlobHandle> {
         let path = self.path(hash);
         let file = File::open(&path).map_err(at(&path))?;
-        Ok(BlobHandle::File(Arc::new(file), size))
+        match file.metadata().map_err(at(&path))?.len() == size {
+            true => Ok(BlobHandle::File(Arc::new(file), size)),
+            false => Err(at(&path)(io::ErrorKind::UnexpectedEof.into())),
+        }
     }
 
     /// Removes what an interrupted upload or deletion left: `known` tells whether a record names the hash.
@@ -417,7 +420,9 @@ pub(super) fn read(
     };
     if is_file(size) {
         return files.read(hash, size).map_err(|error| match error {
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Error::Io { source, .. }
+                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) =>
+            {
                 Error::MissingOriginals(vec![document])
             }
             error => error,

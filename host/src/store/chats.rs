@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use redb::{ReadableTable, WriteTransaction};
 
 use super::records::{ConversationRecord, MessageRecord, pack, unpack};
@@ -111,18 +113,24 @@ fn append(txn: &WriteTransaction, owner: &UserId, id: u128, messages: &[Message]
 }
 
 impl Store {
-    /// Stores or replaces a conversation; `NotFound` where its session or its id is another owner's.
-    pub fn put_conversation(&self, conversation: &Conversation) -> Result<()> {
-        self.engine().write(|txn| replace(txn, conversation))
+    /// Replaces a conversation; `NotFound` where the owner has none such, or where its session is another's.
+    pub fn update_conversation(&self, conversation: &Conversation) -> Result<()> {
+        self.engine().write(|txn| {
+            find_owned(txn, &conversation.user, conversation.id.0.as_u128())?.ok_or(Error::NotFound)?;
+            replace(txn, conversation)
+        })
     }
 
-    /// Stores a new conversation with its first messages in one durable commit; errors as for both alone, and `NotFound`
-    /// where its user was deleted after it was begun.
-    pub fn begin_conversation(&self, conversation: &Conversation, messages: &[Message]) -> Result<()> {
+    /// Stores a new conversation with its first messages in one durable commit. `NotFound` where its session or its id is
+    /// another owner's, or where its user was deleted since its request was let in.
+    pub fn begin_conversation(
+        &self,
+        conversation: &Conversation,
+        messages: &[Message],
+        since: Instant,
+    ) -> Result<()> {
         self.engine().write(|txn| {
-            if self.is_gone_since(&conversation.user, conversation.created_at) {
-                return Err(Error::NotFound);
-            }
+            self.check_not_gone(&conversation.user, since)?;
             replace(txn, conversation)?;
             append(txn, &conversation.user, conversation.id.0.as_u128(), messages)
         })

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::records::{CollectionRecord, collection_key, pack, unpack};
@@ -65,9 +67,10 @@ pub(super) fn list(txn: &ReadTransaction, owner: Option<&UserId>) -> Result<Vec<
 }
 
 impl Store {
-    /// Creates a collection; `Conflict` if its owner has one of this name.
-    pub fn create_collection(&self, key: &CollectionKey) -> Result<Collection> {
+    /// Creates a collection; `Conflict` if its owner has one of this name, `NotFound` where he was deleted since.
+    pub fn create_collection(&self, key: &CollectionKey, since: Instant) -> Result<Collection> {
         let record = self.engine().write(|txn| {
+            self.check_not_gone(&key.owner, since)?;
             if record(txn, key)?.is_some() {
                 let name = key.name.as_str();
                 return Err(Error::Conflict(format!("there is a collection {name:?} already")));

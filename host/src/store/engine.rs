@@ -101,7 +101,7 @@ impl Engine {
         let slot = self.database.read();
         let database = slot.as_ref().ok_or_else(closed)?;
         let is_sound = || !self.suspect.load(Ordering::Acquire);
-        guarded(|| work(&database.begin_read()?, &is_sound))
+        self.heed(guarded(|| work(&database.begin_read()?, &is_sound)))
     }
 
     /// All of `work` or, if it fails, nothing. On return it is on disk. Writers that come at the same time share an
@@ -207,7 +207,7 @@ impl Engine {
     /// of the exchange, writers wait. After an error or a crash at any point it is the old one or the new one, whole.
     pub(super) fn renew(&self, copy: impl FnOnce(&ReadTransaction, &Database) -> Result<()>) -> Result<()> {
         let _turn = self.turn.lock();
-        let copied = guarded(|| self.copy(copy));
+        let copied = self.heed(guarded(|| self.copy(copy)));
         let result = copied.and_then(|()| self.exchange());
         // After the exchange there is nothing left to remove.
         result.and(self.home.discard())

@@ -44,9 +44,9 @@ fn missing(documents: &[DocumentId]) -> String {
     let named: Vec<String> = documents.iter().take(NAMED_MAX).map(ToString::to_string).collect();
     let named = named.join(", ");
     match documents.len() {
-        1 => format!("of document {named} is missing"),
-        count @ ..=NAMED_MAX => format!("of {count} documents is missing ({named})"),
-        count => format!("of {count} documents is missing ({named}, …)"),
+        1 => format!("of document {named} is missing or cut off"),
+        count @ ..=NAMED_MAX => format!("of {count} documents is missing or cut off ({named})"),
+        count => format!("of {count} documents is missing or cut off ({named}, …)"),
     }
 }
 

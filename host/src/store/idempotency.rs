@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use redb::WriteTransaction;
 
 use super::records::{IdempotencyRecord, pack, unpack};
@@ -30,6 +32,19 @@ fn forget_old(txn: &WriteTransaction, now: TimestampMs) -> Result<()> {
     Ok(())
 }
 
+/// Forgets all keys of an owner.
+pub(super) fn remove_of_user(txn: &WriteTransaction, owner: &UserId) -> Result<()> {
+    let mut keys = txn.open_table(IDEMPOTENCY)?;
+    let mut by_time = txn.open_table(IDEMPOTENCY_BY_TIME)?;
+    let rows = keys.extract_from_if((owner.as_str(), "").., |(name, _), _| name == owner.as_str())?;
+    for row in rows {
+        let (key, record) = row?;
+        let record: IdempotencyRecord = unpack(record.value())?;
+        by_time.remove((record.at, owner.as_str(), key.value().1))?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// What an idempotency key of this owner stands for.
     pub fn idempotency(&self, owner: &UserId, key: &str) -> Result<Option<Answered>> {
@@ -43,17 +58,19 @@ impl Store {
         })
     }
 
-    /// Remembers a key for 24 hours.
+    /// Remembers a key for 24 hours; `NotFound` where its user was deleted since.
     pub fn set_idempotency(
         &self,
         owner: &UserId,
         key: &str,
         answered: Answered,
         now: TimestampMs,
+        since: Instant,
     ) -> Result<()> {
         let (documents, duplicates) = answered.documents.into_iter().map(|(id, was)| (id.0, was)).unzip();
         let record = IdempotencyRecord { fingerprint: answered.fingerprint, documents, duplicates, at: now };
         self.engine().write(|txn| {
+            self.check_not_gone(owner, since)?;
             forget_old(txn, now)?;
             let packed = pack(&record)?;
             let mut keys = txn.open_table(IDEMPOTENCY)?;

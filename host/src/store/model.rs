@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use super::StagedBlob;
 use crate::types::*;
 
@@ -39,8 +41,8 @@ pub struct NewDocument {
     pub tags: Vec<String>,
     pub metadata: JsonMap,
     pub upload_time: TimestampMs,
-    /// When its request began: for a user who was deleted since, nothing is taken in.
-    pub since: TimestampMs,
+    /// When its request was let in: for a user who was deleted since, nothing is taken in.
+    pub since: Instant,
 }
 
 /// What became of a [`NewDocument`].

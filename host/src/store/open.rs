@@ -3,6 +3,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 use redb::ReadableTable;
@@ -42,7 +43,8 @@ struct Inner {
     /// Where the begun jobs stand. A leaf among the locks: it is taken inside of transactions.
     stages: Mutex<HashMap<DocumentId, Stage>>,
     /// When users were deleted: what they began before is not kept. A leaf among the locks as well.
-    farewells: Mutex<HashMap<UserId, TimestampMs>>,
+    /// `None` while one is being deleted.
+    farewells: Mutex<HashMap<UserId, Option<Instant>>>,
     path: PathBuf,
     _lock: File,
 }
@@ -177,14 +179,24 @@ impl Store {
         self.0.stages.lock().remove(&id);
     }
 
-    /// What this user began up to now is not kept any more.
-    pub(super) fn bid_farewell(&self, user: &UserId) {
-        self.0.farewells.lock().insert(user.clone(), jiff::Timestamp::now().as_millisecond());
+    /// From now on nothing is kept for this user.
+    pub(super) fn begin_farewell(&self, user: &UserId) {
+        self.0.farewells.lock().insert(user.clone(), None);
     }
 
-    /// Whether a user was deleted since then.
-    pub(super) fn is_gone_since(&self, user: &UserId, begun: TimestampMs) -> bool {
-        self.0.farewells.lock().get(user).is_some_and(|gone| begun <= *gone)
+    /// What was let in up to now is not kept any more.
+    pub(super) fn end_farewell(&self, user: &UserId) {
+        self.0.farewells.lock().insert(user.clone(), Some(Instant::now()));
+    }
+
+    /// Whether a user was deleted since then. Within the transaction that keeps something for him.
+    pub(super) fn is_gone_since(&self, user: &UserId, since: Instant) -> bool {
+        self.0.farewells.lock().get(user).is_some_and(|gone| gone.is_none_or(|gone| since <= gone))
+    }
+
+    /// The same as `NotFound`.
+    pub(super) fn check_not_gone(&self, user: &UserId, since: Instant) -> Result<()> {
+        if self.is_gone_since(user, since) { Err(Error::NotFound) } else { Ok(()) }
     }
 
     /// Waits until nobody copies the database.

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use redb::{ReadableTable, WriteTransaction};
 
 use super::records::{SessionRecord, pack, unpack};
@@ -31,10 +33,11 @@ fn session_id(text: &str) -> Result<SessionId> {
 }
 
 impl Store {
-    /// Stores a session; `Conflict` if the id is taken.
-    pub fn create_session(&self, session: &Session) -> Result<()> {
+    /// Stores a session; `Conflict` if the id is taken, `NotFound` where its user was deleted since.
+    pub fn create_session(&self, session: &Session, since: Instant) -> Result<()> {
         let id = session.id.as_str();
         self.engine().write(|txn| {
+            self.check_not_gone(&session.user, since)?;
             if find(txn, id)?.is_some() {
                 return Err(Error::Conflict(format!("the session id {id:?} is taken: choose another")));
             }
@@ -51,21 +54,15 @@ impl Store {
         record.map(|record| record.session(id.clone())).transpose()
     }
 
-    /// Sessions of an owner, newest first, behind `after`; `NotFound` where he has no session `after`.
+    /// Sessions of an owner, newest first, behind one that began at that time, which may be gone.
     pub fn sessions(
         &self,
         owner: &UserId,
-        after: Option<&SessionId>,
+        after: Option<(TimestampMs, &SessionId)>,
         limit: usize,
     ) -> Result<Slice<Session>> {
         self.engine().read(|txn| {
-            let last = match after {
-                Some(after) => {
-                    let record = find_owned(txn, owner, after)?.ok_or(Error::NotFound)?;
-                    (record.created_at, after.as_str())
-                }
-                None => (i64::MAX, ""),
-            };
+            let last = after.map_or((i64::MAX, ""), |(began, id)| (began, id.as_str()));
             let table = txn.open_table(SESSIONS_BY_OWNER)?;
             let owner = owner.as_str();
             let rows = table.range((owner, i64::MIN, "")..(owner, last.0, last.1))?.rev();

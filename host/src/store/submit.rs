@@ -98,9 +98,7 @@ impl Store {
     }
 
     fn take_in(&self, txn: &WriteTransaction, new: NewDocument, queue: &mut Queue) -> Result<Submitted> {
-        if self.is_gone_since(&new.collection.owner, new.since) {
-            return Err(Error::NotFound);
-        }
+        self.check_not_gone(&new.collection.owner, new.since)?;
         let collection = collections::ensure(txn, &new.collection)?;
         let hash = new.blob.hash();
         if let Some(id) = same_bytes(txn, collection, &hash)? {

@@ -1,5 +1,7 @@
 //! What was asked, and how the machine was: a log and samples, both with an end. Nobody waits for their fsync.
 
+use std::time::Instant;
+
 use super::records::{QueryRecord, StoredSample, pack, unpack};
 use super::tables::{QUERIES, QUERIES_BY_USER, SAMPLES};
 use super::{Error, Result, Slice, Store};
@@ -19,10 +21,11 @@ fn query_id(number: u128) -> QueryId {
 
 impl Store {
     /// Adds queries to the log, but for those of users that were deleted meanwhile.
-    pub fn log_queries(&self, queries: &[LoggedQuery]) -> Result<()> {
+    pub fn log_queries(&self, queries: &[(LoggedQuery, Instant)]) -> Result<()> {
         self.engine().write_soft(|txn| {
             let (mut table, mut by_user) = (txn.open_table(QUERIES)?, txn.open_table(QUERIES_BY_USER)?);
-            for query in queries.iter().filter(|query| !self.is_gone_since(&query.user, query.at)) {
+            for (query, _) in queries.iter().filter(|(query, since)| !self.is_gone_since(&query.user, *since))
+            {
                 let number = query.id.0.as_u128();
                 table.insert(number, pack(&QueryRecord::of(query))?.as_slice())?;
                 by_user.insert((query.user.as_str(), number), ())?;

@@ -1,12 +1,13 @@
 //! Users: those that were created, and those that exist through what they own.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::records::{CollectionRecord, UserRecord, pack, unpack, user};
 use super::tables::*;
-use super::{Error, Result, Slice, Store, chats, grants, keys};
+use super::{Error, Result, Slice, Store, chats, grants, idempotency, keys};
 use crate::types::*;
 
 /// Creates the user where he does not exist.
@@ -19,7 +20,7 @@ pub(super) fn ensure(txn: &WriteTransaction, user: &UserId, now: TimestampMs) ->
 }
 
 fn nobody(id: UserId) -> User {
-    User { id, created_at: None, keys: 0, sessions: 0, collections: 0, documents: 0 }
+    User { id, created_at: None, keys: 0, sessions: 0, conversations: 0, collections: 0, documents: 0 }
 }
 
 /// Everybody, by name.
@@ -43,6 +44,12 @@ fn all(txn: &ReadTransaction) -> Result<BTreeMap<String, User>> {
     for row in txn.open_table(SESSIONS_BY_OWNER)?.iter()? {
         with(row?.0.value().0, &|user| user.sessions += 1)?;
     }
+    for row in txn.open_table(CONVERSATIONS_BY_OWNER)?.iter()? {
+        with(row?.0.value().0, &|user| user.conversations += 1)?;
+    }
+    for name in askers(txn)? {
+        with(&name, &|_| ())?;
+    }
     for row in txn.open_table(COLLECTIONS)?.iter()? {
         let (key, value) = row?;
         let record: CollectionRecord = unpack(value.value())?;
@@ -52,6 +59,19 @@ fn all(txn: &ReadTransaction) -> Result<BTreeMap<String, User>> {
         })?;
     }
     Ok(users)
+}
+
+/// Whose queries are logged, without a look at each.
+fn askers(txn: &ReadTransaction) -> Result<Vec<String>> {
+    let table = txn.open_table(QUERIES_BY_USER)?;
+    let (mut found, mut last) = (Vec::new(), String::new());
+    loop {
+        // Behind all that this one can have.
+        let behind = (Bound::Excluded((last.as_str(), u128::MAX)), Bound::Unbounded);
+        let Some(row) = table.range::<(&str, u128)>(behind)?.next() else { return Ok(found) };
+        last = row?.0.value().0.to_owned();
+        found.push(last.clone());
+    }
 }
 
 impl Store {
@@ -83,13 +103,17 @@ impl Store {
     /// Whether there was such a user.
     pub fn delete_user(&self, id: &UserId) -> Result<bool> {
         let known = self.user(id)?.is_some();
-        self.bid_farewell(id);
-        self.engine().write(|txn| {
+        self.begin_farewell(id);
+        let removed = self.engine().write(|txn| {
             txn.open_table(USERS)?.remove(id.as_str())?;
             keys::remove_of_user(txn, id)?;
             grants::remove_of_user(txn, id)?;
+            idempotency::remove_of_user(txn, id)?;
             chats::delete_of_user(txn, id)
-        })?;
+        });
+        // Whoever showed a key until then was let in before.
+        self.end_farewell(id);
+        removed?;
         self.forget_queries_of(id)?;
         Ok(known)
     }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use super::{ConversationId, JsonMap, MessageId, SessionId, TimestampMs, UserId, UserRole};
 
 /// Who is calling: decided once at the door, passed down everywhere.
@@ -7,6 +9,8 @@ pub struct Caller {
     pub user: UserId,
     /// What it may do.
     pub role: UserRole,
+    /// When it was let in: what it begins is not kept if its user was deleted since.
+    pub since: Instant,
 }
 
 /// A session.

@@ -87,6 +87,7 @@ pub struct User {
     pub created_at: Option<TimestampMs>,
     pub keys: u64,
     pub sessions: u64,
+    pub conversations: u64,
     pub collections: u64,
     /// Documents in these that searches find.
     pub documents: u64,

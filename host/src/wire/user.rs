@@ -25,6 +25,8 @@ pub struct UserRecord {
     pub keys: u64,
     /// Its sessions.
     pub sessions: u64,
+    /// Its conversations, within these and without a session.
+    pub conversations: u64,
     /// Its collections.
     pub collections: u64,
     /// Documents in these that searches find.
@@ -38,6 +40,7 @@ impl From<types::User> for UserRecord {
             created_at: user.created_at.map(time),
             keys: user.keys,
             sessions: user.sessions,
+            conversations: user.conversations,
             collections: user.collections,
             documents: user.documents,
         }
@@ -51,8 +54,10 @@ pub struct UserDeleted {
     pub user_id: String,
     /// Keys that open nothing any more.
     pub keys: u64,
-    /// Sessions that went, with their conversations.
+    /// Sessions that went.
     pub sessions: u64,
+    /// Conversations that went, within these and without a session.
+    pub conversations: u64,
     /// Collections that went.
     pub collections: u64,
     /// Documents that went with them.

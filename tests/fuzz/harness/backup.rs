@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -98,7 +99,7 @@ fn filled(dir: &Path, contents: &[Vec<u8>]) -> BTreeMap<DocumentId, Vec<u8>> {
             tags: vec!["t".into()],
             metadata: JsonMap::new(),
             upload_time: 7,
-            since: 7,
+            since: Instant::now(),
         };
         store.submit(vec![document], 100).expect("a job");
         let job = store.claim().expect("a job").expect("a job");

@@ -25,6 +25,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A query while it is worked on.
 pub(crate) struct Note {
     query: LoggedQuery,
+    since: Instant,
     began: Instant,
 }
 
@@ -47,7 +48,7 @@ impl Note {
             backend: None,
             outcome: QueryOutcome::Failed,
         };
-        Self { query, began: Instant::now() }
+        Self { query, since: caller.since, began: Instant::now() }
     }
 
     /// What was found.
@@ -83,7 +84,8 @@ pub(crate) struct UsageLog {
 struct Shared {
     store: Store,
     config: AnalyticsConfig,
-    waiting: Mutex<Vec<LoggedQuery>>,
+    /// With when their callers were let in.
+    waiting: Mutex<Vec<(LoggedQuery, Instant)>>,
     stop: AtomicBool,
 }
 
@@ -102,14 +104,14 @@ impl UsageLog {
         if !config.log {
             return;
         }
-        let Note { mut query, began } = note;
+        let Note { mut query, since, began } = note;
         query.took_ms = began.elapsed().as_secs_f32() * 1e3;
         if !config.texts {
             query.text = None;
         }
         let mut waiting = waiting.lock();
         if waiting.len() < WAITING_MAX {
-            waiting.push(query);
+            waiting.push((query, since));
         }
     }
 

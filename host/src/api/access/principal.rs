@@ -1,10 +1,11 @@
+use std::time::Instant;
+
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
-use crate::api::caller::now_ms;
 use crate::api::error::{ApiError, Result};
-use crate::types::{ApiKey, KeyId, Session, TimestampMs, UserId, UserRole};
+use crate::types::{ApiKey, KeyId, Session, UserId, UserRole};
 
 /// Names the user of requests without a session: in local mode, and for administrators.
 pub(in crate::api) const USER_HEADER: &str = "x-smartrag-user";
@@ -24,8 +25,8 @@ pub(in crate::api) struct Principal {
     pub any_user: bool,
     /// Whether a session that nobody knows is begun.
     pub begins_sessions: bool,
-    /// When the request came.
-    pub since: TimestampMs,
+    /// When it was let in.
+    pub since: Instant,
 }
 
 impl Principal {
@@ -38,7 +39,7 @@ impl Principal {
             key: None,
             any_user: true,
             begins_sessions: true,
-            since: now_ms(),
+            since: Instant::now(),
         }
     }
 
@@ -58,7 +59,7 @@ impl Principal {
             key: Some(key.id),
             any_user: is_admin,
             begins_sessions: false,
-            since: now_ms(),
+            since: Instant::now(),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::api::stream::ndjson;
 use crate::app::App;
 use crate::ingest::{self, Ingest, Upload};
 use crate::store;
-use crate::types::{CollectionKey, DocumentId, Stage, TimestampMs, UserId};
+use crate::types::{CollectionKey, DocumentId, Stage, UserId};
 use crate::wire::{BatchAnswer, DocumentCreate};
 
 /// Answers that wait for the client to read them. Many clients send everything before they read anything; reading
@@ -177,7 +177,7 @@ struct Draft {
     line: u64,
     collection: CollectionKey,
     document: DocumentCreate,
-    since: TimestampMs,
+    since: std::time::Instant,
 }
 
 type Read = std::result::Result<Draft, Failed>;

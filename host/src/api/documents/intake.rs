@@ -1,5 +1,7 @@
 //! From bytes at the door to acknowledged documents.
 
+use std::time::Instant;
+
 use axum::http::{HeaderMap, StatusCode};
 
 use crate::api::caller::now_ms;
@@ -8,7 +10,7 @@ use crate::api::error::{ApiError, Result};
 use crate::app::App;
 use crate::ingest::{self, Ingest, Refused, Upload};
 use crate::store::{Answered, BlobWriter, StagedBlob, Store, Submitted};
-use crate::types::{CollectionKey, DocumentId, JsonMap, TimestampMs, UserId};
+use crate::types::{CollectionKey, DocumentId, JsonMap, UserId};
 use crate::wire::UploadItem;
 
 /// Of a document that somebody waited for.
@@ -16,12 +18,12 @@ pub(super) const GONE: &str = "the document is gone: it was deleted before it wa
 const KEY_CHARS_MAX: usize = 255;
 
 /// What belongs to every file of a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Labels {
     pub tags: Vec<String>,
     pub metadata: JsonMap,
-    /// When the request came.
-    pub since: TimestampMs,
+    /// When the request was let in.
+    pub since: Instant,
 }
 
 /// A file that has arrived, or why it was refused on the way.
@@ -73,7 +75,7 @@ pub(super) fn take_in(
     let documents: Vec<_> = outcomes.iter().filter_map(Outcome::taken).collect();
     // A request that was refused did nothing that its repetition must not do again.
     if let Some(key) = key.filter(|_| !documents.is_empty()) {
-        app.store.set_idempotency(user, key, Answered { fingerprint, documents }, now_ms())?;
+        app.store.set_idempotency(user, key, Answered { fingerprint, documents }, now_ms(), labels.since)?;
     }
     Ok(outcomes)
 }

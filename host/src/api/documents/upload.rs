@@ -20,6 +20,7 @@ use crate::api::extract::Query;
 use crate::app::App;
 use crate::ingest::Refused;
 use crate::store::{BlobWriter, Store};
+use crate::types::JsonMap;
 use crate::wire::{UploadAnswer, UploadForm};
 
 /// Files of one request: their small ones wait in memory.
@@ -46,8 +47,7 @@ pub(in crate::api) async fn upload(
     let key = idempotency_key(&headers)?;
     let form = Form::read(&app, multipart.map_err(|rejection| no_multipart(&rejection))?).await?;
     let named = Named::parse(form.collection.as_deref(), "/collection")?;
-    let labels =
-        Labels { tags: form::tags(form.tags)?, metadata: form.labels.metadata, since: principal.since };
+    let labels = Labels { tags: form::tags(form.tags)?, metadata: form.metadata, since: principal.since };
     // Checked also where the body goes before it.
     params.session_id.as_deref().map(session_id).transpose()?;
     let session = form.session_id.or(params.session_id);
@@ -75,7 +75,7 @@ struct Form {
     session_id: Option<String>,
     collection: Option<String>,
     tags: Vec<String>,
-    labels: Labels,
+    metadata: JsonMap,
 }
 
 impl Form {
@@ -102,7 +102,7 @@ impl Form {
             "session_id" => self.session_id = Some(text(field, bytes_max).await?),
             "collection" => self.collection = Some(text(field, bytes_max).await?),
             "tags" => self.tags.extend(form::tags_part(&text(field, bytes_max).await?)?),
-            "metadata" => self.labels.metadata = form::metadata_part(&text(field, bytes_max).await?)?,
+            "metadata" => self.metadata = form::metadata_part(&text(field, bytes_max).await?)?,
             _ => return Err(unknown_part(&name)),
         }
         Ok(())

@@ -84,7 +84,7 @@ fn log(directory: &Path, count: usize) -> anyhow::Result<()> {
         outcome: QueryOutcome::Answered,
     };
     for first in (0..count).step_by(ROWS) {
-        let rows: Vec<_> = (first..count.min(first + ROWS)).map(query).collect();
+        let rows: Vec<_> = (first..count.min(first + ROWS)).map(|at| (query(at), Instant::now())).collect();
         store.log_queries(&rows)?;
     }
     Ok(())

@@ -243,7 +243,7 @@ async fn ask(
         language: None,
         options: GenerateOptions { temperature: Some(0.0), ..Default::default() },
     };
-    let caller = Caller { user: UserId::anonymous(), role: UserRole::User };
+    let caller = Caller { user: UserId::anonymous(), role: UserRole::User, since: Instant::now() };
     let mut events = app.answers.ask(caller, question);
     let mut begun = None;
     while let Some(event) = events.recv().await {

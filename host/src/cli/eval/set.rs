@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
@@ -86,7 +87,7 @@ fn upload(app: &App, document: &CorpusDocument) -> anyhow::Result<Upload> {
     blob.write(text.as_bytes())?;
     let metadata = JsonMap::from_iter([("id".to_owned(), document.id.clone().into())]);
     let filename = format!("{}.{extension}", document.id.replace(['/', '\\'], "_"));
-    let (blob, since) = (blob.finish()?, jiff::Timestamp::now().as_millisecond());
+    let (blob, since) = (blob.finish()?, Instant::now());
     Ok(Upload { collection: key(), filename, path: None, blob, tags: Vec::new(), metadata, since })
 }
 
@@ -100,7 +101,7 @@ fn ranking(app: &App, query: &str, variant: &Variant) -> anyhow::Result<Vec<Stri
         fold: Some(false),
         ..SearchRequest::new(query, CHUNKS as usize, Scope::One(key()))
     };
-    let caller = Caller { user: UserId::anonymous(), role: UserRole::User };
+    let caller = Caller { user: UserId::anonymous(), role: UserRole::User, since: Instant::now() };
     let mut seen = HashSet::new();
     let mut slot = app.answers.slot_blocking(&caller.user);
     let passages = app.answers.search(&caller, &request, &mut slot)?.passages;

@@ -38,9 +38,12 @@ fn find_one(text: &str, hidden: bool, found: &mut Found) -> Result<(), Failure> 
         walk(path, hidden, None, found);
         return Ok(());
     }
-    if path.exists() {
+    if path.is_file() {
         found.files.insert(path.to_owned());
         return Ok(());
+    }
+    if path.exists() {
+        return Err(Failure::new(format!("{text}: neither a file nor a folder")));
     }
     if is_missing(text) {
         return Err(Failure::new(format!("{text}: no such file or directory")));
@@ -153,6 +156,12 @@ mod tests {
         assert_eq!(names(&root, "sub/*.pdf", false), ["sub/c.pdf"]);
         assert_eq!(names(&root, "**/*.pdf", false), ["a.pdf", "sub/c.pdf", "sub/deep/d.pdf"]);
         assert_eq!(names(&root, "*.{md,txt}", false), ["b.md", "we[ird].txt"]);
+    }
+
+    #[test]
+    fn a_device_is_refused() {
+        let error = find(&["/dev/null".to_owned()], false).err().unwrap();
+        assert!(error.to_string().contains("neither a file nor a folder"), "{error}");
     }
 
     #[test]

@@ -229,19 +229,18 @@ impl Links {
         Self { from, before, to: to.to_owned() }
     }
 
-    /// `false` if there is no such file.
+    /// `false` if there is no such file, or not all of it.
     fn make(&self, hash: &ContentHash, size: u64) -> Result<bool> {
         let (from, to) = (self.from.path(hash), self.to.join(file_path(hash)));
         private_dir(to.parent().unwrap_or(&self.to))?;
-        let error = match fs::hard_link(&from, &to) {
-            Ok(()) => return Ok(true),
-            Err(error) => error,
-        };
-        let is_gone = error.kind() == io::ErrorKind::NotFound;
+        let is_gone = !self.from.is_there(hash, size);
+        if !is_gone && fs::hard_link(&from, &to).is_ok() {
+            return Ok(true);
+        }
         if self.link_to_former(hash, size, &to) {
             if is_gone {
                 let file = from.display();
-                tracing::warn!(%file, "a file is missing, and is taken from the backup before: see `smartrag doctor`");
+                tracing::warn!(%file, "a file is missing or cut off, and is taken from the backup before: see `smartrag doctor`");
             }
             return Ok(true);
         }

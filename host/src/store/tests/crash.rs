@@ -54,10 +54,10 @@ fn day(store: &Store, done: &mut Acknowledged) -> Result<()> {
         created_at: 1,
         last_active: 1,
     };
-    store.create_session(&session)?;
+    store.create_session(&session, Instant::now())?;
     done.session = true;
     let id = ConversationId::from_bytes([1; 16]);
-    store.put_conversation(&Conversation {
+    let conversation = Conversation {
         id,
         user: home.owner.clone(),
         session: Some(session.id),
@@ -65,7 +65,8 @@ fn day(store: &Store, done: &mut Acknowledged) -> Result<()> {
         metadata: JsonMap::new(),
         created_at: 1,
         updated_at: 1,
-    })?;
+    };
+    store.begin_conversation(&conversation, &[], Instant::now())?;
     for turn in 1..3 {
         let message = |role| Message {
             id: MessageId::new(),

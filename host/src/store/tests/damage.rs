@@ -97,6 +97,8 @@ fn an_original_that_is_gone_is_named_and_comes_back_with_the_next_upload() {
     // Also where it was cut off, and by an upload to another collection.
     fs::write(original(dir.path(), &gone.hash), &large(1)[..100]).unwrap();
     assert_eq!(store.missing_originals().unwrap(), [gone.id]);
+    assert!(is_named(&backup(&store, shelf.path()).unwrap_err()));
+    assert!(is_named(&store.content(&home.owner, gone.id).unwrap_err()));
     submit(&store, &key("v", "d"), &large(1));
     assert_eq!(store.missing_originals().unwrap(), []);
 

@@ -100,15 +100,14 @@ fn session(id: &str, owner: &str, created_at: TimestampMs) -> Session {
 fn sessions_are_of_one_owner_and_take_their_conversations_with_them() {
     let (dir, store) = temporary();
     let sessions = [session("a", "u", 1), session("b", "u", 3), session("c", "u", 2), session("d", "v", 9)];
-    sessions.iter().for_each(|session| store.create_session(session).unwrap());
-    assert!(matches!(store.create_session(&session("a", "v", 1)), Err(Error::Conflict(_))));
+    sessions.iter().for_each(|session| store.create_session(session, Instant::now()).unwrap());
+    assert!(matches!(store.create_session(&session("a", "v", 1), Instant::now()), Err(Error::Conflict(_))));
     let names = |slice: Slice<Session>| {
         (slice.items.iter().map(|session| session.id.to_string()).collect::<Vec<_>>(), slice.more)
     };
     assert_eq!(names(store.sessions(&user("u"), None, 2).unwrap()), (vec!["b".into(), "c".into()], true));
-    let behind = store.sessions(&user("u"), Some(&sessions[2].id), 2).unwrap();
+    let behind = store.sessions(&user("u"), Some((sessions[2].created_at, &sessions[2].id)), 2).unwrap();
     assert_eq!(names(behind), (vec!["a".into()], false));
-    assert!(matches!(store.sessions(&user("v"), Some(&sessions[2].id), 2), Err(Error::NotFound)));
 
     let changed = Session { title: Some("T".into()), last_active: 8, created_at: 77, ..sessions[0].clone() };
     store.update_session(&changed).unwrap();
@@ -126,9 +125,11 @@ fn sessions_are_of_one_owner_and_take_their_conversations_with_them() {
         created_at: 1,
         updated_at: 1,
     };
-    store.put_conversation(&conversation).unwrap();
+    assert!(matches!(store.update_conversation(&conversation), Err(Error::NotFound)), "not begun yet");
+    store.begin_conversation(&conversation, &[], Instant::now()).unwrap();
     let foreign = Conversation { user: user("v"), session: None, ..conversation.clone() };
-    assert!(matches!(store.put_conversation(&foreign), Err(Error::NotFound)));
+    assert!(matches!(store.update_conversation(&foreign), Err(Error::NotFound)));
+    assert!(matches!(store.begin_conversation(&foreign, &[], Instant::now()), Err(Error::NotFound)));
     let message = |created_at| Message {
         id: MessageId::new(),
         role: MessageRole::User,
@@ -153,7 +154,7 @@ fn sessions_are_of_one_owner_and_take_their_conversations_with_them() {
     assert_eq!(store.conversations(&user("u"), None, Some(id), 9).unwrap().items, []);
     // Moved to another session, it goes with that one.
     conversation.session = Some(sessions[1].id.clone());
-    store.put_conversation(&conversation).unwrap();
+    store.update_conversation(&conversation).unwrap();
     assert!(of_session("a").is_empty());
 
     assert!(!store.delete_session(&user("v"), &sessions[1].id).unwrap());
@@ -167,15 +168,15 @@ fn sessions_are_of_one_owner_and_take_their_conversations_with_them() {
 #[test]
 fn what_a_deleted_user_began_is_not_kept() {
     let (_dir, store) = temporary();
-    let begun = jiff::Timestamp::now().as_millisecond();
-    let conversation = |created_at| Conversation {
+    let begun = Instant::now();
+    let conversation = || Conversation {
         id: ConversationId::new(),
         user: user("u"),
         session: None,
         title: None,
         metadata: JsonMap::new(),
-        created_at,
-        updated_at: created_at,
+        created_at: 1,
+        updated_at: 1,
     };
     let query = |at| LoggedQuery {
         id: QueryId::new(),
@@ -190,21 +191,79 @@ fn what_a_deleted_user_began_is_not_kept() {
         backend: None,
         outcome: QueryOutcome::Answered,
     };
-    store.begin_conversation(&conversation(begun), &[]).unwrap();
-    store.delete_user(&user("u")).unwrap();
-    assert!(matches!(store.begin_conversation(&conversation(begun), &[]), Err(Error::NotFound)));
-    let later = jiff::Timestamp::now().as_millisecond() + 1;
-    store.log_queries(&[query(begun), query(later)]).unwrap();
-    assert!(store.conversations(&user("u"), None, None, 9).unwrap().items.is_empty());
-    let logged = store.queries(Some(&user("u")), None, 9).unwrap().items;
-    assert_eq!(logged.iter().map(|query| query.at).collect::<Vec<_>>(), [later]);
-    // Another one of that name.
-    store.begin_conversation(&conversation(later), &[]).unwrap();
-    // An upload that was under way, and one of the new one.
+    let session = |id: &str| Session {
+        id: SessionId::new(id).unwrap(),
+        user: user("u"),
+        title: None,
+        context: JsonMap::new(),
+        created_at: 1,
+        last_active: 1,
+    };
     let sent = |since| NewDocument { since, ..upload(&store, &key("u", "c"), b"text") };
-    assert!(matches!(store.submit(vec![sent(begun)], QUEUE_MAX), Err(Error::NotFound)));
-    assert!(store.collections(Some(&user("u"))).unwrap().is_empty());
+    let answered = || Answered { fingerprint: "f".into(), documents: Vec::new() };
+    let u = user("u");
+    store.begin_conversation(&conversation(), &[], begun).unwrap();
+    store.set_idempotency(&u, "k", answered(), 1, begun).unwrap();
+    store.delete_user(&u).unwrap();
+
+    let gone = |result: Result<()>| assert!(matches!(result, Err(Error::NotFound)), "{result:?}");
+    gone(store.begin_conversation(&conversation(), &[], begun));
+    gone(store.create_session(&session("s"), begun));
+    gone(store.submit(vec![sent(begun)], QUEUE_MAX).map(drop));
+    gone(store.create_collection(&key("u", "d"), begun).map(drop));
+    gone(store.set_idempotency(&u, "k", answered(), 1, begun));
+    let later = Instant::now();
+    store.log_queries(&[(query(1), begun), (query(2), later)]).unwrap();
+    assert!(store.conversations(&u, None, None, 9).unwrap().items.is_empty());
+    let logged = store.queries(Some(&u), None, 9).unwrap().items;
+    assert_eq!(logged.iter().map(|query| query.at).collect::<Vec<_>>(), [2]);
+    assert_eq!(store.idempotency(&u, "k").unwrap(), None);
+    assert!(store.collections(Some(&u)).unwrap().is_empty());
+
+    // Another one of that name.
+    store.begin_conversation(&conversation(), &[], later).unwrap();
+    store.create_session(&session("s"), later).unwrap();
     store.submit(vec![sent(later)], QUEUE_MAX).unwrap();
+}
+
+#[test]
+fn whoever_left_something_is_listed_and_can_be_deleted() {
+    let (_dir, store) = temporary();
+    let asked = |name: &str| LoggedQuery {
+        id: QueryId::new(),
+        user: user(name),
+        kind: QueryKind::Search,
+        text: None,
+        collection: None,
+        at: 1,
+        took_ms: 1.0,
+        results: 0,
+        documents: Vec::new(),
+        backend: None,
+        outcome: QueryOutcome::Answered,
+    };
+    let queries = ["ann", "bob", "ann", "bo"].map(|name| (asked(name), Instant::now()));
+    store.log_queries(&queries).unwrap();
+    let conversation = Conversation {
+        id: ConversationId::new(),
+        user: user("eve"),
+        session: None,
+        title: None,
+        metadata: JsonMap::new(),
+        created_at: 1,
+        updated_at: 1,
+    };
+    store.begin_conversation(&conversation, &[], Instant::now()).unwrap();
+    let names = |store: &Store| {
+        let users = store.users(None, 9).unwrap().items.into_iter();
+        users.map(|user| (user.id.to_string(), user.conversations)).collect::<Vec<_>>()
+    };
+    let all = [("ann", 0), ("bo", 0), ("bob", 0), ("eve", 1)].map(|(name, count)| (name.to_owned(), count));
+    assert_eq!(names(&store), all);
+    for (name, _) in all {
+        assert!(store.delete_user(&user(&name)).unwrap());
+    }
+    assert_eq!(names(&store), []);
 }
 
 #[test]
@@ -217,12 +276,12 @@ fn an_idempotency_key_is_the_owners_and_lasts_a_day() {
         documents: documents.to_vec(),
     };
     let both = [(id, false), (DocumentId::new(), true)];
-    store.set_idempotency(&user("u"), "k", answered("f", &both), 1000).unwrap();
+    store.set_idempotency(&user("u"), "k", answered("f", &both), 1000, Instant::now()).unwrap();
     assert_eq!(store.idempotency(&user("u"), "k").unwrap(), Some(answered("f", &both)));
     assert_eq!(store.idempotency(&user("v"), "k").unwrap(), None);
-    store.set_idempotency(&user("u"), "other", answered("f", &[]), 1000 + day).unwrap();
+    store.set_idempotency(&user("u"), "other", answered("f", &[]), 1000 + day, Instant::now()).unwrap();
     assert!(store.idempotency(&user("u"), "k").unwrap().is_some());
-    store.set_idempotency(&user("u"), "other", answered("g", &[]), 1001 + day).unwrap();
+    store.set_idempotency(&user("u"), "other", answered("g", &[]), 1001 + day, Instant::now()).unwrap();
     assert!(store.idempotency(&user("u"), "k").unwrap().is_none());
     assert_eq!(store.idempotency(&user("u"), "other").unwrap(), Some(answered("g", &[])));
 }

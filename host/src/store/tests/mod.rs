@@ -13,6 +13,7 @@ mod rows;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -67,7 +68,7 @@ pub(super) fn upload(store: &Store, collection: &CollectionKey, bytes: &[u8]) ->
         tags: vec!["t".into(), "u".into(), "t".into()],
         metadata: JsonMap::new(),
         upload_time: 7,
-        since: 7,
+        since: Instant::now(),
     }
 }
 
