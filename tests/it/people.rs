@@ -316,6 +316,8 @@ fn without_a_daemon_nothing_is_made_by_a_look_and_users_without_documents_can_go
         assert!(!data.exists(), "{look:?}");
     }
     assert!(smartrag(&data, &["users", "create", "ann"]).status.success());
+    assert!(!smartrag(&data, &["users", "create", "*"]).status.success());
+    assert!(!smartrag(&data, &["keys", "create", "--user", "*"]).status.success());
     let gone = printed(&smartrag(&data, &["users", "delete", "ann", "--json"]));
     assert_eq!((&gone["user_id"], &gone["documents"]), (&json!("ann"), &json!(0)));
     let unknown = smartrag(&data, &["users", "delete", "ann"]);

@@ -62,7 +62,8 @@ fn user(name: String, pointer: &str) -> Result<UserId> {
 /// The answer is the only place where it ever stands.
 #[utoipa::path(post, path = "/admin/keys", tag = "operation", operation_id = "create_key",
     request_body = wire::KeyCreate,
-    responses((status = 201, description = "The key", body = wire::NewKey)))]
+    responses((status = 201, description = "The key", body = wire::NewKey),
+        (status = 409, description = "`conflict`: nobody can have this name")))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Json(body): Json<wire::KeyCreate>,

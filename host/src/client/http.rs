@@ -35,6 +35,8 @@ fn builder() -> reqwest::ClientBuilder {
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    /// Its socket, where it is reached by that.
+    socket: Option<String>,
     caller: Caller,
 }
 
@@ -48,7 +50,7 @@ impl Client {
         }
         base.set_query(None);
         let http = builder().build().map_err(|_| bad())?;
-        Ok(Self { http, base, caller })
+        Ok(Self { http, base, socket: None, caller })
     }
 
     /// That of a data directory, through its socket. Makes no connection yet.
@@ -56,11 +58,15 @@ impl Client {
         let bad = || Error::BadUrl(path.display().to_string());
         let base = Url::parse("http://localhost").map_err(|_| bad())?;
         let http = builder().unix_socket(path).build().map_err(|_| bad())?;
-        Ok(Self { http, base, caller })
+        Ok(Self { http, base, socket: Some(path.display().to_string()), caller })
     }
 
-    /// As it was given.
+    /// As people know it: the address that was given, or its socket.
     pub fn url(&self) -> &str {
+        self.socket.as_deref().unwrap_or_else(|| self.base())
+    }
+
+    fn base(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
@@ -76,7 +82,7 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> RequestBuilder {
-        let url = format!("{}/{API}{path}", self.url());
+        let url = format!("{}/{API}{path}", self.base());
         let mut request = self.http.request(method, url).query(query);
         if let Some(key) = &self.caller.api_key {
             request = request.bearer_auth(key);

@@ -10,8 +10,14 @@ use super::tables::*;
 use super::{Error, Result, Slice, Store, chats, grants, idempotency, keys};
 use crate::types::*;
 
+/// Stands for everybody where users are named.
+const EVERYBODY: &str = "*";
+
 /// Creates the user where he does not exist.
 pub(super) fn ensure(txn: &WriteTransaction, user: &UserId, now: TimestampMs) -> Result<()> {
+    if user.as_str() == EVERYBODY {
+        return Err(Error::Conflict("`*` stands for everybody: choose another name".into()));
+    }
     let mut table = txn.open_table(USERS)?;
     if table.get(user.as_str())?.is_none() {
         table.insert(user.as_str(), pack(&UserRecord { created_at: now })?.as_slice())?;

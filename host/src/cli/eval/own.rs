@@ -13,7 +13,6 @@ use super::judged::{self, Measured, Variant};
 use super::questions::{self, Question};
 use crate::app::App;
 use crate::cli::collection::JudgedQuery;
-use crate::cli::remote::Remote;
 use crate::client::{Client, DocumentFilter};
 use crate::config::{self, Options};
 use crate::types::DocumentId;
@@ -24,12 +23,11 @@ pub(super) fn measure(file: &Path, args: &Args, variants: &[Variant]) -> anyhow:
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let served = args.data_dir.as_ref().map(|dir| Served::start(&runtime, dir, args.config.clone()));
     let served = served.transpose()?;
-    let url = served.as_ref().map_or_else(|| args.remote.url.clone(), |served| served.url.clone());
-    let own = Own {
-        client: Remote { url, ..args.remote.clone() }.client()?,
-        collection: args.collection.clone(),
-        runtime: &runtime,
+    let remote = match &served {
+        Some(served) => args.remote.clone().at(&served.url),
+        None => args.remote.clone(),
     };
+    let own = Own { client: remote.client()?, collection: args.collection.clone(), runtime: &runtime };
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let measured = own.measure(&name, &questions, variants);
     if let Some(served) = served {

@@ -10,11 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Uploaded, shown};
 use crate::cli::output;
 use crate::client::{Client, Error, FileUpload, UploadFields};
-use crate::wire::UploadItem;
+use crate::wire::{Health, HealthAnswer, HealthStatus, UploadItem};
 
 /// How often a full queue is asked again; with the daemon's own pauses in between.
 const TRIES_MAX: u32 = 600;
 const PAUSE: Duration = Duration::from_secs(1);
+/// After so long a file is told to be waited for.
+const LONG: Duration = Duration::from_secs(60);
 
 /// What holds for all files.
 pub(in crate::cli) struct Job {
@@ -73,8 +75,8 @@ async fn patiently(job: &Job, path: &Path, filename: &str, bar: &ProgressBar) ->
     let mut tries = 0;
     loop {
         let counted = bar.clone();
-        let sent = job.client.upload(&file, &job.fields, job.wait, move |bytes| counted.inc(bytes)).await;
-        match sent {
+        let sent = job.client.upload(&file, &job.fields, job.wait, move |bytes| counted.inc(bytes));
+        match told_when_long(job, filename, bar, sent).await {
             Err(Error::Problem { problem, retry_after }) if problem.status == 429 && tries < TRIES_MAX => {
                 tries += 1;
                 tokio::time::sleep(retry_after.unwrap_or(PAUSE).max(PAUSE)).await;
@@ -82,6 +84,27 @@ async fn patiently(job: &Job, path: &Path, filename: &str, bar: &ProgressBar) ->
             other => return other,
         }
     }
+}
+
+/// Says now and then what still waits, and what is wrong with the daemon if it tells.
+async fn told_when_long<T>(job: &Job, filename: &str, bar: &ProgressBar, sent: impl Future<Output = T>) -> T {
+    let mut sent = std::pin::pin!(sent);
+    loop {
+        if let Ok(done) = tokio::time::timeout(LONG, &mut sent).await {
+            return done;
+        }
+        let why = match job.client.health().await {
+            Ok(HealthAnswer::Whole(health)) => troubles(&health),
+            _ => String::new(),
+        };
+        bar.suspend(|| eprintln!("waiting  {}: not ready yet{why}", output::one_line(filename)));
+    }
+}
+
+fn troubles(health: &Health) -> String {
+    let parts = health.components.all();
+    let bad = parts.iter().filter(|part| part.status != HealthStatus::Healthy);
+    bad.map(|part| format!("; {}", part.detail)).collect()
 }
 
 fn failed(filename: String, error: &Error) -> UploadItem {

@@ -192,9 +192,12 @@ impl<'a> Builder<'a> {
     /// All that a search scores.
     fn asked(&mut self, typed: &Typed, typo_tolerance: bool) -> tantivy::Result<Asked> {
         let Wanted { terms, prefixes } = self.wanted(typed, typo_tolerance)?;
+        // Always in one order: sums of floating-point numbers depend on it, and so would scores.
+        let mut terms: Vec<_> = terms.into_iter().collect();
+        terms.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let idf = |sought: &Sought| self.statistics.idf(sought.frequency);
         let words =
-            terms.values().map(|sought| (sought.entry.clone(), sought.weight * idf(sought))).collect();
+            terms.iter().map(|(_, sought)| (sought.entry.clone(), sought.weight * idf(sought))).collect();
         let frequencies = terms.into_iter().map(|(text, sought)| (text, sought.frequency));
         self.statistics.frequencies = frequencies.collect();
         let phrases = typed.phrases.iter().filter_map(|phrase| self.phrase(phrase)).collect();

@@ -60,6 +60,23 @@ fn typos_are_forgiven_where_asked_for() {
 }
 
 #[test]
+fn the_same_query_has_the_same_scores_each_time() {
+    let words = ["table", "of", "stanley", "cups", "and", "other", "prizes", "won"];
+    let texts = (1..60).map(|number| {
+        let text: Vec<&str> =
+            (0..number as usize % 9 + 2).map(|at| words[(at * number as usize) % 8]).collect();
+        put(number, &text.join(" "), Some("en"))
+    });
+    let (_directory, search) = collection(&texts.collect::<Vec<_>>());
+    let scores = || {
+        let hits = search.search(ID, &typos("table of stanley cups and other prizes")).unwrap().hits;
+        hits.iter().map(|hit| (hit.chunk, hit.scores.keyword.unwrap().to_bits())).collect::<Vec<_>>()
+    };
+    let first = scores();
+    assert!((0..50).all(|_| scores() == first));
+}
+
+#[test]
 fn the_original_spelling_scores_higher() {
     let others = (10..40).map(|number| put(number, "some other thing here", Some("en")));
     let changes = [put(1, "the planet", Some("en")), put(2, "the planes", Some("en"))];
