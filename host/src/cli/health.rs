@@ -9,6 +9,7 @@ use super::config::Place;
 use super::doctor::reachable;
 use super::failure::Failure;
 use super::output::{self, Table};
+use super::remote::given;
 use super::upkeep::named_url;
 use super::{Outcome, Result};
 use crate::client::{self, Caller, Client};
@@ -81,7 +82,6 @@ pub(super) async fn run(args: Args) -> Result {
 }
 
 fn client(args: &Args) -> anyhow::Result<Client> {
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let caller = Caller { api_key: given(&args.api_key), ..Caller::default() };
     let url = match named_url(args.url.as_ref(), args.place.config.is_some()) {
         Some(url) => url,

@@ -49,7 +49,7 @@ impl Remote {
 }
 
 /// An empty variable says nothing.
-fn given(text: &Option<String>) -> Option<String> {
+pub(super) fn given(text: &Option<String>) -> Option<String> {
     text.clone().filter(|text| !text.is_empty())
 }
 

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use super::config::Place;
 use super::doctor::reachable;
 use super::failure::{Failure, exists};
+use super::remote::given;
 use super::wait_for;
 use crate::client::{Caller, Client, Error};
 use crate::config::{self, Config, Loaded, Options};
@@ -78,11 +79,6 @@ impl Ours {
             None => Ok(Client::new(&format!("http://{}", reachable(config.api.bind)), caller)?),
         }
     }
-}
-
-/// An empty variable says nothing.
-fn given(text: &Option<String>) -> Option<String> {
-    text.clone().filter(|text| !text.is_empty())
 }
 
 /// And as whom.

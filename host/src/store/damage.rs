@@ -44,7 +44,8 @@ fn listen() {
 }
 
 fn is_redbs(place: &Location) -> bool {
-    place.file().split(['/', '\\']).any(|part| part.starts_with("redb-"))
+    // In a registry it has its version, in a directory of vendored sources it has not.
+    place.file().split(['/', '\\']).any(|part| part == "redb" || part.starts_with("redb-"))
 }
 
 /// Whether somebody catches it. What comes after the first one is its consequence.
