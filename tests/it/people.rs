@@ -391,6 +391,11 @@ async fn collections_are_shared_by_grants() {
     call(&daemon, &eve, "POST", wait, &more).await.problem(403, "forbidden");
     let grants = get(&daemon, &ann, papers).await.ok();
     assert_eq!(grants["items"].as_array().unwrap().len(), 2);
+    let page = get(&daemon, &ann, &format!("{papers}?limit=1")).await.ok();
+    let rest =
+        get(&daemon, &ann, &format!("{papers}?cursor={}", page["next_cursor"].as_str().unwrap())).await.ok();
+    assert_eq!((&page["items"][0], &rest["items"][0]), (&grants["items"][0], &grants["items"][1]));
+    assert_eq!(rest["next_cursor"], Value::Null);
 
     // Taken back at once.
     assert_eq!(call(&daemon, &ann, "DELETE", &format!("{papers}/bob"), &Value::Null).await.status, 204);

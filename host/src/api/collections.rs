@@ -219,19 +219,28 @@ pub(super) async fn delete(
 
 /// List who else may use a collection
 #[utoipa::path(get, path = "/collections/{name}/grants", tag = "documents", operation_id = "list_grants",
-    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), UserParams),
+    params(("name" = String, Path, min_length = 1, max_length = 193, description = "Its name"), ListParams),
     responses((status = 200, description = "By user", body = wire::List<wire::GrantRecord>)))]
 pub(super) async fn grants(
     State(app): State<Arc<App>>,
     principal: Principal,
     NamePath(name): NamePath,
-    Query(params): Query<UserParams>,
+    Query(params): Query<ListParams>,
 ) -> Result<Answer<wire::List<wire::GrantRecord>>> {
+    let limit = cursor::limit(params.limit)?;
+    let after = params.cursor.map(|text| cursor::decode("grants", &text)).transpose()?;
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     blocking(move || {
         let key = find_own(&app.store, who.user(), &name)?;
-        let grants = app.store.grants(&key)?.into_iter().map(|(user, access)| granted(&user, access));
-        Ok::<_, ApiError>(Answer(wire::List::whole(grants)))
+        let mut all = app.store.grants(&key)?;
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let behind =
+            all.into_iter().filter(|(user, _)| after.as_deref().is_none_or(|after| user.as_str() > after));
+        let mut page: Vec<_> = behind.take(limit + 1).map(|(user, access)| granted(&user, access)).collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let position = |item: &wire::GrantRecord| item.user_id.clone();
+        Ok::<_, ApiError>(Answer(cursor::page(page, more, "grants", position, |item| item)))
     })
     .await
 }
