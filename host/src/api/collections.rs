@@ -14,7 +14,7 @@ use super::cursor::{self, ListParams};
 use super::error::{ApiError, Result};
 use super::extract::{Json, NamePath, Query};
 use crate::app::App;
-use crate::store::{Collection, Store};
+use crate::store::{Collection, Slice, Store};
 use crate::types::{Access, CollectionKey, CollectionName, UserId};
 use crate::wire;
 
@@ -115,11 +115,9 @@ pub(super) async fn list(
         });
         all.sort_by_key(|(collection, _)| order(&collection.key, who.user()));
         let items = all.into_iter().map(|(collection, access)| record(collection, access, who.user()));
-        let mut page: Vec<_> = items.take(limit + 1).collect();
-        let more = page.len() > limit;
-        page.truncate(limit);
+        let Slice { items, more } = Slice::of(items, limit);
         let position = |item: &wire::CollectionRecord| item.name.clone();
-        Ok::<_, ApiError>(Answer(cursor::page(page, more, "collections", position, |item| item)))
+        Ok::<_, ApiError>(Answer(cursor::page(items, more, "collections", position, |item| item)))
     })
     .await
 }
@@ -232,15 +230,12 @@ pub(super) async fn grants(
     let who = resolve(&app, &principal, params.session_id.as_deref(), Unknown::Refuse).await?;
     blocking(move || {
         let key = find_own(&app.store, who.user(), &name)?;
-        let mut all = app.store.grants(&key)?;
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let behind =
-            all.into_iter().filter(|(user, _)| after.as_deref().is_none_or(|after| user.as_str() > after));
-        let mut page: Vec<_> = behind.take(limit + 1).map(|(user, access)| granted(&user, access)).collect();
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let position = |item: &wire::GrantRecord| item.user_id.clone();
-        Ok::<_, ApiError>(Answer(cursor::page(page, more, "grants", position, |item| item)))
+        let all = app.store.grants(&key)?.into_iter();
+        let behind = all.filter(|(user, _)| after.as_deref().is_none_or(|after| user.as_str() > after));
+        let Slice { items, more } = Slice::of(behind, limit);
+        let position = |(user, _): &(UserId, Access)| user.to_string();
+        let granted = |(user, access): (UserId, Access)| granted(&user, access);
+        Ok::<_, ApiError>(Answer(cursor::page(items, more, "grants", position, granted)))
     })
     .await
 }

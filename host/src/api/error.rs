@@ -51,7 +51,11 @@ impl ApiError {
     }
 
     pub fn internal(source: impl Display) -> Self {
-        let detail = "something went wrong inside; the log says more under this request id";
+        Self::internal_told(source, "something went wrong inside; the log says more under this request id")
+    }
+
+    /// Where the caller can do something about it.
+    pub fn internal_told(source: impl Display, detail: impl Into<String>) -> Self {
         Self {
             source: Some(source.to_string()),
             ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)

@@ -24,16 +24,12 @@ impl From<store::Error> for ApiError {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 storage_full(store::Error::Full.to_string())
             }
-            Error::MissingOriginals(_) => {
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                Self { source: Some(sentence.clone()), ..Self::new(status, "internal", sentence) }
-            }
-            Error::Corrupt(_) => {
-                let said = "the database is damaged: `smartrag doctor` and the log say more, and \
-                            `smartrag restore latest --replace` brings the last backup back";
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                Self { source: Some(sentence), ..Self::new(status, "internal", said) }
-            }
+            Error::MissingOriginals(_) => Self::internal_told(&sentence, &sentence),
+            Error::Corrupt(_) => Self::internal_told(
+                sentence,
+                "the database is damaged: `smartrag doctor` and the log say more, and \
+                 `smartrag restore latest --replace` brings the last backup back",
+            ),
             Error::Locked(_)
             | Error::Io { .. }
             | Error::Format { .. }

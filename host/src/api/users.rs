@@ -104,7 +104,7 @@ pub(super) async fn delete(
 ) -> Result<Answer<wire::UserDeleted>> {
     blocking(move || {
         let user = find(&app, &name)?;
-        if !params.purge && user.sessions + user.conversations + user.documents + user.collections > 0 {
+        if !params.purge && user.has_data() {
             return Err(has_data(&user));
         }
         let documents = app.delete_user(&user.id)?;

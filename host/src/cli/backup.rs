@@ -170,10 +170,13 @@ pub(super) fn find(named: &str, dir: &Path) -> anyhow::Result<PathBuf> {
         true => vec![PathBuf::from(named)],
         false => vec![dir.join(named), PathBuf::from(named)],
     };
+    let mut found = None;
     for path in &candidates {
-        exists(path)?;
+        if exists(path)? && path.is_dir() {
+            found = Some(path);
+            break;
+        }
     }
-    let found = candidates.iter().find(|path| path.is_dir());
     // `latest` by its real name: another backup may be made meanwhile.
     match found.and_then(|path| path.canonicalize().ok()) {
         Some(path) => Ok(path),

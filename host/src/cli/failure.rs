@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::{client, config, ingest, search, store};
+use crate::{client, config, search, store};
 
 /// An error of the command line itself, with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +54,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<client::Error>() {
         return error.hint().map(str::to_owned);
     }
-    let of_store = error.chain().find_map(|cause| match cause.downcast_ref() {
-        // It tells its cause as its own.
-        Some(ingest::Error::Store(error)) => remedy(error),
-        _ => remedy(cause.downcast_ref()?),
-    });
+    let of_store = error.chain().find_map(|cause| remedy(cause.downcast_ref()?));
     let of_search = || error.chain().find_map(|cause| remedy_of_search(cause.downcast_ref()?));
     if let Some(hint) = of_store.or_else(of_search) {
         return Some(hint.to_owned());

@@ -107,12 +107,19 @@ fn delete(args: DeleteArgs) -> Result {
         Keeper::Daemon(client) => client,
         Keeper::Store(store) => return delete_here(&store, &args),
     };
-    if args.purge && !args.yes && !confirmed(&args.name)? {
-        eprintln!("nothing was deleted");
+    if !is_agreed(&args)? {
         return Ok(Outcome::Failed);
     }
     let gone = wait_for(async { client.delete_user(&args.name, args.purge).await.map_err(told) })?;
     tell(&gone, args.json)
+}
+
+fn is_agreed(args: &DeleteArgs) -> anyhow::Result<bool> {
+    let is_agreed = !args.purge || args.yes || confirmed(&args.name)?;
+    if !is_agreed {
+        eprintln!("nothing was deleted");
+    }
+    Ok(is_agreed)
 }
 
 fn tell(gone: &UserDeleted, json: bool) -> Result {
@@ -137,13 +144,12 @@ fn delete_here(store: &Store, args: &DeleteArgs) -> Result {
         let said = format!("{} has collections, whose indexes the daemon keeps, and none runs", user.id);
         return Err(Failure::new(said).hint("start it with `smartrag serve`, then try again").into());
     }
-    if !args.purge && user.sessions + user.conversations > 0 {
+    if !args.purge && user.has_data() {
         let User { id, sessions, conversations, .. } = &user;
         let said = format!("{id} has {sessions} sessions and {conversations} conversations");
         return Err(Failure::new(said).hint("--purge deletes these, too").into());
     }
-    if args.purge && !args.yes && !confirmed(&args.name)? {
-        eprintln!("nothing was deleted");
+    if !is_agreed(args)? {
         return Ok(Outcome::Failed);
     }
     store.delete_user(&user.id)?;

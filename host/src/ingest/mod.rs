@@ -25,6 +25,7 @@ use crate::config::{IngestConfig, PluginRef};
 use crate::plugins::{Cancel, Embedders, Enricher, Plugins};
 use crate::search::{self, Search};
 use crate::store::{self, DocumentQuery, Listed, Purged, StagedBlob, Store, StoredChange, Submitted};
+use crate::telemetry::Seldom;
 use crate::types::*;
 
 use chunk::Budget;
@@ -66,9 +67,9 @@ pub struct Upload {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] store::Error),
-    #[error(transparent)]
+    #[error("{0}")]
     Search(#[from] crate::search::Error),
 }
 
@@ -94,8 +95,8 @@ struct Core {
     calls: Mutex<HashMap<DocumentId, Cancel>>,
     /// Whether documents wait for the embedder's server.
     waits: AtomicBool,
-    /// When was last told what keeps all from working.
-    complained: Mutex<Option<Instant>>,
+    /// About what keeps all from working.
+    complaints: Mutex<Seldom>,
     /// Held by what builds indexes anew or cuts the journal.
     upkeep: Mutex<()>,
 }
@@ -176,7 +177,7 @@ impl Ingest {
             board: Board::new(EVENT_BACKLOG),
             calls: Mutex::default(),
             waits: AtomicBool::new(false),
-            complained: Mutex::default(),
+            complaints: Mutex::new(Seldom::new(worker::COMPLAINTS)),
             upkeep: Mutex::new(()),
         });
         let migrates = core.begin_migrations()?;

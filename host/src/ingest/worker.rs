@@ -31,7 +31,7 @@ const NICENESS: i32 = 10;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Between two lines about what keeps all from working.
-const COMPLAINTS: Duration = Duration::from_secs(60);
+pub(super) const COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// The stages that workers do; the committer does the rest.
 const STAGES: [Stage; 4] = [Stage::Parsing, Stage::Chunking, Stage::Enriching, Stage::Embedding];
@@ -134,9 +134,7 @@ fn work(core: &Core, signal: &Signal, done: &SyncSender<Vec<Finished>>) {
 
 /// What goes on for long, such as a full disk, is told once a minute by all threads together.
 fn complain(core: &Core, error: &Error, what: &str) {
-    let mut told = core.complained.lock();
-    if told.is_none_or(|told| told.elapsed() >= COMPLAINTS) {
-        *told = Some(Instant::now());
+    if core.complaints.lock().is_due() {
         tracing::error!(%error, "{what}");
     }
 }

@@ -2,7 +2,7 @@
 //! are files, on disk before the record that names them is.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::mem;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -269,13 +269,15 @@ impl Files {
         Ok(hashes)
     }
 
-    fn read(&self, hash: &ContentHash, size: u64) -> Result<BlobHandle> {
+    /// `None` where the file is missing or cut off.
+    fn read(&self, hash: &ContentHash, size: u64) -> Result<Option<BlobHandle>> {
         let path = self.path(hash);
-        let file = File::open(&path).map_err(at(&path))?;
-        match file.metadata().map_err(at(&path))?.len() == size {
-            true => Ok(BlobHandle::File(Arc::new(file), size)),
-            false => Err(at(&path)(io::ErrorKind::UnexpectedEof.into())),
-        }
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(at(&path))?,
+        };
+        let is_whole = file.metadata().map_err(at(&path))?.len() == size;
+        Ok(is_whole.then(|| BlobHandle::File(Arc::new(file), size)))
     }
 
     /// Removes what an interrupted upload or deletion left: `known` tells whether a record names the hash.
@@ -419,14 +421,7 @@ pub(super) fn read(
         None => return Err(Error::Corrupt(format!("blob {hash} has no record"))),
     };
     if is_file(size) {
-        return files.read(hash, size).map_err(|error| match error {
-            Error::Io { source, .. }
-                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) =>
-            {
-                Error::MissingOriginals(vec![document])
-            }
-            error => error,
-        });
+        return files.read(hash, size)?.ok_or_else(|| Error::MissingOriginals(vec![document]));
     }
     match txn.open_table(BLOB_BYTES)?.get(&hash.0)? {
         Some(row) => Ok(BlobHandle::Bytes(Bytes::copy_from_slice(row.value()))),

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::time::Instant;
 
 use super::StagedBlob;
@@ -25,6 +26,12 @@ impl<T> Slice<T> {
             slice.items.push(item);
         }
         Ok(slice)
+    }
+
+    /// The same of items that are there.
+    pub fn of(items: impl Iterator<Item = T>, limit: usize) -> Self {
+        let Ok(slice) = Self::take(items.map(Ok::<_, Infallible>), limit);
+        slice
     }
 }
 

@@ -85,7 +85,7 @@ impl Store {
     pub fn users(&self, after: Option<&UserId>, limit: usize) -> Result<Slice<User>> {
         let users = self.engine().read(all)?.into_values();
         let behind = users.filter(|user| after.is_none_or(|after| user.id > *after));
-        Slice::take(behind.map(Ok::<_, Error>), limit)
+        Ok(Slice::of(behind, limit))
     }
 
     /// Somebody; `None` where he was not created and owns nothing.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 
+use super::seldom::Seldom;
+
 /// Days of log files that are kept.
 const FILES_MAX: usize = 14;
 /// How often the file is looked for.
@@ -21,8 +23,7 @@ pub(super) struct LogFile<S> {
     file: RollingFileAppender,
     looked: Instant,
     look: Duration,
-    /// When it was told that it can't be written; `None` while it can.
-    told: Option<Instant>,
+    complaints: Seldom,
     spare: S,
 }
 
@@ -40,7 +41,7 @@ impl<S: Write> LogFile<S> {
         fs::create_dir_all(dir)?;
         let file = appender(dir, name).map_err(io::Error::other)?;
         let (dir, looked) = (dir.to_owned(), Instant::now());
-        Ok(Self { dir, name, file, looked, look: LOOK, told: None, spare })
+        Ok(Self { dir, name, file, looked, look: LOOK, complaints: Seldom::new(COMPLAINTS), spare })
     }
 
     /// As the appender names it.
@@ -63,10 +64,9 @@ impl<S: Write> LogFile<S> {
     }
 
     fn complain(&mut self, error: &io::Error) {
-        if self.told.is_some_and(|told| told.elapsed() < COMPLAINTS) {
+        if !self.complaints.is_due() {
             return;
         }
-        self.told = Some(Instant::now());
         let (name, dir) = (self.name, self.dir.display());
         let _ =
             writeln!(self.spare, "error: {name}.log in {dir} can't be written, its lines go here: {error}");
@@ -77,7 +77,7 @@ impl<S: Write> Write for LogFile<S> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self.renew().and_then(|()| self.file.write_all(line)) {
             Ok(()) => {
-                if self.told.take().is_some() {
+                if self.complaints.ends() {
                     let (name, dir) = (self.name, self.dir.display());
                     let _ = writeln!(self.spare, "{name}.log in {dir} is written again");
                 }

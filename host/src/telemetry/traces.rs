@@ -1,7 +1,7 @@
 //! The spans of each request, sent to an OpenTelemetry collector where the config names one.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::TracerProvider;
@@ -19,6 +19,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::Layer;
 
 use super::logging::BoxedLayer;
+use super::seldom::Seldom;
 
 const SERVICE: &str = "smartrag";
 /// How long a collector may take to accept spans; those of a minute are lost if it does not.
@@ -50,7 +51,8 @@ pub(super) fn layer(collector: &str) -> Result<(BoxedLayer, Exporter), String> {
         .with_timeout(SEND_MAX)
         .build()
         .map_err(|error| error.to_string())?;
-    let exporter = Telling { inner: exporter, collector: collector.to_owned(), told: Mutex::default() };
+    let complaints = Mutex::new(Seldom::new(COMPLAINTS));
+    let exporter = Telling { inner: exporter, collector: collector.to_owned(), complaints };
     let resource = Resource::builder().with_service_name(SERVICE).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     // Nothing of the libraries: those that send the spans would tell of themselves for ever.
@@ -68,23 +70,20 @@ pub(super) fn layer(collector: &str) -> Result<(BoxedLayer, Exporter), String> {
 struct Telling {
     inner: SpanExporter,
     collector: String,
-    /// When that was said; `None` while they can.
-    told: Mutex<Option<Instant>>,
+    complaints: Mutex<Seldom>,
 }
 
 impl trace::SpanExporter for Telling {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let done = self.inner.export(batch).await;
-        let mut told = self.told.lock();
+        let mut complaints = self.complaints.lock();
         let collector = &self.collector;
         match &done {
-            Ok(()) if told.take().is_some() => tracing::info!(collector, "spans are sent again"),
-            Ok(()) => {}
-            Err(_) if told.is_some_and(|told| told.elapsed() < COMPLAINTS) => {}
-            Err(error) => {
-                *told = Some(Instant::now());
+            Ok(()) if complaints.ends() => tracing::info!(collector, "spans are sent again"),
+            Err(error) if complaints.is_due() => {
                 tracing::warn!(%error, collector, "spans can't be sent to log.traces and are lost");
             }
+            _ => {}
         }
         done
     }

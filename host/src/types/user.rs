@@ -93,6 +93,13 @@ pub struct User {
     pub documents: u64,
 }
 
+impl User {
+    /// Whether there is more than keys and logged queries.
+    pub fn has_data(&self) -> bool {
+        self.sessions + self.conversations + self.collections + self.documents > 0
+    }
+}
+
 /// What one may do with a collection of somebody else.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Access {
